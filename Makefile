@@ -1,0 +1,101 @@
+# Everything a developer or a CI machine does here. Needs Go, make and git; tools come pinned through tools/go.mod, and
+# `make test` and `make bench` get themselves a redis-server.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO   ?= go
+TOOL := $(GO) tool -modfile=tools/go.mod
+PKGS ?= ./...
+BASE ?= main
+FUZZTIME ?= 20s
+export CGO_ENABLED = 0
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo; echo "  Variables: PKGS=./policy/... (test, race, cover)  FUZZTIME=20s (fuzz)  BASE=main (lint)  ARGS=… (demo, bench)"
+
+.PHONY: build
+build: ## the binary, bin/postern
+	$(GO) build -trimpath -o bin/postern ./cmd/postern
+
+.PHONY: demo
+demo: build ## a dozen sign-ins against the real binary, and the record they leave (ARGS=--keep leaves it running)
+	bin/postern demo $(ARGS)
+
+.PHONY: redis
+redis: # a redis-server binary, installed from Debian where there is none; no service is started
+	@hack/ensure-redis.sh
+
+.PHONY: test
+test: redis ## every test, also against a real redis-server
+	REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -timeout 15m $(PKGS)
+
+.PHONY: race
+race: redis ## the same tests under the race detector (needs gcc)
+	@command -v gcc >/dev/null || { echo "error: the race detector needs cgo, and there is no gcc on PATH" >&2; exit 1; }
+	CGO_ENABLED=1 REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -race -timeout 25m $(PKGS)
+
+.PHONY: cover
+cover: redis ## test coverage by function in cover.out, the total at the end
+	REQUIRE_BACKENDS=1 $(GO) test -timeout 15m -coverpkg=./... -coverprofile=cover.out $(PKGS)
+	grep -v /proto/gen/ cover.out > cover.tmp && mv cover.tmp cover.out
+	$(GO) tool cover -func=cover.out | tail -n 1
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME
+	GO=$(GO) hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: redis ## this sidecar beside its floor on a real redis-server, as a table of ratios
+	$(GO) run ./bench $(ARGS)
+
+.PHONY: microbench
+microbench: redis ## Go benchmarks with allocations, five times, summed up by benchstat
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench . -benchmem -count 5 $(PKGS) > bin/microbench.txt
+	$(TOOL) benchstat bin/microbench.txt
+
+.PHONY: lint
+lint: ## golangci-lint, buf lint, and buf breaking against BASE
+	$(TOOL) golangci-lint run $(PKGS)
+	$(TOOL) buf lint
+	@if git cat-file -e $(BASE):buf.yaml 2>/dev/null && [ -n "$$(git ls-tree $(BASE) proto/postern/v1/)" ]; then \
+		echo "buf breaking against $(BASE)"; \
+		$(TOOL) buf breaking --against "$$(git rev-parse --git-common-dir)#ref=$$(git rev-parse $(BASE))"; \
+	else echo "buf breaking: $(BASE) has no API yet, nothing to compare with"; fi
+
+.PHONY: generate
+generate: ## Go code and OpenAPI from proto/
+	rm -rf bin/.gen && mkdir -p bin/.gen docs/reference/openapi
+	$(TOOL) buf generate -o bin/.gen
+	$(TOOL) buf generate --template buf.gen.store.yaml -o bin/.gen
+	rm -rf proto/gen && mv bin/.gen/proto/gen proto/gen
+	mv bin/.gen/docs/reference/openapi/* docs/reference/openapi/ && rm -rf bin/.gen
+
+.PHONY: docs
+docs: ## docs/reference from the code (go:generate lines)
+	$(GO) generate ./...
+
+.PHONY: verify
+verify: ## what is generated is committed and fresh, both modules are tidy
+	$(MAKE) generate docs
+	$(GO) mod tidy
+	cd tools && $(GO) mod tidy
+	git diff --exit-code
+	@new=$$(git ls-files --others --exclude-standard -- proto/gen docs/reference); \
+	[ -z "$$new" ] || { echo "error: generated, but not committed:" >&2; echo "$$new" >&2; exit 1; }
+
+.PHONY: vuln
+vuln: ## known vulnerabilities (needs govulncheck on PATH and its online database)
+	govulncheck ./...
+
+.PHONY: ci
+ci: ## what CI runs
+	.ci/run
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf bin dist cover.out cover.tmp
