@@ -1,199 +1,97 @@
-// Package redistest starts real redis-server processes for tests.
+// Package redistest gives a test a real redis-server of its own.
 //
-// Invariant: every test that asks gets a server of its own, on a free loopback port and a unix socket, with its data in the
-// test's own directory; it is dead, and waited for, before the test's directory is removed. The default is the set-up that
-// Postern's promises need: append-only file, fsync on every write, nothing evicted.
-//
-// It must never skip: a machine without redis-server fails the test and says how to get it (`make test` installs it). It must
-// never touch a server it did not start, and never reach the binary. Read Start first.
+// Invariant: the server is dead, and waited for, before the test's directory is removed. It must never skip: a machine without
+// redis-server fails the test and says how to get it. It must never reach the binary. Read Start first; how the process is run
+// is in package redisproc, with the options.
 package redistest
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/postern-audit/postern/internal/testkit/redisproc"
 )
 
-const (
-	upWithin   = 30 * time.Second // generous: a loaded machine replays an append-only file slowly
-	pollEvery  = 5 * time.Millisecond
-	portsTried = 10
-)
+// Option changes one thing about a server before it starts.
+type Option = redisproc.Option
 
-// Server is one redis-server process and what is needed to stop it, break it and start it again. Its methods fail the test
-// instead of returning errors. They may be called from any goroutine, but Kill, Restart, Pause and Resume only one at a time.
+// Set gives one redis-server setting by its name in redis.conf.
+func Set(name, value string) Option { return redisproc.Set(name, value) }
+
+// FsyncEverySecond makes the append-only file reach the disk once a second.
+func FsyncEverySecond() Option { return redisproc.FsyncEverySecond() }
+
+// NoPersistence switches the append-only file off: nothing survives Kill.
+func NoPersistence() Option { return redisproc.NoPersistence() }
+
+// Server is a redis-server that lives as long as its test. Its methods fail the test instead of returning errors.
 type Server struct {
-	t    testing.TB
-	conf config
-	bin  string
-	dir  string // data and log
-	sock string // outside dir: the path of a unix socket is limited to about 100 bytes
-	port int
-
-	mu     sync.Mutex
-	cmd    *exec.Cmd // nil while the server is down
-	exited chan struct{}
+	t testing.TB
+	p *redisproc.Process
 }
 
-// Start runs a redis-server and returns once it answers PING. It is killed when the test ends.
+// Start runs a redis-server and returns once it answers PING: append-only file, fsync on every write, nothing evicted, unless
+// an option says otherwise. A few tens of milliseconds; every test takes its own.
 func Start(t testing.TB, opts ...Option) *Server {
 	t.Helper()
-	sockDir, err := os.MkdirTemp("", "redistest")
-	if err != nil {
-		t.Fatalf("redistest: directory for the socket: %v", err)
-	}
-	s := &Server{
-		t: t, conf: newConfig(opts), bin: binary(t),
-		dir: t.TempDir(), sock: filepath.Join(sockDir, "redis.sock"),
+	p, err := redisproc.Start(t.TempDir(), opts...)
+	if err != nil { // also without a redis-server: a test that did not run against Redis has proved nothing
+		t.Fatalf("redistest: %v", err)
 	}
 	t.Cleanup(func() {
-		s.kill()
-		if err := os.RemoveAll(sockDir); err != nil {
-			t.Errorf("redistest: remove the socket's directory: %v", err)
+		if err := p.Stop(); err != nil {
+			t.Errorf("redistest: stop: %v", err)
 		}
 	})
-	// Between choosing a free port and binding it another process may take it: then choose again.
-	for range portsTried {
-		s.port = freePort(t)
-		if err = s.run(); err == nil {
-			return s
-		}
-		s.kill()
-		if !s.lostPort() {
-			break
-		}
-	}
-	s.t.Fatalf("redistest: redis-server did not start: %v\n%s", err, s.Log())
-	return nil
+	return &Server{t: t, p: p}
 }
 
-// binary finds redis-server, or ends the test: a test that silently did not run against Redis has proved nothing.
-func binary(t testing.TB) string {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		const how = "`make test` installs it; by hand: apt-get install redis-server, or brew install redis"
-		if os.Getenv("REQUIRE_BACKENDS") == "1" {
-			t.Fatalf("REQUIRE_BACKENDS=1, but there is no redis-server on PATH (%v): %s", err, how)
-		}
-		t.Fatalf("this test runs against a real redis-server and there is none on PATH (%v): %s", err, how)
-	}
-	return path
+// Addr is the TCP address, 127.0.0.1:port. It stays the same over Restart.
+func (s *Server) Addr() string { return s.p.Addr() }
+
+// Socket is the path of the unix socket. It stays the same over Restart.
+func (s *Server) Socket() string { return s.p.Socket() }
+
+// URL is the address as a redis:// URL, database 0.
+func (s *Server) URL() string { return s.p.URL() }
+
+// Pid is the running process, 0 while the server is down.
+func (s *Server) Pid() int { return s.p.Pid() }
+
+// Log is what the server has logged so far, for messages of failed tests.
+func (s *Server) Log() string { return s.p.Log() }
+
+// Client is a new client without retries, so that a test sees each failure once. It is closed when the test ends.
+func (s *Server) Client() *redis.Client {
+	c := redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1, DialTimeout: time.Second, ContextTimeoutEnabled: true})
+	s.t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("redistest: find a free port: %v", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// run starts the process on the chosen port and waits until it answers.
-func (s *Server) run() error {
-	// A killed server leaves its socket file; with it there, "the socket answers" could mean the wrong thing.
-	if err := os.Remove(s.sock); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove the old socket: %w", err)
-	}
-	cmd := exec.Command(s.bin, s.conf.args(s.port, s.sock, s.dir)...)
-	cmd.Dir = s.dir
-	dieWithParent(cmd)
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", s.bin, err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		_ = cmd.Wait() // how it ended is in its log
-	}()
-	s.mu.Lock()
-	s.cmd, s.exited = cmd, exited
-	s.mu.Unlock()
-	return s.awaitPing(cmd.Process.Pid, exited)
-}
-
-// awaitPing waits until the server with this pid answers on its TCP port. The pid is compared because another server could
-// have taken the port first, and a test must never talk to that one.
-func (s *Server) awaitPing(pid int, exited <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(context.Background(), upWithin)
-	defer cancel()
-	client := redis.NewClient(s.options())
-	defer func() { _ = client.Close() }()
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	var last error
-	for {
-		if last = ready(ctx, client, pid); last == nil {
-			return nil
-		}
-		select {
-		case <-exited:
-			return fmt.Errorf("the process ended: %w", last)
-		case <-ctx.Done():
-			return fmt.Errorf("no answer within %v: %w", upWithin, last)
-		case <-tick.C:
-		}
-	}
-}
-
-func ready(ctx context.Context, client *redis.Client, pid int) error {
-	if err := client.Ping(ctx).Err(); err != nil { // also refuses while the append-only file is being loaded
-		return err
-	}
-	info, err := client.Info(ctx, "server").Result()
-	if err != nil {
-		return err
-	}
-	if !bytes.Contains([]byte(info), []byte("process_id:"+strconv.Itoa(pid)+"\r\n")) {
-		return errors.New("another redis-server answers on this port")
-	}
-	return nil
-}
-
-func (s *Server) options() *redis.Options {
-	return &redis.Options{Addr: s.Addr(), MaxRetries: -1, DialTimeout: time.Second, ContextTimeoutEnabled: true}
-}
-
-// lostPort says whether the last start failed because the port was taken.
-func (s *Server) lostPort() bool {
-	return bytes.Contains([]byte(s.Log()), []byte("bind: Address already in use"))
-}
-
-// kill ends the process if it runs and waits until it is gone. SIGKILL also ends a stopped process.
-func (s *Server) kill() {
-	s.mu.Lock()
-	cmd, exited := s.cmd, s.exited
-	s.cmd = nil
-	s.mu.Unlock()
-	if cmd == nil {
-		return
-	}
-	_ = cmd.Process.Kill() // fails only when it is gone already
-	<-exited
-}
-
-func (s *Server) signal(sig syscall.Signal) {
+// Kill ends the server as a crash would (SIGKILL) and returns when the process is gone. Data that reached the disk stays.
+func (s *Server) Kill() {
 	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		s.t.Fatalf("redistest: %v to a server that is down", sig)
+	if s.Pid() == 0 {
+		s.t.Fatal("redistest: Kill of a server that is down")
 	}
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Fatalf("redistest: %v: %v", sig, err)
+	s.p.Kill()
+}
+
+// Restart starts the server again on the same port, socket and data, and returns once it answers; a running one is killed
+// first.
+func (s *Server) Restart() { s.t.Helper(); s.must("restart", s.p.Restart()) }
+
+// Pause stops the process (SIGSTOP): it keeps its connections and answers nothing until Resume.
+func (s *Server) Pause() { s.t.Helper(); s.must("pause", s.p.Pause()) }
+
+// Resume lets a paused process go on (SIGCONT).
+func (s *Server) Resume() { s.t.Helper(); s.must("resume", s.p.Resume()) }
+
+func (s *Server) must(what string, err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatalf("redistest: %s: %v", what, err)
 	}
 }

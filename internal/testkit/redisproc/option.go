@@ -1,4 +1,4 @@
-package redistest
+package redisproc
 
 import (
 	"maps"
@@ -29,7 +29,7 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// Set gives one redis-server setting by its name in redis.conf, replacing the default of this package.
+// Set gives one redis-server setting by its name in redis.conf, replacing the default.
 func Set(name, value string) Option { return func(c config) { c[name] = value } }
 
 // FsyncEverySecond makes the append-only file reach the disk once a second: the last second may be lost in a crash of the
