@@ -1,0 +1,259 @@
+package audit
+
+import "time"
+
+// Class says who a subject is to the organization that owns the site.
+type Class uint8
+
+// The classes. The zero value means "not given".
+const (
+	ClassUnspecified Class = iota
+	ClassUndetermined
+	ClassExternal
+	ClassManaged
+	ClassClaimed
+)
+
+// Evidence says on whose word a step rests.
+type Evidence uint8
+
+// The kinds of evidence.
+const (
+	EvidenceUnspecified Evidence = iota
+	EvidenceAsserted
+	EvidenceVerified
+)
+
+// Verdict is what the login service should do next.
+type Verdict uint8
+
+// The verdicts.
+const (
+	VerdictUnspecified Verdict = iota
+	VerdictContinue
+	VerdictAllow
+	VerdictDeny
+)
+
+// Ending is how a flow ended; EndingNone while it is live.
+type Ending uint8
+
+// The endings.
+const (
+	EndingNone Ending = iota
+	EndingSucceeded
+	EndingDenied
+	EndingFailed
+	EndingCancelled
+	EndingAbandoned
+	EndingSuperseded
+)
+
+// Outcome sorts events for filters.
+type Outcome uint8
+
+// The outcomes.
+const (
+	OutcomeUnspecified Outcome = iota
+	OutcomeInfo
+	OutcomeSuccess
+	OutcomeFailure
+)
+
+// Client is the kind of program the person signs in with.
+type Client uint8
+
+// The kinds of program.
+const (
+	ClientUnspecified Client = iota
+	ClientWeb
+	ClientMobile
+	ClientCLI
+	ClientAPI
+)
+
+// SubjectKind is the kind of actor.
+type SubjectKind uint8
+
+// The kinds of actor. Unspecified is treated as Person.
+const (
+	SubjectUnspecified SubjectKind = iota
+	SubjectPerson
+	SubjectService
+	SubjectApp
+)
+
+// Origin says who maintains an object of the directory.
+type Origin uint8
+
+// The origins.
+const (
+	OriginUnspecified Origin = iota
+	OriginDocument
+	OriginAPI
+)
+
+// The numbers of all enums above equal those of package postern.v1, so converting is a cast; codec's tests hold them together.
+
+// Event is one immutable record. Fields that do not apply are zero. Personal is sealed before the event leaves the process.
+type Event struct {
+	ID              string // UUIDv7
+	Type            Type
+	Time            time.Time
+	RecordedTime    time.Time // given by Redis
+	Sequence        int64     // given by the archive
+	Organization    string
+	OrganizationUID string
+	Site            string
+	SiteUID         string
+	Flow            string
+	Step            int
+	SupportCode     string
+	CorrelationID   string
+	Caller          string
+	Class           Class
+	Provisional     bool
+	Outcome         Outcome
+	Evidence        Evidence
+	Checks          []string
+	Method          string
+	Connection      string
+	ConnectionUID   string
+	Factor          string
+	Reason          string
+	Counts          *bool
+	Late            bool
+	Forked          bool
+	Client          Client
+	AuthenticatedAt time.Time
+	Decision        *Decision
+	Ending          Ending
+	Steps           []StepSummary
+	Session         string // keyed hash of the handle
+	AgainstVerdict  bool
+	Target          *Target
+	Changes         []Change
+	Revision        int64
+	Tally           map[string]int64
+	TallyHour       time.Time
+	Denial          *Denial
+	SubjectKind     SubjectKind
+	Origin          Origin
+	IdentifierHash  string
+	UserVerified    *bool
+	PersonalState   string // "", ERASED or UNREADABLE; set by readers
+
+	Personal Personal
+	Sealed   *Sealed // the personal part as stored; when set, encoders use it as it is
+	Indexes  []Index // blind indexes that go with Sealed
+}
+
+// Personal holds every field of an event that identifies a person.
+type Personal struct {
+	Email              string
+	EmailVerified      *bool
+	AccountID          string
+	TypedAddress       string
+	ClaimedAccountID   string
+	PresentedAccountID string
+	DisplayName        string
+	IP                 string
+	UserAgent          string
+	DeviceID           string
+	Detail             string
+	AMR                []string
+	ACR                string
+	Items              []string
+}
+
+// StepSummary is one line of the ordered step list on an ending event.
+type StepSummary struct {
+	Step       int
+	Event      string
+	Type       Type
+	Time       time.Time
+	Method     string
+	Connection string
+	Factor     string
+	Evidence   Evidence
+	Reason     string
+	Counts     *bool
+}
+
+// Target names the object of an administrative event.
+type Target struct {
+	Type  string
+	ID    string
+	UID   string
+	Count int64
+}
+
+// Change is one field before and after. Secrets never appear.
+type Change struct {
+	Field  string
+	Before string
+	After  string
+}
+
+// Denial says which call was refused.
+type Denial struct {
+	Method string
+	Code   string
+	Reason string
+	Count  int64
+	CallID string
+}
+
+// Decision is a policy decision as it is recorded and answered. Package policy makes it.
+type Decision struct {
+	Class          Class
+	Advisory       bool
+	Basis          ClassBasis
+	Rule           string
+	Source         string // RULE, DEFAULT, INTERNAL, STOP, UNREADABLE
+	Conditions     []Condition
+	AllowedMethods []string // nil: all
+	Demands        []Demand
+	PolicyRevision int64
+	Verdict        Verdict
+	Reason         string
+	WouldBe        *WouldBe
+	Message        string
+	HelpURL        string
+	GraceUntil     time.Time
+}
+
+// ClassBasis says what decided the class.
+type ClassBasis struct {
+	By         string // NOTHING, CLAIMED_ACCOUNT, CLAIMED_ADDRESS, VERIFIED_DOMAIN, NO_VERIFIED_EMAIL, NO_MATCH
+	Domain     string
+	VerifiedBy string // OPERATOR
+	Revision   int64
+}
+
+// Condition is one condition looked at. Detail never holds personal data.
+type Condition struct {
+	Name   string
+	Met    bool
+	Detail string
+}
+
+// Demand is one thing the deciding rule asks for, with what met it.
+type Demand struct {
+	Kind          string // METHOD, SSO, EVIDENCE, MFA, REVERIFICATION, SESSION_LENGTH, BLOCK
+	Connection    string
+	Factors       []string
+	MaxAge        time.Duration
+	Evidence      Evidence
+	AcceptPartner bool
+	Met           bool
+	MetByStep     int
+	Reason        string
+}
+
+// WouldBe is the verdict with report-only rules enforced.
+type WouldBe struct {
+	Verdict Verdict
+	Rule    string
+	Reason  string
+}

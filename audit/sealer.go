@@ -1,0 +1,61 @@
+package audit
+
+// Purpose says what a blind index is over. Stored: never renumber.
+type Purpose int32
+
+// The purposes.
+const (
+	IndexAccount     Purpose = 1 // account id
+	IndexEmail       Purpose = 2 // e-mail address, local part folded to lower ASCII
+	IndexEmailDomain Purpose = 3 // A-label domain of the e-mail
+	IndexName        Purpose = 4 // display name
+	IndexNetwork32   Purpose = 5 // IPv4 /32 or IPv6 /128
+	IndexNetwork24   Purpose = 6 // IPv4 /24 or IPv6 /64
+	IndexNetwork16   Purpose = 7 // IPv4 /16 or IPv6 /48
+	IndexNetwork8    Purpose = 8 // IPv6 /32 only
+	IndexIdentifier  Purpose = 9 // typed identifier that is no usable address
+)
+
+// Index is one blind index: version byte and the first 16 bytes of an HMAC over purpose, organization uid and canonical value.
+type Index struct {
+	Purpose Purpose
+	Value   []byte
+}
+
+// Sealed is a personal part as stored: salt in the clear, AES-256-GCM over the personal fields with organization uid and
+// event id as associated data, and SHA-256(salt ‖ sealed). Erasure drops Salt and Data; the digest stays.
+type Sealed struct {
+	Salt   []byte
+	Data   []byte
+	Digest []byte
+}
+
+// Sealer seals personal parts with the key of an organization and makes blind indexes. Safe for concurrent use.
+// Every method fails when the organization's key has not been given to it; none ever falls back to clear text.
+type Sealer interface {
+	// Seal encrypts p for the record with this id (an event id, or a flow id for flow state).
+	Seal(organizationUID, recordID string, p Personal) (*Sealed, error)
+	// Open is the reverse of Seal. An erased part is an error.
+	Open(organizationUID, recordID string, s *Sealed) (Personal, error)
+	// Index returns the blind index of a canonical value in the current key version.
+	Index(organizationUID string, purpose Purpose, value string) (Index, error)
+	// Indexes returns it in every live version, current first: what searches try.
+	Indexes(organizationUID string, purpose Purpose, value string) ([]Index, error)
+}
+
+// OrganizationKey is an organization's keyset as stored: wrapped by the master keyset.
+type OrganizationKey struct {
+	OrganizationUID string
+	Wrapped         []byte
+}
+
+// Keys gives organization keys to a Sealer.
+type Keys interface {
+	// Mint makes a new key for an organization and returns it wrapped; the caller stores it in the commit that creates the organization.
+	Mint(organizationUID string) (OrganizationKey, error)
+	// Add makes a stored key usable in this process. Adding the same key again costs nothing; another key for a known
+	// organization is an error.
+	Add(key OrganizationKey) error
+	// Has reports whether the organization's key was added.
+	Has(organizationUID string) bool
+}

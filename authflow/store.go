@@ -1,0 +1,197 @@
+package authflow
+
+import (
+	"context"
+	"time"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/policy"
+)
+
+// CommitKey is the keyed hash of caller, method, parent and request id; zero means "none" (sweeps).
+type CommitKey [32]byte
+
+// Digest is the keyed hash of a canonical request.
+type Digest [32]byte
+
+// Loaded is a flow as Redis has it. State is shared and must not be changed.
+type Loaded struct {
+	State        *State
+	Stamp        policy.Stamp
+	SupersededBy FlowID // zero unless marked
+}
+
+// Outcome is the answer a repeated request id gets: at most 1 KiB encoded, no texts, no secrets.
+type Outcome struct {
+	Flow           FlowID
+	SupportCode    string
+	Step           int
+	Phase          Phase
+	Verdict        audit.Verdict
+	Reason         string
+	Ending         audit.Ending
+	Counts         *bool
+	Decision       audit.Decision // Conditions, Message and HelpURL left out when stored
+	Next           []policy.Next
+	Deadline       time.Time
+	Recorded       bool
+	Session        string
+	AgainstVerdict bool
+}
+
+// Read asks for everything a call needs before it can decide, in one round trip. Zero fields are not read.
+type Read struct {
+	OrganizationUID string
+	Flow            FlowID
+	SupportCode     string              // resolve to a flow id (the flow itself is not loaded)
+	Key             CommitKey           // with Flow: the outcome stored with the flow; without: the once-key of StartFlow and sessions
+	Request         Digest              // compared with the stored request: a difference is REQUEST_ID_REUSED
+	Organization    bool                // the policy record, carried only if the cached one is stale
+	Lookups         []policy.LookupKeys // directory records; Reading.Records has the same length
+	Last            *LastKey            // supersession index
+	Session         [32]byte            // keyed hash of a session handle
+}
+
+// LastKey names a place in the supersession index: site uid, then subject key and device id hashed by the store.
+type LastKey struct {
+	SiteUID  string
+	Subject  policy.AccountKey
+	DeviceID string // never empty
+}
+
+// Reading is what Read found.
+type Reading struct {
+	Flow         *Loaded  // nil when there is none (never started, or expired after its ending was archived)
+	FlowID       FlowID   // of SupportCode
+	Outcome      *Outcome // of Key
+	Organization *policy.Organization
+	Records      []policy.Records
+	Last         FlowID
+	Session      *Session
+}
+
+// Session is a session of a site, by its hashed handle.
+type Session struct {
+	Flow           FlowID
+	SubjectKey     policy.AccountKey
+	SiteUID        string
+	Verdict        audit.Verdict
+	Started        time.Time
+	Expires        time.Time
+	Ended          time.Time
+	Recorded       bool
+	AgainstVerdict bool
+}
+
+// Commit is one change: all of it happens or nothing. Zero fields do not take part.
+type Commit struct {
+	OrganizationUID string
+	PolicyStamp     policy.Stamp // compared with the organization's
+	Key             CommitKey
+	Request         Digest
+	Outcome         *Outcome // stored under Key: a field of the flow's hash, or a key of its own (24 h) when OwnKey
+	OwnKey          bool
+	Flow            *FlowWrite
+	Last            *LastWrite
+	Session         *SessionWrite
+	Claims          []Claim
+	Tallies         []Tally
+	Events          []audit.Event
+}
+
+// FlowWrite replaces a flow's state.
+type FlowWrite struct {
+	State *State
+	From  policy.Stamp // zero: the flow must not exist
+	// EndsMarked says this is the ending of a superseded flow. A marked flow takes no other commit, and an unmarked one not this.
+	EndsMarked bool
+}
+
+// LastWrite overwrites the supersession index and marks the flow it named: superseded_by set and deadline now.
+type LastWrite struct {
+	Key    LastKey
+	Expect FlowID // as read; zero: the index was empty
+	Next   FlowID
+	Until  time.Time // when the index entry may go
+}
+
+// SessionWrite stores a session.
+type SessionWrite struct {
+	Handle  [32]byte
+	Session Session
+	IsNew   bool // it must not exist
+}
+
+// Claim is a name that can be taken once: a support code, and later codes, assertions and tokens.
+type Claim struct {
+	Kind  string // "code"
+	Name  string // hashed by the store unless Kind is "code"
+	Value string // who takes it; the same value may take it again
+	Until time.Time
+}
+
+// Tally raises one counter of a site's hour.
+type Tally struct {
+	SiteUID string
+	Site    string
+	Hour    time.Time
+	Field   string // "opened" or "<class>:<ending>:<recorded>"
+}
+
+// Committed says what a commit did.
+type Committed struct {
+	Repeated *Outcome     // the key was committed before with the same request: nothing was written now
+	Stamp    policy.Stamp // of the flow, when one was written
+	Recorded time.Time    // Redis time of the commit
+}
+
+// Conflict is the error of a commit that lost a race: nothing was written, and it carries what is there now.
+type Conflict struct {
+	Flow         *Loaded              // current flow; nil when the flow was not the trouble or is gone
+	Gone         bool                 // the flow does not exist any more
+	Organization *policy.Organization // current policy record, when its stamp moved
+	LastMoved    bool                 // the supersession index moved
+	Claimed      *Claim               // this claim is taken by another value
+	SessionTaken bool
+}
+
+// Error implements error.
+func (*Conflict) Error() string { return "authflow: the stored records have moved" }
+
+// DueFlow is a flow whose deadline has come.
+type DueFlow struct {
+	OrganizationUID string
+	Flow            FlowID
+}
+
+// DueTally is an hour that can be archived.
+type DueTally struct {
+	OrganizationUID string
+	SiteUID         string
+	Site            string
+	Hour            time.Time
+	Counts          map[string]int64
+}
+
+// Store keeps flows. Implementations pass storetest.
+//
+// Commit looks its Key up first: the same key and request returns the first outcome, another request is REQUEST_ID_REUSED.
+// Then it reads and compares everything (flow stamp and mark, policy stamp, index, session, claims, types of every key it
+// will write), and only then writes. It returns *Conflict when something moved; readers see all of a commit or none.
+//
+// When the server answered an error or nothing was sent, the error is Unavailable NOT_RECORDED. When the reply was lost or
+// the deadline passed after sending, it is Unavailable OUTCOME_UNKNOWN: the same Key will tell. Commit is never retried inside.
+type Store interface {
+	// Read answers in one round trip.
+	Read(ctx context.Context, r Read) (*Reading, error)
+	// Commit writes in one round trip.
+	Commit(ctx context.Context, c *Commit) (*Committed, error)
+	// Due returns flows of a partition whose deadline is at or before now, earliest first.
+	Due(ctx context.Context, partition int, now time.Time, limit int) ([]DueFlow, error)
+	// DueTallies returns hours of a partition that closed at or before the given moment.
+	DueTallies(ctx context.Context, partition int, closed time.Time, limit int) ([]DueTally, error)
+	// CloseTally writes e and removes the counters, only if they still are as given; a difference is *Conflict.
+	CloseTally(ctx context.Context, t DueTally, e audit.Event) error
+	// Lease takes or renews a hint for 10 s: one holder sweeps (or archives) a partition. False: another one does.
+	Lease(ctx context.Context, partition int, what, holder string) (bool, error)
+}

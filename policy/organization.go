@@ -1,0 +1,189 @@
+package policy
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/postern-audit/postern/audit"
+)
+
+// Stamp is a version that cannot come back: eight bytes of counter, big-endian, and eight random bytes of the commit that
+// wrote it. The zero Stamp means "does not exist".
+type Stamp [16]byte
+
+// IsZero reports whether s stands for nothing stored.
+func (s Stamp) IsZero() bool { return s == Stamp{} }
+
+// Organization is the policy record: everything about an organization but its domains and claims. It is cached whole and
+// never changed in place.
+type Organization struct {
+	UID         string
+	ID          string
+	DisplayName string
+	Disabled    bool
+	Revision    int64 // of the directory
+	Stamp       Stamp // of the directory: the etag
+	PolicyStamp Stamp // of rules, stops, sites, connections and switches
+	Created     time.Time
+	Updated     time.Time
+	Sites       []Site
+	Connections []Connection
+	Policy      Policy
+	Unreadable  bool // the policy's stored form could not be read; Policy is empty
+	// AllowUnreadable is the organization's choice for an unreadable policy, kept apart from the policy itself.
+	AllowUnreadable bool
+	Key             audit.OrganizationKey
+}
+
+// Site is one place where people sign in.
+type Site struct {
+	ID                 string
+	UID                string
+	DisplayName        string
+	Hostnames          []string
+	Disabled           bool
+	TrustsAccountEmail bool
+	Origin             audit.Origin
+}
+
+// ConnectionKind says what a connection is for. Numbers equal posternv1.Connection_Kind.
+type ConnectionKind uint8
+
+// The kinds of connection.
+const (
+	ConnectionSocial ConnectionKind = 1
+	ConnectionSSO    ConnectionKind = 2
+)
+
+// Protocol says how a connection speaks. Numbers equal posternv1.Connection_Protocol.
+type Protocol uint8
+
+// The protocols.
+const (
+	ProtocolNone Protocol = 0
+	ProtocolOIDC Protocol = 1
+	ProtocolSAML Protocol = 2
+)
+
+// Connection is a configured way to sign in elsewhere.
+type Connection struct {
+	ID          string
+	UID         string
+	DisplayName string
+	Kind        ConnectionKind
+	Protocol    Protocol
+	Disabled    bool
+	Origin      audit.Origin
+}
+
+// Mode says whether a rule bites. Numbers equal posternv1.Mode.
+type Mode uint8
+
+// The modes.
+const (
+	ModeEnforce    Mode = 1
+	ModeReportOnly Mode = 2
+)
+
+// Policy is an external-user policy: rules in order, a default, and stops.
+type Policy struct {
+	Rules         []Rule
+	Default       Demands
+	Stops         Stops
+	AccountLists  []AccountList
+	RecordClasses []audit.Class // recorded besides EXTERNAL
+}
+
+// Rule is one rule. It matches when every given condition holds.
+type Rule struct {
+	ID             string
+	Description    string
+	Match          Match
+	Demands        Demands
+	Mode           Mode
+	EnforceFrom    time.Time // zero: always
+	ExpiresAt      time.Time // zero: never
+	EnrolmentGrace time.Duration
+	Message        string
+	HelpURL        string
+	Origin         audit.Origin
+}
+
+// AccountKey is the keyed hash under which an account id or an address is known to an organization's claims and lists.
+type AccountKey [16]byte
+
+// Match lists conditions; an empty list is no condition. Values within one list are alternatives.
+type Match struct {
+	Domains      []DomainMatch
+	Accounts     []AccountKey
+	AccountLists []string
+	Kinds        []audit.SubjectKind
+	Sites        []string
+	Networks     []netip.Prefix
+	Connections  []string
+}
+
+// DomainMatch is one e-mail domain, with or without its subdomains.
+type DomainMatch struct {
+	Domain     Domain
+	Subdomains bool
+}
+
+// AccountList is a named list of accounts.
+type AccountList struct {
+	Name     string
+	Accounts []AccountKey
+}
+
+// Demands is what a rule asks for. A zero field is not demanded.
+type Demands struct {
+	Methods       []string // method tokens, "sso:NAME" and "social:NAME" included; nil: all
+	SSOConnection string
+	SSOEvidence   audit.Evidence // unspecified: VERIFIED
+	MFA           *MFADemand
+	Reverify      time.Duration
+	SessionLength time.Duration
+	Block         bool
+}
+
+// MFADemand asks for a second factor.
+type MFADemand struct {
+	Factors       []string // nil: any
+	MaxAge        time.Duration
+	AcceptPartner bool
+	PartnerACR    []string
+	Evidence      audit.Evidence // unspecified: VERIFIED for TOTP, ASSERTED for the rest
+}
+
+// Stops refuse at once, whatever the rules say, and are decided again at every call.
+type Stops struct {
+	External bool
+	Domains  []DomainMatch
+	Networks []netip.Prefix
+}
+
+// DomainRecord is one verified domain of an organization.
+type DomainRecord struct {
+	Domain     Domain
+	Subdomains bool
+	VerifiedBy string // OPERATOR
+	Revision   int64
+	Origin     audit.Origin
+}
+
+// ClaimKind says what a claim names.
+type ClaimKind string
+
+// The kinds of claim.
+const (
+	ClaimAccount ClaimKind = "ACCOUNT"
+	ClaimAddress ClaimKind = "ADDRESS"
+)
+
+// ClaimRecord is one claimed account or address of an organization.
+type ClaimRecord struct {
+	Key      AccountKey
+	Kind     ClaimKind
+	Revision int64
+	Origin   audit.Origin
+}
