@@ -1,0 +1,181 @@
+package audit
+
+import "slices"
+
+// Types of a sign-in flow.
+const (
+	TypeSignInStarted        Type = "sign_in.started"
+	TypePasswordVerified     Type = "password.verified"
+	TypePasswordRejected     Type = "password.rejected"
+	TypePasswordlessStarted  Type = "passwordless.started"
+	TypePasswordlessVerified Type = "passwordless.verified"
+	TypePasswordlessRejected Type = "passwordless.rejected"
+	TypeSocialStarted        Type = "social.started"
+	TypeSocialVerified       Type = "social.verified"
+	TypeSocialRejected       Type = "social.rejected"
+	TypeSSOStarted           Type = "sso.started"
+	TypeSSOVerified          Type = "sso.verified"
+	TypeSSORejected          Type = "sso.rejected"
+	TypeMFAChallenged        Type = "mfa.challenged"
+	TypeMFAVerified          Type = "mfa.verified"
+	TypeMFARejected          Type = "mfa.rejected"
+	TypeMFALocked            Type = "mfa.locked"
+	TypeSessionReused        Type = "session.reused"
+	TypeSessionRejected      Type = "session.rejected"
+	TypeSignInSucceeded      Type = "sign_in.succeeded"
+	TypeSignInDenied         Type = "sign_in.denied"
+	TypeSignInFailed         Type = "sign_in.failed"
+	TypeSignInCancelled      Type = "sign_in.cancelled"
+	TypeSignInAbandoned      Type = "sign_in.abandoned"
+	TypeSignInSuperseded     Type = "sign_in.superseded"
+)
+
+// Types of what follows a sign-in, and of the record's own bookkeeping.
+const (
+	TypeSessionStarted Type = "session.started"
+	TypeSessionEnded   Type = "session.ended"
+	TypeTokenCreated   Type = "token.created"
+	TypeTokenUsed      Type = "token.used"
+	TypeTokenBlocked   Type = "token.blocked"
+	TypeTokenRevoked   Type = "token.revoked"
+	TypeSiteTallied    Type = "site.tallied"
+	TypeUnreadable     Type = "unreadable"
+)
+
+// Types of administration.
+const (
+	TypeOrganizationCreated Type = "organization.created"
+	TypeOrganizationUpdated Type = "organization.updated"
+	TypeSiteCreated         Type = "site.created"
+	TypeSiteUpdated         Type = "site.updated"
+	TypeSiteDeleted         Type = "site.deleted"
+	TypeConnectionCreated   Type = "connection.created"
+	TypeConnectionUpdated   Type = "connection.updated"
+	TypeConnectionDeleted   Type = "connection.deleted"
+	TypeDomainVerified      Type = "domain.verified"
+	TypeDomainRemoved       Type = "domain.removed"
+	TypeAccountClaimed      Type = "account.claimed"
+	TypeAccountReleased     Type = "account.released"
+	TypePolicyUpdated       Type = "policy.updated"
+	TypeLogSearched         Type = "log.searched"
+	TypeAccessDenied        Type = "access.denied"
+)
+
+// catalogue is every type there is, in reading order. Never changed.
+var catalogue = slices.Concat(signInTypes(), endingTypes(), followingTypes(), administrationTypes())
+
+func signInTypes() []TypeInfo {
+	started := TypeInfo{Outcome: OutcomeInfo}
+	verified := TypeInfo{Outcome: OutcomeSuccess, Binds: true, Reasons: notCounted()}
+	federated := TypeInfo{Outcome: OutcomeSuccess, Binds: true, Reasons: notCounted(disabledReason)}
+	rejected := func(reasons []ReasonInfo) TypeInfo {
+		return TypeInfo{Outcome: OutcomeFailure, NeedsReason: true, Reasons: reasons}
+	}
+	step := func(t Type, f Family, kind TypeInfo, description string) TypeInfo {
+		kind.Type, kind.Family, kind.Description = t, f, description
+		kind.Category, kind.Step, kind.Reportable = CategorySignIn, true, true
+		return kind
+	}
+	first := step(TypeSignInStarted, FamilyNone, started, "Somebody began to sign in at a site. Step 1 of every flow.")
+	first.Reportable = false
+	factor := step(TypeMFAVerified, FamilyMFA, verified, "A second factor was proven.")
+	factor.Binds = false
+	return []TypeInfo{
+		first,
+		step(TypePasswordVerified, FamilyPassword, verified, "The password was right."),
+		step(TypePasswordRejected, FamilyPassword, rejected(passwordReasons), "A password was refused."),
+		step(TypePasswordlessStarted, FamilyPasswordless, started, "A passkey was asked for, or a link or code was sent."),
+		step(TypePasswordlessVerified, FamilyPasswordless, verified, "The passkey, link or code was right."),
+		step(TypePasswordlessRejected, FamilyPasswordless, rejected(passwordlessReasons), "A passkey, link or code was refused."),
+		step(TypeSocialStarted, FamilySocial, started, "The person was sent to a social identity provider."),
+		step(TypeSocialVerified, FamilySocial, federated, "The social identity provider vouched for the person."),
+		step(TypeSocialRejected, FamilySocial, rejected(federationReasons), "Social sign-in failed."),
+		step(TypeSSOStarted, FamilySSO, started, "The person was sent to an organization's identity provider."),
+		step(TypeSSOVerified, FamilySSO, federated, "The organization's identity provider vouched for the person."),
+		step(TypeSSORejected, FamilySSO, rejected(federationReasons), "Single sign-on failed."),
+		step(TypeMFAChallenged, FamilyMFA, started, "A second factor was asked for."),
+		factor,
+		step(TypeMFARejected, FamilyMFA, rejected(mfaReasons), "A second factor was refused. One event for each attempt."),
+		step(TypeMFALocked, FamilyMFA, rejected(lockReasons), "A second factor was locked after too many attempts."),
+		step(TypeSessionReused, FamilySession, verified,
+			"An existing session of the login service was used instead of a fresh credential. Meets no demand for SSO, MFA or age."),
+		step(TypeSessionRejected, FamilySession, rejected(sessionReasons), "An existing session was not accepted."),
+	}
+}
+
+func endingTypes() []TypeInfo {
+	end := func(t Type, e Ending, o Outcome, description string, reasons ...ReasonInfo) TypeInfo {
+		return TypeInfo{Type: t, Ending: e, Outcome: o, Description: description, Reasons: reasons, Category: CategorySignIn, Step: true}
+	}
+	nothing := ReasonInfo{Reason: ReasonNothingProven, Description: "The sign-in was called complete and nothing had been proven."}
+	tooMany := ReasonInfo{Reason: ReasonTooManySteps, Description: "The flow would have needed more than 64 steps."}
+	waived := ReasonInfo{Reason: ReasonOutageWaived, Description: "A demand was waived while the identity provider was down, as the organization chose."}
+	unreadable := ReasonInfo{Reason: ReasonPolicyUnreadable,
+		Description: "The organization's policy could not be read, and it chose to let people in then."}
+	failed := end(TypeSignInFailed, EndingFailed, OutcomeFailure,
+		"Nobody was proven, or the tenth rejection came. The reason is that of the last rejection where there was one.",
+		rejections(nothing, tooMany)...)
+	failed.NeedsReason = true
+	denied := end(TypeSignInDenied, EndingDenied, OutcomeFailure, "Policy, a stop or the login service refused the person.",
+		slices.Concat(policyReasons, []ReasonInfo{disabledReason}, refusalReasons)...)
+	denied.NeedsReason = true
+	return []TypeInfo{
+		end(TypeSignInSucceeded, EndingSucceeded, OutcomeSuccess,
+			"Every demand was met and the verdict was ALLOW. That a session exists is session.started.", unreadable, waived),
+		denied,
+		failed,
+		end(TypeSignInCancelled, EndingCancelled, OutcomeInfo, "The person or the login service called it off."),
+		end(TypeSignInAbandoned, EndingAbandoned, OutcomeInfo, "The deadline passed.", unconfirmedReason, lostReason),
+		end(TypeSignInSuperseded, EndingSuperseded, OutcomeInfo,
+			"A newer flow of the same person on the same device and site took its place.", unconfirmedReason),
+	}
+}
+
+func followingTypes() []TypeInfo {
+	blocked := slices.Concat(tokenReasons, policyReasons)
+	return []TypeInfo{
+		{Type: TypeSessionStarted, Category: CategorySignIn, Outcome: OutcomeSuccess, Family: FamilySession,
+			Description: "The site opened a session. Flagged when the flow had not been allowed."},
+		{Type: TypeSessionEnded, Category: CategorySignIn, Outcome: OutcomeInfo, Family: FamilySession,
+			Description: "A session of the site is over."},
+		{Type: TypeTokenCreated, Category: CategorySignIn, Outcome: OutcomeSuccess, Family: FamilyToken,
+			Description: "An API token was made."},
+		{Type: TypeTokenUsed, Category: CategoryActivity, Outcome: OutcomeSuccess, Family: FamilyToken,
+			Description: "An API token was used at a site."},
+		{Type: TypeTokenBlocked, Category: CategoryActivity, Outcome: OutcomeFailure, Family: FamilyToken, NeedsReason: true,
+			Description: "An API token was refused at a site.", Reasons: blocked},
+		{Type: TypeTokenRevoked, Category: CategorySignIn, Outcome: OutcomeSuccess, Family: FamilyToken,
+			Description: "An API token was revoked."},
+		{Type: TypeSiteTallied, Category: CategorySignIn, Outcome: OutcomeInfo,
+			Description: "How many flows of one site and hour were opened, and how each class ended, recorded or not."},
+		{Type: TypeUnreadable, Category: CategorySignIn, Outcome: OutcomeFailure,
+			Description: "An outbox entry the archive could not read. Its bytes are kept."},
+	}
+}
+
+func administrationTypes() []TypeInfo {
+	admin := func(t Type, description string) TypeInfo {
+		return TypeInfo{Type: t, Description: description, Category: CategoryAdministration, Outcome: OutcomeSuccess}
+	}
+	searched := admin(TypeLogSearched, "Somebody searched the record.")
+	searched.Outcome = OutcomeInfo
+	denied := admin(TypeAccessDenied, "A call was refused. Its denial names the method, the status and the reason; alike refusals are folded.")
+	denied.Outcome = OutcomeFailure
+	return []TypeInfo{
+		admin(TypeOrganizationCreated, "An organization was created."),
+		admin(TypeOrganizationUpdated, "An organization was changed."),
+		admin(TypeSiteCreated, "A site was added."),
+		admin(TypeSiteUpdated, "A site was changed."),
+		admin(TypeSiteDeleted, "A site was removed."),
+		admin(TypeConnectionCreated, "A connection was added."),
+		admin(TypeConnectionUpdated, "A connection was changed."),
+		admin(TypeConnectionDeleted, "A connection was removed."),
+		admin(TypeDomainVerified, "Domains count as the organization's from now on. Says on whose word, and lists them in its personal part."),
+		admin(TypeDomainRemoved, "Domains no longer count as the organization's."),
+		admin(TypeAccountClaimed, "Accounts or addresses were claimed by the organization. Lists them in its personal part."),
+		admin(TypeAccountReleased, "Accounts or addresses are no longer claimed by the organization."),
+		admin(TypePolicyUpdated, "The external-user policy was changed, field by field."),
+		searched,
+		denied,
+	}
+}
