@@ -62,10 +62,11 @@ microbench: redis ## Go benchmarks with allocations, five times, summed up by be
 lint: ## golangci-lint, buf lint, and buf breaking against BASE
 	$(TOOL) golangci-lint run $(PKGS)
 	$(TOOL) buf lint
-	@if git cat-file -e $(BASE):buf.yaml 2>/dev/null && [ -n "$$(git ls-tree $(BASE) proto/postern/v1/)" ]; then \
+	@base=$$(git rev-parse -q --verify $(BASE) || git rev-parse -q --verify origin/$(BASE) || true); \
+	if [ -n "$$base" ] && [ -n "$$(git ls-tree "$$base" buf.yaml)" ] && [ -n "$$(git ls-tree "$$base" proto/postern/v1/)" ]; then \
 		echo "buf breaking against $(BASE)"; \
-		$(TOOL) buf breaking --against "$$(git rev-parse --git-common-dir)#ref=$$(git rev-parse $(BASE))"; \
-	else echo "buf breaking: $(BASE) has no API yet, nothing to compare with"; fi
+		$(TOOL) buf breaking --against "$$(git rev-parse --git-common-dir)#ref=$$base"; \
+	else echo "buf breaking: no API at $(BASE) to compare with"; fi
 
 .PHONY: generate
 generate: ## Go code and OpenAPI from proto/
