@@ -1,0 +1,204 @@
+// Package config reads the settings of a Postern process.
+//
+// Purpose: one tree of settings, each documented beside its field, with defaults that start a process to try out. A setting is
+// taken from its default, then the file, then the environment (POSTERN_ and the path in capitals, points as underscores), then
+// the command line; the later one wins.
+//
+// Invariant: what Load returns is complete and valid; a key it does not know is an error, wherever it stands. It must never hold
+// state of its own, read anything but the named file, or print a secret. First file to read: config.go, whose comments are
+// also the reference (docs/reference/config.md) and the sample (examples/postern.yaml), generated from here.
+package config
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/postern-audit/postern/internal/secret"
+)
+
+//go:generate go run ./gen
+
+// Config is every setting of one process.
+type Config struct {
+	// Directory for everything the process keeps unless told otherwise: keysets, the embedded store, the archive, the
+	// socket. It is made with mode 0700 when missing. One running process at a time may use it.
+	DataDir string `koanf:"data_dir"`
+	// What this process does: signin (answer login services, sweep overdue flows), archiver (move events from Redis to the
+	// archive), api (queries, policy and directory). The embedded store needs all of them.
+	Components []string `koanf:"components"`
+	// Number of Redis partitions of a new installation, 1 to 64. Fixed at the first start: a later start with another
+	// number is refused.
+	Partitions  int         `koanf:"partitions"`
+	Listen      Listen      `koanf:"listen"`
+	HTTP        HTTP        `koanf:"http"`
+	Redis       Redis       `koanf:"redis"`
+	Archive     Archive     `koanf:"archive"`
+	Keys        Keys        `koanf:"keys"`
+	SignIn      SignIn      `koanf:"signin"`
+	Deadlines   Deadlines   `koanf:"deadlines"`
+	Log         Log         `koanf:"log"`
+	Development Development `koanf:"development"`
+}
+
+// Listen is where gRPC is served.
+type Listen struct {
+	// Unix socket for gRPC, made with mode 0600; callers of the process's own user and root are let in. Empty means
+	// postern.sock in data_dir. At most 100 bytes.
+	Socket string `koanf:"socket"`
+	// Also serve gRPC on this TCP address, host:port. Empty means no. Needs insecure_no_authentication.
+	TCP string `koanf:"tcp"`
+	// Confirms that whoever reaches the TCP address may do anything: it has neither TLS nor authentication yet.
+	InsecureNoAuthentication bool `koanf:"insecure_no_authentication"`
+}
+
+// HTTP is where JSON over HTTP, /metrics, /healthz and /readyz are served.
+type HTTP struct {
+	// Address, host:port, loopback only. Empty means no HTTP at all.
+	Address string `koanf:"address"`
+	// File with the key that HTTP callers send as "Authorization: Bearer". Written with mode 0600 when missing. Empty means
+	// http.key in data_dir.
+	KeyFile string `koanf:"key_file"`
+}
+
+// Redis is the store of live flows, policy and events on their way to the archive.
+type Redis struct {
+	// embedded (in this process, for trying out: it loses what the last seconds brought when the process is killed),
+	// standalone, sentinel or cluster.
+	Mode string `koanf:"mode"`
+	// Addresses, host:port or unix:PATH: one for standalone, the Sentinels for sentinel, some of the nodes for cluster.
+	Addresses []string `koanf:"addresses"`
+	// Name of the master that the Sentinels watch. Needed for sentinel.
+	MasterName string `koanf:"master_name"`
+	// Number of the database. Must be 0 for cluster.
+	Database int `koanf:"database"`
+	// User name. Empty means Redis' default user.
+	Username string `koanf:"username"`
+	// Password. Better kept in a file: see password_file.
+	Password secret.String `koanf:"password"`
+	// File whose first line is the password. Excludes password.
+	PasswordFile string `koanf:"password_file"`
+	// User name at the Sentinels.
+	SentinelUsername string `koanf:"sentinel_username"`
+	// File whose first line is the password at the Sentinels.
+	SentinelPasswordFile string `koanf:"sentinel_password_file"`
+	// Start although Redis does not write every change to disk (appendonly yes, appendfsync always): what was acknowledged
+	// may then be lost.
+	InsecureNoPersistence bool `koanf:"insecure_no_persistence"`
+	// Start although Redis evicts keys when its memory is full (maxmemory-policy other than noeviction).
+	InsecureEvicting bool `koanf:"insecure_evicting"`
+	// Start although Redis is older than 7.0.
+	InsecureOldVersion bool     `koanf:"insecure_old_version"`
+	TLS                RedisTLS `koanf:"tls"`
+}
+
+// RedisTLS is how connections to Redis are protected.
+type RedisTLS struct {
+	// Use TLS, 1.2 or newer.
+	Enabled bool `koanf:"enabled"`
+	// PEM file of the authorities that sign the servers' certificates. Empty means those of the system.
+	CAFile string `koanf:"ca_file"`
+	// PEM file of the certificate this process shows. Needs key_file.
+	CertFile string `koanf:"cert_file"`
+	// PEM file of the certificate's key.
+	KeyFile string `koanf:"key_file"`
+	// Name expected in the servers' certificates. Empty means the host of the address.
+	ServerName string `koanf:"server_name"`
+}
+
+// Archive is where the record is kept for good.
+type Archive struct {
+	// File of the SQLite archive. Empty means archive.db in data_dir.
+	SQLite string `koanf:"sqlite"`
+}
+
+// Keys are the keysets. Without the master keyset everything sealed is gone: back it up, apart from the data.
+type Keys struct {
+	// File of the master keyset, which wraps every organization's key. Written with mode 0600 at the very first start.
+	// Empty means master.keyset in data_dir.
+	MasterFile string `koanf:"master_file"`
+	// File of the hash keyset, which names records in Redis. Written with mode 0600 at the very first start. Empty means
+	// hash.keyset in data_dir.
+	HashFile string `koanf:"hash_file"`
+}
+
+// SignIn bounds flows.
+type SignIn struct {
+	// Shortest lifetime that StartFlow accepts, 1s to 1m.
+	MinLifetime time.Duration `koanf:"min_lifetime"`
+}
+
+// Deadlines bound how long anything may take.
+type Deadlines struct {
+	// Longest a call may take, streams apart, 100ms to 5m. A shorter deadline of the caller wins.
+	Call time.Duration `koanf:"call"`
+	// How long a start waits for Redis and the archive before it gives up, 1s to 1h.
+	Start time.Duration `koanf:"start"`
+	// How long a stop waits for calls that are being served, and then for the archiver, 1s to 10m.
+	Stop time.Duration `koanf:"stop"`
+}
+
+// Log is what is written to stderr.
+type Log struct {
+	// debug, info, warn or error: the least that is written.
+	Level string `koanf:"level"`
+	// json, text, or auto: text when stderr is a terminal, else json.
+	Format string `koanf:"format"`
+}
+
+// Development holds what helps people who write against the API.
+type Development struct {
+	// Serve gRPC reflection, so that tools such as grpcurl find the API by themselves.
+	Reflection bool `koanf:"reflection"`
+}
+
+// The components and Redis modes.
+const (
+	ComponentSignIn   = "signin"
+	ComponentArchiver = "archiver"
+	ComponentAPI      = "api"
+
+	RedisEmbedded   = "embedded"
+	RedisStandalone = "standalone"
+	RedisSentinel   = "sentinel"
+	RedisCluster    = "cluster"
+)
+
+// Default returns the settings of a process without any configuration.
+func Default() Config {
+	return Config{
+		DataDir:    "./data",
+		Components: []string{ComponentSignIn, ComponentArchiver, ComponentAPI},
+		Partitions: 64,
+		HTTP:       HTTP{Address: "127.0.0.1:8470"},
+		Redis:      Redis{Mode: RedisEmbedded},
+		SignIn:     SignIn{MinLifetime: time.Minute},
+		Deadlines:  Deadlines{Call: 10 * time.Second, Start: 30 * time.Second, Stop: 15 * time.Second},
+		Log:        Log{Level: "info", Format: "auto"},
+	}
+}
+
+// Embedded reports whether the store lives in this process.
+func (c Config) Embedded() bool { return c.Redis.Mode == RedisEmbedded }
+
+// SocketPath is the unix socket to serve on.
+func (c Config) SocketPath() string { return c.within(c.Listen.Socket, "postern.sock") }
+
+// HTTPKeyPath is the file of the HTTP key.
+func (c Config) HTTPKeyPath() string { return c.within(c.HTTP.KeyFile, "http.key") }
+
+// ArchivePath is the file of the SQLite archive.
+func (c Config) ArchivePath() string { return c.within(c.Archive.SQLite, "archive.db") }
+
+// MasterPath is the file of the master keyset.
+func (c Config) MasterPath() string { return c.within(c.Keys.MasterFile, "master.keyset") }
+
+// HashPath is the file of the hash keyset.
+func (c Config) HashPath() string { return c.within(c.Keys.HashFile, "hash.keyset") }
+
+// within is a configured path, or a name in data_dir when none is.
+func (c Config) within(path, name string) string {
+	if path != "" {
+		return path
+	}
+	return filepath.Join(c.DataDir, name)
+}

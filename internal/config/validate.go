@@ -1,0 +1,115 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxSocketPath is what a unix socket address holds on Linux and macOS, with room to spare.
+const maxSocketPath = 100
+
+// Validate returns every problem of c, each with its path and what to do, or nil.
+func (c Config) Validate() error {
+	v := validator{}
+	v.check(c.DataDir != "", "data_dir", "must name a directory")
+	v.components(c)
+	v.check(c.Partitions >= 1 && c.Partitions <= 64, "partitions", "must be 1 to 64")
+	v.listen(c)
+	v.redis(c.Redis)
+	v.between("signin.min_lifetime", c.SignIn.MinLifetime, time.Second, time.Minute)
+	v.between("deadlines.call", c.Deadlines.Call, 100*time.Millisecond, 5*time.Minute)
+	v.between("deadlines.start", c.Deadlines.Start, time.Second, time.Hour)
+	v.between("deadlines.stop", c.Deadlines.Stop, time.Second, 10*time.Minute)
+	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", c.Log.Format, "auto", "json", "text")
+	return errors.Join(v.problems...)
+}
+
+type validator struct{ problems []error }
+
+func (v *validator) check(ok bool, path, fix string) {
+	if !ok {
+		v.problems = append(v.problems, fmt.Errorf("%s: %s", path, fix))
+	}
+}
+
+func (v *validator) oneOf(path, value string, allowed ...string) {
+	v.check(slices.Contains(allowed, value), path, "must be "+strings.Join(allowed[:len(allowed)-1], ", ")+" or "+allowed[len(allowed)-1])
+}
+
+func (v *validator) between(path string, d, least, most time.Duration) {
+	v.check(d >= least && d <= most, path, "must be "+shortDuration(least)+" to "+shortDuration(most))
+}
+
+func (v *validator) components(c Config) {
+	all := []string{ComponentSignIn, ComponentArchiver, ComponentAPI}
+	v.check(len(c.Components) > 0, "components", "must name at least one of "+strings.Join(all, ", "))
+	seen := map[string]bool{}
+	for i, name := range c.Components {
+		path := "components[" + strconv.Itoa(i) + "]"
+		v.oneOf(path, name, all...)
+		v.check(!seen[name], path, "is named twice; remove one")
+		seen[name] = true
+	}
+	for _, name := range all {
+		v.check(!c.Embedded() || len(c.Components) == 0 || seen[name], "components",
+			"must hold "+name+" with the embedded store, which no other process can reach; add it or set redis.mode")
+	}
+}
+
+func (v *validator) listen(c Config) {
+	v.check(len(c.SocketPath()) <= maxSocketPath, "listen.socket",
+		fmt.Sprintf("is longer than the %d bytes a unix socket's path may have; set a shorter one", maxSocketPath))
+	v.check(!strings.HasPrefix(c.SocketPath(), "@"), "listen.socket", "must be a path; abstract sockets have no permissions")
+	if c.Listen.TCP != "" {
+		v.hostPort("listen.tcp", c.Listen.TCP)
+		v.check(c.Listen.InsecureNoAuthentication, "listen.tcp",
+			"has no authentication yet; remove it, or set listen.insecure_no_authentication to true if whoever reaches it may do anything")
+	}
+	if c.HTTP.Address != "" && v.hostPort("http.address", c.HTTP.Address) {
+		host, _, _ := net.SplitHostPort(c.HTTP.Address)
+		ip, err := netip.ParseAddr(host)
+		v.check(host == "localhost" || err == nil && ip.IsLoopback(), "http.address",
+			"must be on the loopback interface, for example 127.0.0.1:8470; put a TLS proxy in front for others")
+	}
+}
+
+func (v *validator) hostPort(path, address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	n, errPort := strconv.Atoi(port)
+	ok := err == nil && errPort == nil && n >= 0 && n <= 65535
+	v.check(ok, path, "must be host:port with a port of 0 to 65535")
+	return ok
+}
+
+func (v *validator) redis(r Redis) {
+	v.oneOf("redis.mode", r.Mode, RedisEmbedded, RedisStandalone, RedisSentinel, RedisCluster)
+	for i, a := range r.Addresses {
+		path := "redis.addresses[" + strconv.Itoa(i) + "]"
+		if strings.HasPrefix(a, "unix:") {
+			v.check(r.Mode == RedisStandalone || r.Mode == RedisEmbedded, path, "a unix socket works in standalone mode only")
+			continue
+		}
+		v.hostPort(path, a)
+	}
+	switch r.Mode {
+	case RedisEmbedded:
+		v.check(len(r.Addresses) == 0, "redis.addresses", "are not used by the embedded store; set redis.mode to standalone, sentinel or cluster")
+	case RedisStandalone:
+		v.check(len(r.Addresses) == 1, "redis.addresses", "must hold exactly one address in standalone mode")
+	case RedisSentinel, RedisCluster:
+		v.check(len(r.Addresses) > 0, "redis.addresses", "must hold at least one address")
+	}
+	v.check((r.MasterName != "") == (r.Mode == RedisSentinel), "redis.master_name", "must be set in sentinel mode, and only there")
+	v.check(r.Database == 0 || r.Database > 0 && r.Mode != RedisCluster, "redis.database", "must be 0 in cluster mode and never negative")
+	v.check(r.Password.IsZero() || r.PasswordFile == "", "redis.password_file", "excludes redis.password; remove one")
+	v.check(r.Mode == RedisSentinel || r.SentinelUsername == "" && r.SentinelPasswordFile == "", "redis.sentinel_username", "and sentinel_password_file work in sentinel mode only")
+	v.check((r.TLS.CertFile == "") == (r.TLS.KeyFile == ""), "redis.tls.cert_file", "and key_file must be set together")
+	v.check(r.TLS.Enabled || r.TLS == RedisTLS{}, "redis.tls.enabled", "must be true for the other settings of redis.tls to count")
+}
