@@ -47,11 +47,14 @@ type Process struct {
 	exited chan struct{}
 }
 
-// Start runs a redis-server with its data in dir and returns once it answers. The caller ends it with Stop.
+// Start runs a redis-server with its data in dir, made if need be, and returns once it answers. The caller ends it with Stop.
 func Start(dir string, opts ...Option) (*Process, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, ErrNoServer
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("directory for the data: %w", err)
 	}
 	sockDir, err := os.MkdirTemp("", "postern-redis")
 	if err != nil {
