@@ -86,7 +86,7 @@ verify: ## what is generated is committed and fresh, both modules are tidy
 	$(GO) mod tidy
 	cd tools && $(GO) mod tidy
 	git diff --exit-code
-	@new=$$(git ls-files --others --exclude-standard -- proto/gen docs/reference); \
+	@new=$$(git ls-files --others --exclude-standard -- proto/gen docs/reference examples); \
 	[ -z "$$new" ] || { echo "error: generated, but not committed:" >&2; echo "$$new" >&2; exit 1; }
 
 .PHONY: vuln
