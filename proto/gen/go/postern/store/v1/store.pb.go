@@ -522,7 +522,9 @@ type FlowPersonal struct {
 	// Device id of the start.
 	DeviceId string `protobuf:"bytes,10,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// Display name.
-	DisplayName   string `protobuf:"bytes,11,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	DisplayName string `protobuf:"bytes,11,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Kind of the claimed subject.
+	ClaimedKind   v1.SubjectKind `protobuf:"varint,12,opt,name=claimed_kind,json=claimedKind,proto3,enum=postern.v1.SubjectKind" json:"claimed_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -634,6 +636,13 @@ func (x *FlowPersonal) GetDisplayName() string {
 	return ""
 }
 
+func (x *FlowPersonal) GetClaimedKind() v1.SubjectKind {
+	if x != nil {
+		return x.ClaimedKind
+	}
+	return v1.SubjectKind(0)
+}
+
 // Frozen is what binding decided once.
 type Frozen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -653,8 +662,10 @@ type Frozen struct {
 	PolicyStamp []byte `protobuf:"bytes,7,opt,name=policy_stamp,json=policyStamp,proto3" json:"policy_stamp,omitempty"`
 	// When the grace of the rule that would decide ends.
 	WouldBeGraceUntil *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=would_be_grace_until,json=wouldBeGraceUntil,proto3" json:"would_be_grace_until,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Class the binding decided.
+	SubjectClass  v1.Class `protobuf:"varint,9,opt,name=subject_class,json=subjectClass,proto3,enum=postern.v1.Class" json:"subject_class,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Frozen) Reset() {
@@ -741,6 +752,13 @@ func (x *Frozen) GetWouldBeGraceUntil() *timestamppb.Timestamp {
 		return x.WouldBeGraceUntil
 	}
 	return nil
+}
+
+func (x *Frozen) GetSubjectClass() v1.Class {
+	if x != nil {
+		return x.SubjectClass
+	}
+	return v1.Class(0)
 }
 
 // StepRecord is one step of a live flow: its event without what the flow already says.
@@ -1511,7 +1529,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x04late\x18\x19 \x01(\bR\x04late\x12E\n" +
 	"\x0eclaimed_domain\x18\x1a \x01(\v2\x1e.postern.store.v1.DomainRecordR\rclaimedDomain\x12F\n" +
 	"\x0fclaimed_account\x18\x1b \x01(\v2\x1d.postern.store.v1.ClaimRecordR\x0eclaimedAccount\x12F\n" +
-	"\x0fclaimed_address\x18\x1c \x01(\v2\x1d.postern.store.v1.ClaimRecordR\x0eclaimedAddress\"\xc5\x03\n" +
+	"\x0fclaimed_address\x18\x1c \x01(\v2\x1d.postern.store.v1.ClaimRecordR\x0eclaimedAddress\"\x81\x04\n" +
 	"\fFlowPersonal\x12,\n" +
 	"\x12claimed_account_id\x18\x01 \x01(\tR\x10claimedAccountId\x12'\n" +
 	"\x0fclaimed_address\x18\x02 \x01(\tR\x0eclaimedAddress\x12'\n" +
@@ -1526,7 +1544,8 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x04kind\x18\t \x01(\x0e2\x17.postern.v1.SubjectKindR\x04kind\x12\x1b\n" +
 	"\tdevice_id\x18\n" +
 	" \x01(\tR\bdeviceId\x12!\n" +
-	"\fdisplay_name\x18\v \x01(\tR\vdisplayName\"\x9b\x03\n" +
+	"\fdisplay_name\x18\v \x01(\tR\vdisplayName\x12:\n" +
+	"\fclaimed_kind\x18\f \x01(\x0e2\x17.postern.v1.SubjectKindR\vclaimedKind\"\xd3\x03\n" +
 	"\x06Frozen\x120\n" +
 	"\bdecision\x18\x01 \x01(\v2\x14.postern.v1.DecisionR\bdecision\x12-\n" +
 	"\ademands\x18\x02 \x01(\v2\x13.postern.v1.DemandsR\ademands\x12=\n" +
@@ -1537,7 +1556,8 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\vgrace_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"graceUntil\x12!\n" +
 	"\fpolicy_stamp\x18\a \x01(\fR\vpolicyStamp\x12K\n" +
-	"\x14would_be_grace_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x11wouldBeGraceUntil\"\xbe\x01\n" +
+	"\x14would_be_grace_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x11wouldBeGraceUntil\x126\n" +
+	"\rsubject_class\x18\t \x01(\x0e2\x11.postern.v1.ClassR\fsubjectClass\"\xbe\x01\n" +
 	"\n" +
 	"StepRecord\x12'\n" +
 	"\x05event\x18\x01 \x01(\v2\x11.postern.v1.EventR\x05event\x128\n" +
@@ -1662,35 +1682,37 @@ var file_postern_store_v1_store_proto_depIdxs = []int32{
 	10, // 14: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
 	10, // 15: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
 	19, // 16: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
-	20, // 17: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
-	21, // 18: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
-	21, // 19: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
-	16, // 20: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
-	16, // 21: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
-	14, // 22: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
-	0,  // 23: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
-	1,  // 24: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
-	15, // 25: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
-	22, // 26: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
-	18, // 27: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
-	20, // 28: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
-	23, // 29: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
-	16, // 30: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
-	24, // 31: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
-	25, // 32: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
-	26, // 33: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
-	27, // 34: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	22, // 35: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	16, // 36: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	16, // 37: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	16, // 38: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
-	16, // 39: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	28, // 40: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	19, // 17: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
+	20, // 18: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
+	21, // 19: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
+	21, // 20: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
+	16, // 21: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
+	16, // 22: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
+	17, // 23: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
+	14, // 24: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
+	0,  // 25: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
+	1,  // 26: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
+	15, // 27: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
+	22, // 28: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
+	18, // 29: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
+	20, // 30: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
+	23, // 31: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
+	16, // 32: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
+	24, // 33: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
+	25, // 34: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
+	26, // 35: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
+	27, // 36: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
+	22, // 37: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	16, // 38: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	16, // 39: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	16, // 40: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	16, // 41: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	28, // 42: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
