@@ -43,6 +43,15 @@ type Appended struct {
 	Inserted   int
 	Duplicates int
 	Forked     int
+	Fenced     bool // by AppendAll only: nothing of this batch was stored
+}
+
+// BatchArchive is an archive that can store the batches of several partitions in one durable transaction: one fsync instead
+// of one per partition.
+type BatchArchive interface {
+	// AppendAll stores batches of distinct partitions as Append does, all or nothing, and answers for each in its place. A
+	// batch whose epoch is not its partition's is left out and answered with Fenced; the others are stored.
+	AppendAll(ctx context.Context, batches []Batch) ([]Appended, error)
 }
 
 // ErrFenced is returned by Append when another archiver has taken the partition.
@@ -112,11 +121,11 @@ type Query struct {
 	Descending      bool
 	Limit           int
 	Start, End      time.Time // on Event.Time; zero is open; End is exclusive
-	Sites           []string
+	Sites           []string  // site ids
 	Flows           []string
 	Types           []string // exact, or a family as "password.*"
 	Outcomes        []Outcome
-	Connections     []string
+	Connections     []string // connection ids
 	Reasons         []string
 	Subjects        []Index // account and e-mail indexes: any of them
 	Networks        []Index // any of them
@@ -129,8 +138,8 @@ type FlowQuery struct {
 	BeforeTime   time.Time
 	BeforeID     string
 	Limit        int
-	Start, End   time.Time
-	Sites        []string
+	Start, End   time.Time // on FlowRow.Started; zero is open; End is exclusive
+	Sites        []string  // site ids
 	Subjects     []Index
 	Endings      []Ending
 	SupportCodes []string
@@ -155,4 +164,5 @@ type FlowRow struct {
 	LastTime        time.Time
 	EndEventID      string // id of the ending event
 	BindEventID     string // id of the binding step's event, "" while unbound
+	StartEventID    string // id of the sign_in.started event, "" when the archive does not have it
 }

@@ -149,7 +149,9 @@ func (l *load) flow(n int) {
 	if rnd.IntN(8) == 0 {
 		start.Lifetime = durationpb.New(time.Duration(1+rnd.IntN(3)) * time.Second)
 	}
-	do := func(ctx context.Context, c posternv1.SignInServiceClient) (*posternv1.FlowAnswer, error) { return c.StartFlow(ctx, start) }
+	do := func(ctx context.Context, c posternv1.SignInServiceClient) (*posternv1.FlowAnswer, error) {
+		return c.StartFlow(ctx, start)
+	}
 	a, err := l.call(rnd, do)
 	if err != nil {
 		l.t.Errorf("start %d: %v", n, err)
@@ -161,7 +163,9 @@ func (l *load) flow(n int) {
 	for i := range 2 + rnd.IntN(10) {
 		step := l.step(rnd, subject, bound)
 		r := &posternv1.ReportStepRequest{Flow: name, RequestId: fmt.Sprintf("r-%d-%d", n, i), Step: step}
-		do := func(ctx context.Context, c posternv1.SignInServiceClient) (*posternv1.FlowAnswer, error) { return c.ReportStep(ctx, r) }
+		do := func(ctx context.Context, c posternv1.SignInServiceClient) (*posternv1.FlowAnswer, error) {
+			return c.ReportStep(ctx, r)
+		}
 		a, err := l.call(rnd, do)
 		if err != nil {
 			if reason(err) != "FLOW_ENDED" {
@@ -184,7 +188,9 @@ func (l *load) flow(n int) {
 	if rnd.IntN(5) == 0 {
 		finish.Finish = &posternv1.Finish{Action: posternv1.Finish_ACTION_CANCEL}
 	}
-	do = func(ctx context.Context, c posternv1.SignInServiceClient) (*posternv1.FlowAnswer, error) { return c.FinishFlow(ctx, finish) }
+	do = func(ctx context.Context, c posternv1.SignInServiceClient) (*posternv1.FlowAnswer, error) {
+		return c.FinishFlow(ctx, finish)
+	}
 	if a, err = l.call(rnd, do); err != nil {
 		if reason(err) != "FLOW_ENDED" {
 			l.t.Errorf("finish %s: %v", name, err)

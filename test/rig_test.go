@@ -183,7 +183,9 @@ func (p *process) terminate() error {
 	return <-exited
 }
 
-func (p *process) signIn() posternv1.SignInServiceClient { return posternv1.NewSignInServiceClient(p.conn) }
+func (p *process) signIn() posternv1.SignInServiceClient {
+	return posternv1.NewSignInServiceClient(p.conn)
+}
 
 // eventually calls f until it returns nil, and returns its last error after so long.
 func eventually(within time.Duration, f func(ctx context.Context) error) error {
