@@ -1,0 +1,253 @@
+// Package codec turns events into the private record of the outbox and the archive, and into the public message and back.
+//
+// Purpose: one place where audit.Event meets protobuf. A record is one format byte followed by a
+// postern.store.v1.EventRecord: the event in the clear without anything personal, the personal part sealed, blind indexes.
+// Invariant: no field of audit.Personal ever stands in a record outside the sealed part; an event with a sealed part is
+// encoded with it byte for byte, so that writing it again changes nothing.
+// It must never choose keys, reach a store, or open a personal part while decoding.
+// Read codec.go first, then event.go.
+package codec
+
+import (
+	"net/netip"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
+	storev1 "github.com/postern-audit/postern/proto/gen/go/postern/store/v1"
+)
+
+// Format is the first byte of every record this process writes, and the newest it reads.
+const Format = 1
+
+// Personal states that readers set.
+const (
+	StateErased     = "ERASED"
+	StateUnreadable = "UNREADABLE"
+)
+
+// Codec implements audit.Codec. Safe for concurrent use.
+type Codec struct{ sealer audit.Sealer }
+
+var _ audit.Codec = (*Codec)(nil)
+
+// New returns a codec that seals and opens with sealer.
+func New(sealer audit.Sealer) *Codec { return &Codec{sealer} }
+
+// Encode returns e's record. A sealed part that e carries is used as it is; otherwise the personal part is sealed and
+// indexed now, and e stays as it was: encoding it again then yields other bytes. See SealEvent.
+func (c *Codec) Encode(e *audit.Event) ([]byte, error) {
+	sealed, indexes, err := c.sealed(e)
+	if err != nil {
+		return nil, err
+	}
+	r := storev1.EventRecord{Event: body(e), Personal: SealedToProto(sealed), Indexes: IndexesToProto(indexes)}
+	return marshal(&r)
+}
+
+// SealEvent seals e's personal part and makes its indexes, unless it has a sealed part, and keeps both in e, so that every
+// later Encode uses the same bytes.
+func (c *Codec) SealEvent(e *audit.Event) error {
+	sealed, indexes, err := c.sealed(e)
+	if err != nil {
+		return err
+	}
+	e.Sealed, e.Indexes = sealed, indexes
+	return nil
+}
+
+// sealed returns e's sealed part and indexes, made now if it has none. An event about nobody has neither.
+func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
+	if e.Sealed != nil || (personalEmpty(&e.Personal) && (e.IdentifierHash == "" || e.Indexes != nil)) {
+		return e.Sealed, e.Indexes, nil
+	}
+	indexes, err := IndexesFor(c.sealer, e.OrganizationUID, &e.Personal)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.IdentifierHash != "" {
+		i, err := c.sealer.Index(e.OrganizationUID, audit.IndexIdentifier, e.IdentifierHash)
+		if err != nil {
+			return nil, nil, err
+		}
+		indexes = append(indexes, i)
+	}
+	if personalEmpty(&e.Personal) {
+		return nil, indexes, nil
+	}
+	sealed, err := c.sealer.Seal(e.OrganizationUID, e.ID, e.Personal)
+	return sealed, indexes, err
+}
+
+// Decode reads a record. It opens nothing: Personal stays empty, Sealed and Indexes are set.
+func (c *Codec) Decode(b []byte) (audit.Event, error) {
+	if err := checkFormat(b); err != nil {
+		return audit.Event{}, err
+	}
+	var r storev1.EventRecord
+	if err := proto.Unmarshal(b[1:], &r); err != nil {
+		return audit.Event{}, malformed(err, "it is no event record")
+	}
+	if r.GetEvent() == nil {
+		return audit.Event{}, malformed(nil, "it holds no event")
+	}
+	e, err := fromBody(r.GetEvent())
+	if err != nil {
+		return audit.Event{}, err
+	}
+	e.Sealed, e.Indexes = SealedFromProto(r.GetPersonal()), IndexesFromProto(r.GetIndexes())
+	return e, nil
+}
+
+// Open fills e.Personal from e.Sealed. A part that was erased or cannot be opened is no error: PersonalState says so.
+func (c *Codec) Open(e *audit.Event) error {
+	if e.Sealed == nil {
+		return nil
+	}
+	if len(e.Sealed.Salt) == 0 && len(e.Sealed.Data) == 0 {
+		e.PersonalState = StateErased
+		return nil
+	}
+	p, err := c.sealer.Open(e.OrganizationUID, e.ID, e.Sealed)
+	if err != nil {
+		e.PersonalState = StateUnreadable
+		return nil //nolint:nilerr // the contract: a reader sees the event all the same
+	}
+	e.Personal, e.PersonalState = p, ""
+	return nil
+}
+
+// marshal writes the format byte and r into one allocation.
+func marshal(r *storev1.EventRecord) ([]byte, error) {
+	options := proto.MarshalOptions{Deterministic: true}
+	b := make([]byte, 1, 1+options.Size(r))
+	b[0] = Format
+	options.UseCachedSize = true
+	b, err := options.MarshalAppend(b, r)
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the event is not valid UTF-8")
+	}
+	return b, nil
+}
+
+// checkFormat looks at the format byte.
+func checkFormat(b []byte) error {
+	switch {
+	case len(b) == 0:
+		return malformed(nil, "it is empty")
+	case b[0] > Format:
+		return errs.Newf(errs.FailedPrecondition, "RECORD_FORMAT_NEWER",
+			"the record has format %d, this process reads up to %d: a newer version wrote it", b[0], Format)
+	case b[0] == 0:
+		return malformed(nil, "its format byte is 0")
+	}
+	return nil
+}
+
+// malformed is the error for bytes that are no record.
+func malformed(cause error, why string) error {
+	return errs.Wrap(cause, errs.Internal, "RECORD_MALFORMED", "the record cannot be read: "+why)
+}
+
+// SealedToProto converts a sealed part; nil stays nil.
+func SealedToProto(s *audit.Sealed) *storev1.SealedPart {
+	if s == nil {
+		return nil
+	}
+	return &storev1.SealedPart{Salt: s.Salt, Sealed: s.Data, Digest: s.Digest}
+}
+
+// SealedFromProto is the reverse of SealedToProto. The result shares bytes with m.
+func SealedFromProto(m *storev1.SealedPart) *audit.Sealed {
+	if m == nil {
+		return nil
+	}
+	return &audit.Sealed{Salt: m.GetSalt(), Data: m.GetSealed(), Digest: m.GetDigest()}
+}
+
+// IndexesToProto converts blind indexes.
+func IndexesToProto(in []audit.Index) []*storev1.Index {
+	if len(in) == 0 {
+		return nil
+	}
+	all := make([]storev1.Index, len(in))
+	out := make([]*storev1.Index, len(in))
+	for i := range in {
+		all[i].Purpose, all[i].Value = int32(in[i].Purpose), in[i].Value
+		out[i] = &all[i]
+	}
+	return out
+}
+
+// IndexesFromProto is the reverse of IndexesToProto. The result shares bytes with in.
+func IndexesFromProto(in []*storev1.Index) []audit.Index {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make([]audit.Index, len(in))
+	for i, m := range in {
+		out[i] = audit.Index{Purpose: audit.Purpose(m.GetPurpose()), Value: m.GetValue()}
+	}
+	return out
+}
+
+// IndexesFor makes the blind indexes of a personal part, each once: account ids (bound, claimed, presented), addresses
+// (proven, typed) and their domains, name, and the networks of the ip.
+func IndexesFor(sealer audit.Sealer, organizationUID string, p *audit.Personal) ([]audit.Index, error) {
+	m := indexer{sealer: sealer, organization: organizationUID, out: make([]audit.Index, 0, 8)}
+	m.addOnce(audit.IndexAccount, p.AccountID, p.ClaimedAccountID, p.PresentedAccountID)
+	m.addOnce(audit.IndexEmail, p.Email, p.TypedAddress, "")
+	m.addOnce(audit.IndexEmailDomain, domainOf(p.Email), domainOf(p.TypedAddress), "")
+	m.addOnce(audit.IndexName, p.DisplayName, "", "")
+	if p.IP != "" {
+		if ip, err := netip.ParseAddr(p.IP); err == nil {
+			for _, n := range audit.NetworkIndexes(ip) {
+				m.add(n.Purpose, n.Value)
+			}
+		}
+	}
+	return m.out, m.err
+}
+
+// indexer collects indexes until one fails.
+type indexer struct {
+	sealer       audit.Sealer
+	organization string
+	out          []audit.Index
+	err          error
+}
+
+// addOnce adds the values that are there, each once.
+func (m *indexer) addOnce(purpose audit.Purpose, a, b, c string) {
+	a, b, c = audit.IndexValue(purpose, a), audit.IndexValue(purpose, b), audit.IndexValue(purpose, c)
+	m.add(purpose, a)
+	if b != a {
+		m.add(purpose, b)
+	}
+	if c != a && c != b {
+		m.add(purpose, c)
+	}
+}
+
+func (m *indexer) add(purpose audit.Purpose, value string) {
+	if value == "" || m.err != nil {
+		return
+	}
+	i, err := m.sealer.Index(m.organization, purpose, value)
+	if err != nil {
+		m.err = err
+		return
+	}
+	m.out = append(m.out, i)
+}
+
+// domainOf returns what stands after the last @ of a canonical address, "" without one.
+func domainOf(address string) string {
+	for i := len(address) - 1; i >= 0; i-- {
+		if address[i] == '@' {
+			return address[i+1:]
+		}
+	}
+	return ""
+}
