@@ -1,0 +1,112 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/authflow"
+	"github.com/postern-audit/postern/internal/errs"
+)
+
+// Build notes what runs.
+func (m *Metrics) Build(version, goVersion string) { m.build.WithLabelValues(version, goVersion).Set(1) }
+
+// Call notes an answered call. method is a full gRPC method that exists, code a status code's name; callers must not pass on
+// names that clients made up.
+func (m *Metrics) Call(method, code string, unary bool, took time.Duration) {
+	m.calls.WithLabelValues(method, code).Inc()
+	if unary {
+		m.callSeconds.WithLabelValues(method).Observe(took.Seconds())
+	}
+	if code != "OK" {
+		m.refusals.WithLabelValues(code).Inc()
+	}
+}
+
+// Backlog notes how many events wait for the archive and since when the oldest does (zero: none waits).
+func (m *Metrics) Backlog(entries int64, oldest, now time.Time) {
+	m.outbox.Set(float64(entries))
+	lag := 0.0
+	if !oldest.IsZero() {
+		lag = max(0, now.Sub(oldest).Seconds())
+	}
+	m.lag.Set(lag)
+}
+
+// Ready notes whether the process takes calls.
+func (m *Metrics) Ready(ready bool) {
+	m.ready.Set(0)
+	if ready {
+		m.ready.Set(1)
+	}
+}
+
+// Skew notes how far this machine's clock is ahead of Redis'.
+func (m *Metrics) Skew(d time.Duration) { m.skew.Set(d.Seconds()) }
+
+// Store counts and times the commits of inner and changes nothing about them.
+func (m *Metrics) Store(inner authflow.Store, now func() time.Time) authflow.Store {
+	return &store{inner, m, now}
+}
+
+type store struct {
+	authflow.Store
+	m   *Metrics
+	now func() time.Time
+}
+
+// Commit implements authflow.Store.
+func (s *store) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Committed, error) {
+	began := s.now()
+	done, err := s.Store.Commit(ctx, c)
+	s.m.commitSeconds.Observe(s.now().Sub(began).Seconds())
+	s.m.commits.WithLabelValues(result(done, err)).Inc()
+	if err == nil && done.Repeated == nil && c.Flow != nil && c.Flow.State.Phase == authflow.PhaseEnded {
+		s.m.ended.WithLabelValues(c.Flow.State.Ending.String()).Inc()
+	}
+	return done, err
+}
+
+func result(done *authflow.Committed, err error) string {
+	var conflict *authflow.Conflict
+	switch {
+	case errors.As(err, &conflict):
+		return "conflict"
+	case errs.Is(err, "OUTCOME_UNKNOWN"):
+		return "outcome_unknown"
+	case errs.KindOf(err) == errs.Unavailable && err != nil:
+		return "not_recorded"
+	case err != nil:
+		return "refused"
+	case done.Repeated != nil:
+		return "repeated"
+	}
+	return "committed"
+}
+
+// Archive counts what inner stores and changes nothing about it.
+func (m *Metrics) Archive(inner audit.Archive) audit.Archive { return &archive{inner, m} }
+
+type archive struct {
+	audit.Archive
+	m *Metrics
+}
+
+// Append implements audit.Archive.
+func (a *archive) Append(ctx context.Context, b audit.Batch) (audit.Appended, error) {
+	done, err := a.Archive.Append(ctx, b)
+	if err != nil {
+		return done, err
+	}
+	a.m.archived.Add(float64(done.Inserted))
+	a.m.duplicates.Add(float64(done.Duplicates))
+	a.m.forked.Add(float64(done.Forked))
+	for _, e := range b.Entries {
+		if e.Event.Type == audit.TypeUnreadable {
+			a.m.unreadable.Inc()
+		}
+	}
+	return done, nil
+}
