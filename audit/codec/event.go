@@ -74,6 +74,7 @@ func body(e *audit.Event) *posternv1.Event {
 		SubjectKind:     posternv1.SubjectKind(e.SubjectKind),
 		Origin:          posternv1.Origin(e.Origin),
 		IdentifierHash:  e.IdentifierHash,
+		UserVerified:    e.UserVerified,
 	}
 	if t := e.Target; t != nil {
 		m.Target = &posternv1.Target{Type: t.Type, Id: t.ID, Uid: t.UID, Count: t.Count}
@@ -120,6 +121,7 @@ func fromBody(m *posternv1.Event) (audit.Event, error) {
 		SubjectKind:     audit.SubjectKind(enumFrom(m.GetSubjectKind())),
 		Origin:          audit.Origin(enumFrom(m.GetOrigin())),
 		IdentifierHash:  m.GetIdentifierHash(),
+		UserVerified:    m.UserVerified,
 	}
 	if t := m.GetTarget(); t != nil {
 		e.Target = &audit.Target{Type: t.GetType(), ID: t.GetId(), UID: t.GetUid(), Count: t.GetCount()}
