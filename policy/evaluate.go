@@ -243,16 +243,15 @@ func Counts(f Frozen, shown Shown) (bool, string) {
 	case shown.Method == "":
 		return d.countsFactor(&shown)
 	}
+	if taken, enough := d.secondFactor(&shown); taken && enough {
+		return true, "" // a method that may not open the door may still be the second factor
+	}
 	listed, enough := d.allows(&shown)
 	if !listed {
 		return false, audit.ReasonMethodNotAllowed
 	}
 	if d.SSOConnection != "" {
 		if shown.Method != audit.MethodSSO || shown.Connection != d.SSOConnection {
-			// A passkey under an SSO demand may still be the second factor.
-			if factor, _ := d.secondFactor(&shown); factor {
-				return true, ""
-			}
 			return false, audit.ReasonSSORequired
 		}
 		enough = enough && shown.Evidence >= d.ssoEvidence()

@@ -19,7 +19,9 @@ func (m *MFADemand) partnerProves(s *Shown) bool {
 	return slices.ContainsFunc(s.PartnerAMR, func(v string) bool { return slices.Contains(partnerAMR, v) })
 }
 
-func (m *MFADemand) takes(factor string) bool { return m.Factors == nil || slices.Contains(m.Factors, factor) }
+func (m *MFADemand) takes(factor string) bool {
+	return m.Factors == nil || slices.Contains(m.Factors, factor)
+}
 
 // need returns the least evidence that counts for a factor.
 func (m *MFADemand) need(factor string) audit.Evidence {

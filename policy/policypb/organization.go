@@ -1,0 +1,159 @@
+package policypb
+
+import (
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/policy"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+)
+
+// ReasonUnreadable is the reason of every error of a To function.
+const ReasonUnreadable = "STORED_FORM_UNREADABLE"
+
+const collection = "organizations/"
+
+// FromOrganization converts everything an Organization has but its policy, its key and its policy stamp. Domains and
+// counts are not part of it.
+func FromOrganization(o *policy.Organization) *posternv1.Organization {
+	m := &posternv1.Organization{
+		Name: collection + o.ID, Uid: o.UID, DisplayName: o.DisplayName, Disabled: o.Disabled, Revision: o.Revision,
+		Etag: Etag(o.Stamp), CreateTime: fromTime(o.Created), UpdateTime: fromTime(o.Updated),
+	}
+	for i := range o.Sites {
+		m.Sites = append(m.Sites, fromSite(&o.Sites[i]))
+	}
+	for i := range o.Connections {
+		m.Connections = append(m.Connections, fromConnection(&o.Connections[i]))
+	}
+	return m
+}
+
+// ToOrganization is the reverse of FromOrganization.
+func ToOrganization(m *posternv1.Organization) (*policy.Organization, error) {
+	id, ok := strings.CutPrefix(m.GetName(), collection)
+	if !ok || id == "" || m.GetUid() == "" {
+		return nil, unreadable("an organization without name or uid")
+	}
+	stamp, err := ParseEtag(m.GetEtag())
+	if err != nil {
+		return nil, err
+	}
+	o := &policy.Organization{
+		UID: m.GetUid(), ID: id, DisplayName: m.GetDisplayName(), Disabled: m.GetDisabled(), Revision: m.GetRevision(),
+		Stamp: stamp, Created: toTime(m.GetCreateTime()), Updated: toTime(m.GetUpdateTime()),
+	}
+	for _, s := range m.GetSites() {
+		if s.GetId() == "" || s.GetUid() == "" {
+			return nil, unreadable("a site without id or uid")
+		}
+		o.Sites = append(o.Sites, policy.Site{ID: s.GetId(), UID: s.GetUid(), DisplayName: s.GetDisplayName(),
+			Hostnames: s.GetHostnames(), Disabled: s.GetDisabled(), TrustsAccountEmail: s.GetTrustsAccountEmail(), Origin: toOrigin(s.GetOrigin())})
+	}
+	for _, c := range m.GetConnections() {
+		converted, err := toConnection(c)
+		if err != nil {
+			return nil, err
+		}
+		o.Connections = append(o.Connections, converted)
+	}
+	return o, nil
+}
+
+func fromSite(s *policy.Site) *posternv1.Site {
+	return &posternv1.Site{Id: s.ID, Uid: s.UID, DisplayName: s.DisplayName, Hostnames: s.Hostnames, Disabled: s.Disabled,
+		TrustsAccountEmail: s.TrustsAccountEmail, Origin: fromOrigin(s.Origin)}
+}
+
+func fromConnection(c *policy.Connection) *posternv1.Connection {
+	return &posternv1.Connection{Id: c.ID, Uid: c.UID, DisplayName: c.DisplayName, Kind: posternv1.Connection_Kind(c.Kind),
+		Protocol: posternv1.Connection_Protocol(c.Protocol), Disabled: c.Disabled, Origin: fromOrigin(c.Origin)}
+}
+
+func toConnection(c *posternv1.Connection) (policy.Connection, error) {
+	if c.GetId() == "" || c.GetUid() == "" {
+		return policy.Connection{}, unreadable("a connection without id or uid")
+	}
+	kind, protocol := c.GetKind(), c.GetProtocol()
+	if kind != posternv1.Connection_KIND_SOCIAL && kind != posternv1.Connection_KIND_SSO {
+		return policy.Connection{}, unreadable("a connection of unknown kind")
+	}
+	if protocol < 0 || protocol > posternv1.Connection_PROTOCOL_SAML {
+		return policy.Connection{}, unreadable("a connection of unknown protocol")
+	}
+	return policy.Connection{ID: c.GetId(), UID: c.GetUid(), DisplayName: c.GetDisplayName(), Kind: policy.ConnectionKind(kind),
+		Protocol: policy.Protocol(protocol), Disabled: c.GetDisabled(), Origin: toOrigin(c.GetOrigin())}, nil
+}
+
+// FromDomain converts a domain record.
+func FromDomain(r policy.DomainRecord) *posternv1.Domain {
+	return &posternv1.Domain{Domain: r.Domain.String(), IncludeSubdomains: r.Subdomains, VerifiedBy: r.VerifiedBy,
+		Revision: r.Revision, Origin: fromOrigin(r.Origin)}
+}
+
+// ToDomain is the reverse of FromDomain.
+func ToDomain(m *posternv1.Domain) (policy.DomainRecord, error) {
+	d, err := toDomain(m.GetDomain())
+	if err != nil {
+		return policy.DomainRecord{}, err
+	}
+	return policy.DomainRecord{Domain: d, Subdomains: m.GetIncludeSubdomains(), VerifiedBy: m.GetVerifiedBy(),
+		Revision: m.GetRevision(), Origin: toOrigin(m.GetOrigin())}, nil
+}
+
+// Etag is a stamp in text: 32 lower-case hex digits, empty for the zero stamp.
+func Etag(s policy.Stamp) string {
+	if s.IsZero() {
+		return ""
+	}
+	return hex.EncodeToString(s[:])
+}
+
+// ParseEtag is the reverse of Etag.
+func ParseEtag(s string) (policy.Stamp, error) {
+	var stamp policy.Stamp
+	if s == "" {
+		return stamp, nil
+	}
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(stamp) || strings.ToLower(s) != s {
+		return stamp, errs.New(errs.Invalid, "ETAG_INVALID", "an etag is what a read or a change answered: 32 lower-case hex digits")
+	}
+	return policy.Stamp(b), nil
+}
+
+func fromOrigin(o audit.Origin) posternv1.Origin { return posternv1.Origin(o) }
+
+// toOrigin takes an origin this process does not know for the API's: documents then leave the object alone.
+func toOrigin(o posternv1.Origin) audit.Origin {
+	switch o {
+	case posternv1.Origin_ORIGIN_UNSPECIFIED:
+		return audit.OriginUnspecified
+	case posternv1.Origin_ORIGIN_DOCUMENT:
+		return audit.OriginDocument
+	}
+	return audit.OriginAPI
+}
+
+func fromTime(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func toTime(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+func unreadable(what string) error {
+	return errs.New(errs.Internal, ReasonUnreadable, "stored form not understood: "+what)
+}
