@@ -3,12 +3,12 @@
 // Purpose: take a sign-in from its first page to exactly one ending, say at every moment what comes next, and leave the
 // events of what happened. The machine on one screen:
 //
-//	            start                  first verified step            every demand met
-//	 (none) ───────────▶ OPEN ─────────────────────────▶ BOUND ─────────────────────────▶ GRANTED
-//	                      │ *.started, *.rejected         │ *.started, *.rejected,         │ the same; a rejection
-//	                      │ mfa.* refused NOT_BOUND       │ mfa.*, *.verified              │ takes nothing back
-//	                      ▼                               ▼                                ▼
-//	                    ENDED  ◀────────────── deadline, mark, stop, finish, tenth rejection, too many steps
+//	           start                  first verified step            every demand met
+//	(none) ───────────▶ OPEN ─────────────────────────▶ BOUND ─────────────────────────▶ GRANTED
+//	                     │ *.started, *.rejected         │ *.started, *.rejected,         │ the same; a rejection
+//	                     │ mfa.* refused NOT_BOUND       │ mfa.*, *.verified              │ takes nothing back
+//	                     ▼                               ▼                                ▼
+//	                   ENDED  ◀────────────── deadline, mark, stop, finish, tenth rejection, too many steps
 //
 // Every input of a live flow passes the same gates, first match ends it: the deadline has come → ABANDONED; a newer flow took
 // its place → SUPERSEDED; a stop bites → DENIED. Only then the input does what Transitions says. FinishFlow(COMPLETE)

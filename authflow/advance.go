@@ -1,0 +1,215 @@
+package authflow
+
+import (
+	"time"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/policy"
+)
+
+// Kind says what is put into the machine.
+type Kind uint8
+
+// The kinds of input.
+const (
+	KindStart  Kind = 1 // Input.Start
+	KindStep   Kind = 2 // Input.Step
+	KindFinish Kind = 3 // Input.Finish
+	KindTick   Kind = 4 // nothing: only the deadline and the mark are looked at
+)
+
+// IDs are the ids of the events one input can make, minted by the caller: its step's and the ending's. UUIDv7.
+type IDs struct {
+	Step   string
+	Ending string
+}
+
+// Input is one thing put into the machine: values that are already parsed.
+type Input struct {
+	Kind         Kind
+	Organization *policy.Organization // as it is now
+	Site         *policy.Site         // the flow's site by uid; nil when the organization has it no more, which is a stop
+	Caller       string
+	IDs          IDs
+	Marked       bool              // a newer flow took this one's place
+	Claimed      policy.LookupKeys // keys of the claimed subject; needed while nobody is bound
+	Start        *Opening          // with KindStart
+	Step         *Reported         // with KindStep
+	Finish       *Finish           // with KindFinish
+}
+
+// Opening is what a flow begins with.
+type Opening struct {
+	Flow          FlowID
+	SupportCode   string
+	CorrelationID string
+	Claimed       Claimed // Records read already
+	Context       Context
+	Lifetime      time.Duration // 0: DefaultLifetime
+	OccurredAt    time.Time     // zero: now
+}
+
+// Reported is a step with what this process knows about it.
+type Reported struct {
+	StepReport                       // Subject.Identifier is not looked at
+	IdentifierHash string            // keyed hash of Subject.Identifier
+	Evidence       audit.Evidence    // on whose word it rests
+	Checks         []string          // what was checked, with EvidenceVerified
+	IdentityKey    []byte            // of a verified federated identity
+	Keys           policy.LookupKeys // keys of Subject; needed on the step that binds
+	Records        policy.Records    // directory records of Subject; needed on the step that binds
+}
+
+// Moved is what an input did.
+type Moved struct {
+	State    State
+	Changed  bool          // false only on a tick that found nothing
+	Events   []audit.Event // of this commit, in step order
+	Verdict  audit.Verdict
+	Decision audit.Decision
+	Next     []policy.Next // empty once allowed, denied or ended
+	Counts   *bool         // whether the step just reported counts; nil when none was or nobody is bound
+	Reason   string        // why that step was rejected or does not count, or why the flow ended
+	Step     int           // number of the flow's last step
+	Tallies  []Tally
+}
+
+// Advance is the machine: pure and total. It returns what the input does to the flow at that moment, or an error that
+// refuses the call and leaves the flow as it was: an error is never an event of the flow. s is not changed and shares no
+// slice that is written later.
+func Advance(s State, in Input, now time.Time) (Moved, error) {
+	move, err := in.move()
+	if err != nil {
+		return Moved{}, err
+	}
+	if s.Phase > PhaseEnded {
+		return Moved{}, errs.New(errs.Internal, "STATE_UNKNOWN", "the flow is in a phase this version does not know")
+	}
+	r := newRun(s, in, now)
+	gates, effect := gatesOf(s.Phase, move), effects[s.Phase][move]
+	switch {
+	case gates&GateDeadline != 0 && !now.Before(s.Deadline):
+		return r.lapse(audit.EndingAbandoned), nil
+	case gates&GateMark != 0 && in.Marked:
+		return r.lapse(audit.EndingSuperseded), nil
+	}
+	switch effect {
+	case EffectNoFlow:
+		return Moved{}, refuse(ErrFlowNotFound)
+	case EffectExists:
+		return Moved{}, refuse(ErrFlowExists)
+	case EffectEnded:
+		return Moved{}, refuse(ErrFlowEnded)
+	case EffectOpen:
+		return r.open()
+	case EffectNotBound, EffectRecord, EffectReject, EffectBind, EffectShow:
+		return r.step(move, effect)
+	case EffectJudge, EffectDeny, EffectCancel:
+		return r.finish(effect)
+	default: // EffectNone
+		return Moved{State: s, Step: len(s.Steps)}, nil
+	}
+}
+
+// move says which row of the table the input is, or refuses what is no input at all.
+func (in *Input) move() (Move, error) {
+	switch {
+	case in.Organization == nil:
+		return 0, errs.New(errs.Internal, "ORGANIZATION_MISSING", "an input needs its organization")
+	case in.Kind == KindStart && in.Start != nil:
+		return MoveStart, nil
+	case in.Kind == KindStep && in.Step != nil:
+		m, ok := stepMove(in.Step.Type)
+		if !ok {
+			return 0, invalid("step.type", ErrStepType)
+		}
+		return m, nil
+	case in.Kind == KindFinish && in.Finish != nil:
+		switch in.Finish.Action {
+		case ActionComplete:
+			return MoveComplete, nil
+		case ActionRefuse:
+			return MoveRefuse, nil
+		case ActionCancel:
+			return MoveCancel, nil
+		}
+		return 0, invalid("finish.action", ErrAction)
+	case in.Kind == KindTick:
+		return MoveTick, nil
+	}
+	return 0, errs.New(errs.Internal, "INPUT_UNKNOWN", "the machine does not know this input")
+}
+
+// run is one call of Advance on its working copy of the flow.
+type run struct {
+	s        State
+	in       Input
+	now      time.Time
+	at       time.Time // when the event being made happened
+	ctx      Context
+	caller   string
+	counts   *bool
+	reason   string
+	decision audit.Decision
+	next     []policy.Next
+}
+
+func newRun(s State, in Input, now time.Time) *run {
+	r := &run{s: s, in: in, now: now, caller: in.Caller}
+	r.s.Steps = make([]Step, len(s.Steps), len(s.Steps)+2)
+	copy(r.s.Steps, s.Steps)
+	r.at = later(now, r.lastTime())
+	r.ctx = r.lastContext()
+	if in.Site == nil {
+		r.in.Site = &policy.Site{ID: s.Site, UID: s.SiteUID, Disabled: true}
+	}
+	return r
+}
+
+// lapse ends a flow that nobody brought to its end: its time is up, or a newer one took its place.
+func (r *run) lapse(e audit.Ending) Moved {
+	reason := ""
+	if r.s.Phase == PhaseGranted {
+		reason = audit.ReasonNotConfirmed
+	}
+	if e == audit.EndingAbandoned {
+		r.at = later(r.s.Deadline, r.lastTime())
+	}
+	r.caller = ""
+	r.judge()
+	return r.end(e, reason, "")
+}
+
+// lastTime is when the flow's last step happened; the zero time before the first.
+func (r *run) lastTime() time.Time {
+	if n := len(r.s.Steps); n > 0 {
+		return r.s.Steps[n-1].Event.Time
+	}
+	return time.Time{}
+}
+
+// when checks an asserted time against now and the step in front. The zero time means now.
+func (r *run) when(field string, occurred time.Time) error {
+	last := r.lastTime()
+	switch {
+	case occurred.IsZero():
+		r.at = later(r.now, last)
+		return nil
+	case occurred.After(r.now.Add(MaxAhead)):
+		return invalid(field, ErrOccurredAtAhead)
+	case occurred.Before(r.now.Add(-MaxPast)):
+		return invalid(field, ErrOccurredAtTooOld)
+	case occurred.Before(last):
+		return invalid(field, ErrOccurredAtOrder)
+	}
+	r.at = occurred
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
