@@ -1,0 +1,212 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
+)
+
+// Archive is the record in one SQLite file. Safe for concurrent use; several processes of one host may open the same file.
+type Archive struct {
+	write *sql.DB // one connection
+	read  *sql.DB // a few connections that can only query
+	stmts statements
+}
+
+var (
+	_ audit.Archive      = (*Archive)(nil)
+	_ audit.BatchArchive = (*Archive)(nil)
+	_ audit.Reader       = (*Archive)(nil)
+	_ audit.Recovery     = (*Archive)(nil)
+)
+
+// Open opens the archive at path, creates the file (mode 0600) when there is none, and brings its schema up to date. A file
+// that a newer binary has migrated is refused with ARCHIVE_NEWER.
+func Open(ctx context.Context, path string) (*Archive, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own path
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Unavailable, reasonUnavailable, "the archive file cannot be opened")
+	}
+	if err := f.Close(); err != nil {
+		return nil, wrap(err)
+	}
+	a := &Archive{}
+	if err := a.open(ctx, abs); err != nil {
+		return nil, errors.Join(wrap(err), a.Close())
+	}
+	return a, nil
+}
+
+func (a *Archive) open(ctx context.Context, path string) (err error) {
+	if a.write, err = sql.Open("sqlite", dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "cache_size(-32000)")+"&_txlock=immediate"); err != nil {
+		return err
+	}
+	a.write.SetMaxOpenConns(1)
+	a.write.SetMaxIdleConns(1)
+	if err := migrate(ctx, a.write); err != nil {
+		return err
+	}
+	if err := a.stmts.prepare(ctx, a.write); err != nil {
+		return err
+	}
+	if a.read, err = sql.Open("sqlite", dsn(path, "query_only(1)", "cache_size(-8000)")); err != nil {
+		return err
+	}
+	readers := max(4, runtime.GOMAXPROCS(0))
+	a.read.SetMaxOpenConns(readers)
+	a.read.SetMaxIdleConns(readers)
+	return a.read.PingContext(ctx)
+}
+
+// dsn names the file as a URI, so that no character of the path is taken for a parameter. busy_timeout comes first: the
+// pragmas after it may have to wait for another process.
+func dsn(path string, pragmas ...string) string {
+	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, pragmas...)}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+}
+
+// Close ends the archive's use. Closing twice is harmless.
+func (a *Archive) Close() error {
+	var all []error
+	if a.read != nil {
+		all = append(all, a.read.Close())
+	}
+	if a.write != nil {
+		all = append(all, a.stmts.close(), a.write.Close())
+	}
+	return wrap(errors.Join(all...))
+}
+
+// Take raises the partition's epoch and returns it.
+func (a *Archive) Take(ctx context.Context, partition int, holder string) (audit.Epoch, error) {
+	var epoch audit.Epoch
+	err := a.inWrite(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `INSERT INTO partition_epoch (partition, epoch, holder) VALUES (?, 1, ?)
+			ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1, holder = excluded.holder RETURNING epoch`,
+			partition, holder).Scan(&epoch)
+	})
+	return epoch, err
+}
+
+// Installation returns what belongs together, nil on a new archive.
+func (a *Archive) Installation(ctx context.Context) (*audit.Installation, error) {
+	i, err := installation(ctx, a.read)
+	return i, wrap(err)
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func installation(ctx context.Context, q querier) (*audit.Installation, error) {
+	var i audit.Installation
+	var created int64
+	err := q.QueryRowContext(ctx, `SELECT id, partitions, state_format, master_fingerprint, hash_fingerprint, created FROM installation`).
+		Scan(&i.ID, &i.Partitions, &i.StateFormat, &i.MasterFingerprint, &i.HashFingerprint, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // the contract: nil on a new archive
+	}
+	if err != nil {
+		return nil, err
+	}
+	i.Created = fromNanos(created)
+	return &i, nil
+}
+
+// SetInstallation stores it once. Storing the same again is fine, another one is INSTALLATION_MISMATCH.
+func (a *Archive) SetInstallation(ctx context.Context, i audit.Installation) error {
+	return a.inWrite(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		have, err := installation(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if have != nil {
+			i.Created = have.Created // when it was first said does not matter, what does
+			if *have != i {
+				return errs.New(errs.FailedPrecondition, reasonInstallation, "the archive belongs to another installation")
+			}
+			return nil
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO installation VALUES (1, ?, ?, ?, ?, ?, ?)`,
+			i.ID, i.Partitions, i.StateFormat, i.MasterFingerprint, i.HashFingerprint, nanos(i.Created))
+		return err
+	})
+}
+
+// Empty reports whether no event was ever archived.
+func (a *Archive) Empty(ctx context.Context) (bool, error) {
+	var empty bool
+	err := a.read.QueryRowContext(ctx, `SELECT NOT EXISTS (SELECT 1 FROM event)`).Scan(&empty)
+	return empty, wrap(err)
+}
+
+// inWrite runs fn in one immediate transaction on the writing connection. Waiting for the connection ends with ctx; the
+// transaction itself does not: it is short, and a commit cut off half-way would leave the caller guessing.
+func (a *Archive) inWrite(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
+	conn, err := a.write.Conn(ctx)
+	if err != nil {
+		return wrap(err)
+	}
+	defer conn.Close() //nolint:errcheck // gives the connection back
+	whole := context.WithoutCancel(ctx)
+	tx, err := conn.BeginTx(whole, nil)
+	if err != nil {
+		return wrap(err)
+	}
+	if err := fn(whole, tx); err != nil {
+		return errors.Join(wrap(err), tx.Rollback()) // a rollback that fails ends the connection: nothing of it stays
+	}
+	return wrap(tx.Commit())
+}
+
+// inRead runs fn on one state of the file.
+func (a *Archive) inRead(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := a.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return wrap(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it only read
+	return wrap(fn(tx))
+}
+
+// nanos is how a time is stored: 0 for none; what int64 cannot hold becomes the nearest it can.
+func nanos(t time.Time) int64 {
+	switch {
+	case t.IsZero():
+		return 0
+	case t.Before(earliest):
+		return earliest.UnixNano()
+	case t.After(latest):
+		return latest.UnixNano()
+	default:
+		return t.UnixNano()
+	}
+}
+
+var (
+	earliest = time.Date(1678, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+func fromNanos(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
