@@ -1,0 +1,142 @@
+package redisdirectory
+
+import (
+	"sync"
+	"time"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/internal/redisx"
+	"github.com/postern-audit/postern/policy"
+)
+
+// maxCached is how many organizations' policy records a process keeps.
+const maxCached = 4096
+
+// Cache keeps policy records by their stamp, and gives organization keys to the sealer as it meets them. The directory and
+// the flow store of a process share one. Safe for concurrent use.
+type Cache struct {
+	keys audit.Keys
+	mu   sync.RWMutex
+	all  map[string]*policy.Organization // by uid; values are never changed
+}
+
+// NewCache returns an empty cache that adds organization keys to keys.
+func NewCache(keys audit.Keys) *Cache {
+	return &Cache{keys: keys, all: map[string]*policy.Organization{}}
+}
+
+// Peek returns the record as last seen, nil when there is none.
+func (c *Cache) Peek(uid string) *policy.Organization {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.all[uid]
+}
+
+// Known returns the policy stamp of the cached record, for scripts that send the record only when it moved.
+func (c *Cache) Known(uid string) []byte {
+	if o := c.Peek(uid); o != nil {
+		return o.PolicyStamp[:]
+	}
+	return nil
+}
+
+// Fields of an organization as scripts send them: {ps, st, rev, ut} and, unless the policy stamp was known, {…, id, ct, key,
+// un, p}.
+const (
+	atPolicyStamp = iota
+	atStamp
+	atRevision
+	atUpdated
+	atID
+	atCreated
+	atKey
+	atUnreadable
+	atRecord
+	shortFields = atID
+)
+
+// Fill returns the organization that a script answered with, taking what the answer leaves out from the cache. A record with
+// an unknown stamp is decoded and kept.
+func (c *Cache) Fill(uid string, r *redisx.Reply) (*policy.Organization, error) {
+	policyStamp, err := stampOf(r.Text(atPolicyStamp))
+	if err != nil {
+		return nil, err
+	}
+	stamp, err := stampOf(r.Text(atStamp))
+	if err != nil {
+		return nil, err
+	}
+	var o *policy.Organization
+	if r.Len() <= shortFields {
+		cached := c.Peek(uid)
+		if cached == nil || cached.PolicyStamp != policyStamp {
+			return nil, errs.New(errs.Internal, "STORE_REPLY", "the store left out a policy record that is not cached")
+		}
+		if cached.Stamp == stamp {
+			return cached, nil
+		}
+		o = shallow(cached)
+	} else if o, err = c.decode(uid, r); err != nil {
+		return nil, err
+	}
+	o.PolicyStamp, o.Stamp, o.Revision = policyStamp, stamp, r.Int(atRevision)
+	o.Updated = time.UnixMilli(r.Int(atUpdated)).UTC()
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	c.put(o)
+	return o, nil
+}
+
+func shallow(o *policy.Organization) *policy.Organization {
+	fresh := *o
+	return &fresh
+}
+
+func (c *Cache) decode(uid string, r *redisx.Reply) (*policy.Organization, error) {
+	record, ok := r.Find(atRecord)
+	if !ok {
+		return nil, errs.New(errs.Internal, "RECORD_MALFORMED", "a stored organization has no policy record")
+	}
+	o, err := decodeOrganization([]byte(record), r.Text(atUnreadable) == unreadableAllow)
+	if err != nil {
+		return nil, err
+	}
+	if o.UID != uid {
+		return nil, errs.New(errs.Internal, "RECORD_MALFORMED", "a stored organization has another uid than its key")
+	}
+	o.Created = time.UnixMilli(r.Int(atCreated)).UTC()
+	o.Key = audit.OrganizationKey{OrganizationUID: uid, Wrapped: []byte(r.Text(atKey))}
+	return o, c.keys.Add(o.Key)
+}
+
+// put keeps the newer of two records: an answer may arrive after a younger one.
+func (c *Cache) put(o *policy.Organization) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if have := c.all[o.UID]; have != nil && have.Revision > o.Revision {
+		return
+	}
+	if len(c.all) >= maxCached && c.all[o.UID] == nil {
+		for uid := range c.all { // any one: it is read again when needed
+			delete(c.all, uid)
+			break
+		}
+	}
+	c.all[o.UID] = o
+}
+
+// The field "un": what an organization chose for an unreadable policy. It stands apart from the policy, so that it can be
+// read when the policy cannot.
+const (
+	unreadableAllow = "ALLOW"
+	unreadableDeny  = "DENY"
+)
+
+func stampOf(s string) (policy.Stamp, error) {
+	if len(s) != len(policy.Stamp{}) {
+		return policy.Stamp{}, errs.New(errs.Internal, "RECORD_MALFORMED", "a stored stamp has another length")
+	}
+	return policy.Stamp([]byte(s)), nil
+}

@@ -1,0 +1,93 @@
+package redisdirectory
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/internal/redisx"
+	"github.com/postern-audit/postern/policy"
+	"github.com/postern-audit/postern/policy/policypb"
+	storev1 "github.com/postern-audit/postern/proto/gen/go/postern/store/v1"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+)
+
+// MaxPolicyRecord bounds the policy record: it is cached whole by every process.
+const MaxPolicyRecord = 256 << 10
+
+// encodeOrganization makes the policy record. What every directory commit changes (revision, stamps, times) is kept beside
+// it, so that an import of claims does not make it stale.
+func encodeOrganization(o *policy.Organization) ([]byte, error) {
+	m := policypb.FromOrganization(o)
+	m.Revision, m.Etag, m.CreateTime, m.UpdateTime = 0, "", nil, nil
+	rules, err := proto.MarshalOptions{Deterministic: true}.Marshal(policypb.FromPolicy(&o.Policy, o.AllowUnreadable))
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the policy is not valid UTF-8")
+	}
+	b, err := redisx.Marshal(&storev1.OrganizationRecord{Organization: m, Policy: rules})
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > MaxPolicyRecord {
+		return nil, errs.Newf(errs.Invalid, "POLICY_TOO_LARGE",
+			"sites, connections and policy together take %d bytes, at most %d are kept: shorten texts or use fewer, wider rules",
+			len(b), MaxPolicyRecord)
+	}
+	return b, nil
+}
+
+// decodeOrganization reads a policy record. A policy that cannot be read leaves sites and connections readable; a record
+// that cannot be read at all is an error.
+func decodeOrganization(b []byte, allowUnreadable bool) (*policy.Organization, error) {
+	var r storev1.OrganizationRecord
+	if err := redisx.Unmarshal(b, &r); err != nil {
+		return nil, err
+	}
+	o, err := policypb.ToOrganization(r.GetOrganization())
+	if err != nil {
+		return nil, err
+	}
+	o.AllowUnreadable = allowUnreadable
+	var m posternv1.Policy
+	if err := proto.Unmarshal(r.GetPolicy(), &m); err != nil {
+		o.Unreadable = true
+		return o, nil //nolint:nilerr // Unreadable says so, and Decide denies
+	}
+	p, _, err := policypb.ToPolicy(&m)
+	if err != nil {
+		o.Unreadable = true
+		return o, nil //nolint:nilerr // as above
+	}
+	o.Policy = p
+	return o, nil
+}
+
+func encodeDomain(d policy.DomainRecord) ([]byte, error) {
+	return redisx.Marshal(&storev1.DomainRecord{Domain: policypb.FromDomain(d)})
+}
+
+func decodeDomain(b string) (policy.DomainRecord, error) {
+	var r storev1.DomainRecord
+	if err := redisx.Unmarshal([]byte(b), &r); err != nil {
+		return policy.DomainRecord{}, err
+	}
+	return policypb.ToDomain(r.GetDomain())
+}
+
+func encodeClaim(c policy.ClaimRecord) ([]byte, error) {
+	return redisx.Marshal(&storev1.ClaimRecord{Revision: c.Revision, Origin: posternv1.Origin(c.Origin), Kind: string(c.Kind), Key: c.Key[:]})
+}
+
+func decodeClaim(b string) (policy.ClaimRecord, error) {
+	var r storev1.ClaimRecord
+	if err := redisx.Unmarshal([]byte(b), &r); err != nil {
+		return policy.ClaimRecord{}, err
+	}
+	if len(r.GetKey()) != len(policy.AccountKey{}) {
+		return policy.ClaimRecord{}, errs.New(errs.Internal, "RECORD_MALFORMED", "a stored claim has a key of another length")
+	}
+	return policy.ClaimRecord{
+		Key: policy.AccountKey(r.GetKey()), Kind: policy.ClaimKind(r.GetKind()), Revision: r.GetRevision(),
+		Origin: audit.Origin(r.GetOrigin()), //nolint:gosec // an enum of three values
+	}, nil
+}
