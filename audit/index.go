@@ -21,8 +21,8 @@ func IndexValue(purpose Purpose, value string) string {
 	}
 }
 
-// NetworkValue is one network in the form its blind index is made of.
-type NetworkValue struct {
+// IndexTerm is one value a blind index is made of: something an event can be found by.
+type IndexTerm struct {
 	Purpose Purpose
 	Value   string
 }
@@ -35,12 +35,12 @@ var networkLengths = [...]struct {
 
 // NetworkIndexes returns the networks an address is indexed under, narrowest first: IPv4 /32 /24 /16, IPv6 /128 /64 /48 /32.
 // An IPv4 address inside IPv6 counts as IPv4, a zone is dropped. An invalid address has none.
-func NetworkIndexes(ip netip.Addr) []NetworkValue {
+func NetworkIndexes(ip netip.Addr) []IndexTerm {
 	if !ip.IsValid() {
 		return nil
 	}
 	ip = ip.Unmap().WithZone("")
-	out := make([]NetworkValue, 0, len(networkLengths))
+	out := make([]IndexTerm, 0, len(networkLengths))
 	for _, l := range networkLengths {
 		bits := l.v6
 		if ip.Is4() {
@@ -53,7 +53,7 @@ func NetworkIndexes(ip netip.Addr) []NetworkValue {
 		if err != nil {
 			return nil // not reached: the lengths above fit
 		}
-		out = append(out, NetworkValue{l.purpose, prefix.String()})
+		out = append(out, IndexTerm{l.purpose, prefix.String()})
 	}
 	return out
 }

@@ -9,8 +9,6 @@
 package codec
 
 import (
-	"net/netip"
-
 	"google.golang.org/protobuf/proto"
 
 	"github.com/postern-audit/postern/audit"
@@ -62,16 +60,14 @@ func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
 	if e.Sealed != nil || (personalEmpty(&e.Personal) && (e.IdentifierHash == "" || e.Indexes != nil)) {
 		return e.Sealed, e.Indexes, nil
 	}
-	indexes, err := IndexesFor(c.sealer, e.OrganizationUID, &e.Personal)
+	var stack [maxTerms]audit.IndexTerm
+	terms := appendTerms(stack[:0], &e.Personal)
+	if e.IdentifierHash != "" {
+		terms = append(terms, audit.IndexTerm{Purpose: audit.IndexIdentifier, Value: e.IdentifierHash})
+	}
+	indexes, err := makeIndexes(c.sealer, e.OrganizationUID, terms)
 	if err != nil {
 		return nil, nil, err
-	}
-	if e.IdentifierHash != "" {
-		i, err := c.sealer.Index(e.OrganizationUID, audit.IndexIdentifier, e.IdentifierHash)
-		if err != nil {
-			return nil, nil, err
-		}
-		indexes = append(indexes, i)
 	}
 	if personalEmpty(&e.Personal) {
 		return nil, indexes, nil
@@ -190,64 +186,4 @@ func IndexesFromProto(in []*storev1.Index) []audit.Index {
 		out[i] = audit.Index{Purpose: audit.Purpose(m.GetPurpose()), Value: m.GetValue()}
 	}
 	return out
-}
-
-// IndexesFor makes the blind indexes of a personal part, each once: account ids (bound, claimed, presented), addresses
-// (proven, typed) and their domains, name, and the networks of the ip.
-func IndexesFor(sealer audit.Sealer, organizationUID string, p *audit.Personal) ([]audit.Index, error) {
-	m := indexer{sealer: sealer, organization: organizationUID, out: make([]audit.Index, 0, 8)}
-	m.addOnce(audit.IndexAccount, p.AccountID, p.ClaimedAccountID, p.PresentedAccountID)
-	m.addOnce(audit.IndexEmail, p.Email, p.TypedAddress, "")
-	m.addOnce(audit.IndexEmailDomain, domainOf(p.Email), domainOf(p.TypedAddress), "")
-	m.addOnce(audit.IndexName, p.DisplayName, "", "")
-	if p.IP != "" {
-		if ip, err := netip.ParseAddr(p.IP); err == nil {
-			for _, n := range audit.NetworkIndexes(ip) {
-				m.add(n.Purpose, n.Value)
-			}
-		}
-	}
-	return m.out, m.err
-}
-
-// indexer collects indexes until one fails.
-type indexer struct {
-	sealer       audit.Sealer
-	organization string
-	out          []audit.Index
-	err          error
-}
-
-// addOnce adds the values that are there, each once.
-func (m *indexer) addOnce(purpose audit.Purpose, a, b, c string) {
-	a, b, c = audit.IndexValue(purpose, a), audit.IndexValue(purpose, b), audit.IndexValue(purpose, c)
-	m.add(purpose, a)
-	if b != a {
-		m.add(purpose, b)
-	}
-	if c != a && c != b {
-		m.add(purpose, c)
-	}
-}
-
-func (m *indexer) add(purpose audit.Purpose, value string) {
-	if value == "" || m.err != nil {
-		return
-	}
-	i, err := m.sealer.Index(m.organization, purpose, value)
-	if err != nil {
-		m.err = err
-		return
-	}
-	m.out = append(m.out, i)
-}
-
-// domainOf returns what stands after the last @ of a canonical address, "" without one.
-func domainOf(address string) string {
-	for i := len(address) - 1; i >= 0; i-- {
-		if address[i] == '@' {
-			return address[i+1:]
-		}
-	}
-	return ""
 }

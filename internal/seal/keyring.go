@@ -167,7 +167,23 @@ func (r *Keyring) Index(organizationUID string, purpose audit.Purpose, value str
 	if err != nil {
 		return audit.Index{}, err
 	}
-	return key.indexes[0].index(organizationUID, purpose, audit.IndexValue(purpose, value)), nil
+	return key.indexes[0].index(organizationUID, purpose, audit.IndexValue(purpose, value), make([]byte, 0, indexSize)), nil
+}
+
+// IndexTerms is Index for many values at once.
+func (r *Keyring) IndexTerms(organizationUID string, terms []audit.IndexTerm) ([]audit.Index, error) {
+	key, err := r.ready(organizationUID)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]audit.Index, len(terms))
+	values := make([]byte, 0, indexSize*len(terms))
+	for i, t := range terms {
+		n := len(values)
+		out[i] = key.indexes[0].index(organizationUID, t.Purpose, audit.IndexValue(t.Purpose, t.Value), values[n:n])
+		values = values[:n+indexSize]
+	}
+	return out, nil
 }
 
 // Indexes returns the blind index of a value in every live key version, current first.
@@ -179,7 +195,7 @@ func (r *Keyring) Indexes(organizationUID string, purpose audit.Purpose, value s
 	value = audit.IndexValue(purpose, value)
 	out := make([]audit.Index, len(key.indexes))
 	for i := range key.indexes {
-		out[i] = key.indexes[i].index(organizationUID, purpose, value)
+		out[i] = key.indexes[i].index(organizationUID, purpose, value, make([]byte, 0, indexSize))
 	}
 	return out, nil
 }

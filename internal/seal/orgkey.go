@@ -28,6 +28,7 @@ const (
 	wrapFormat   = 1
 	firstVersion = 1
 	indexBytes   = 16
+	indexSize    = 1 + indexBytes
 )
 
 // organizationKey is an unwrapped key, ready for use.
@@ -44,7 +45,8 @@ type indexKey struct {
 }
 
 // index is version ‖ first 16 bytes of HMAC-SHA-256 over purpose ‖ organization uid ‖ value, each with its length in front.
-func (k *indexKey) index(organizationUID string, purpose audit.Purpose, value string) audit.Index {
+// It is appended to buf, which has room for it.
+func (k *indexKey) index(organizationUID string, purpose audit.Purpose, value string, buf []byte) audit.Index {
 	var number [4]byte
 	binary.BigEndian.PutUint32(number[:], uint32(purpose)) //nolint:gosec // a number, not a size
 	c := k.m.take()
@@ -52,10 +54,8 @@ func (k *indexKey) index(organizationUID string, purpose audit.Purpose, value st
 	field(c, organizationUID)
 	field(c, value)
 	sum := k.m.sum(c)
-	out := make([]byte, 1+indexBytes)
-	out[0] = k.version
-	copy(out[1:], sum[:])
-	return audit.Index{Purpose: purpose, Value: out}
+	buf = append(append(buf, k.version), sum[:indexBytes]...)
+	return audit.Index{Purpose: purpose, Value: buf[:indexSize:indexSize]}
 }
 
 // mintKey makes the clear form of a new organization key.
