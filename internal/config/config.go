@@ -111,13 +111,14 @@ type Archive struct {
 	SQLite string `koanf:"sqlite"`
 }
 
-// Keys are the keysets. Without the master keyset everything sealed is gone: back it up, apart from the data.
+// Keys are the keysets. Without the master keyset everything sealed is gone: back it up, apart from the data. With neither file
+// set, both are in keysets in data_dir and made there, mode 0600, at the very first start. Configured files are never made.
 type Keys struct {
-	// File of the master keyset, which wraps every organization's key. Written with mode 0600 at the very first start.
-	// Empty means master.keyset in data_dir.
+	// File of the master keyset, which wraps every organization's key, in Tink's cleartext JSON or binary form, mode 0600.
+	// Needs hash_file. Empty means keysets/master.json in data_dir.
 	MasterFile string `koanf:"master_file"`
-	// File of the hash keyset, which names records in Redis. Written with mode 0600 at the very first start. Empty means
-	// hash.keyset in data_dir.
+	// File of the hash keyset, which names records in Redis, likewise. Needs master_file. Empty means keysets/hash.json in
+	// data_dir.
 	HashFile string `koanf:"hash_file"`
 }
 
@@ -188,12 +189,6 @@ func (c Config) HTTPKeyPath() string { return c.within(c.HTTP.KeyFile, "http.key
 
 // ArchivePath is the file of the SQLite archive.
 func (c Config) ArchivePath() string { return c.within(c.Archive.SQLite, "archive.db") }
-
-// MasterPath is the file of the master keyset.
-func (c Config) MasterPath() string { return c.within(c.Keys.MasterFile, "master.keyset") }
-
-// HashPath is the file of the hash keyset.
-func (c Config) HashPath() string { return c.within(c.Keys.HashFile, "hash.keyset") }
 
 // within is a configured path, or a name in data_dir when none is.
 func (c Config) within(path, name string) string {

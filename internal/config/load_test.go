@@ -128,6 +128,7 @@ func TestValidateSaysWhatToDo(t *testing.T) {
 		"socket in a cluster":     {[]string{"redis.mode=cluster", "redis.addresses=unix:/x"}, "redis.addresses[0]: a unix socket"},
 		"sentinel without master": {[]string{"redis.mode=sentinel", "redis.addresses=a:1"}, "redis.master_name: must be set"},
 		"database in a cluster":   {[]string{"redis.mode=cluster", "redis.addresses=a:1", "redis.database=1"}, "redis.database: must be 0"},
+		"one keyset":              {[]string{"keys.hash_file=/x"}, "keys.master_file: and hash_file must be set together"},
 		"two passwords":           {[]string{"redis.password=x", "redis.password_file=/x"}, "redis.password_file: excludes"},
 		"half a certificate":      {[]string{"redis.tls.enabled=true", "redis.tls.cert_file=/x"}, "redis.tls.cert_file: and key_file"},
 		"tls settings without":    {[]string{"redis.tls.ca_file=/x"}, "redis.tls.enabled: must be true"},

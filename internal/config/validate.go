@@ -22,6 +22,7 @@ func (c Config) Validate() error {
 	v.check(c.Partitions >= 1 && c.Partitions <= 64, "partitions", "must be 1 to 64")
 	v.listen(c)
 	v.redis(c.Redis)
+	v.check((c.Keys.MasterFile == "") == (c.Keys.HashFile == ""), "keys.master_file", "and hash_file must be set together, or neither")
 	v.between("signin.min_lifetime", c.SignIn.MinLifetime, time.Second, time.Minute)
 	v.between("deadlines.call", c.Deadlines.Call, 100*time.Millisecond, 5*time.Minute)
 	v.between("deadlines.start", c.Deadlines.Start, time.Second, time.Hour)

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -22,6 +23,7 @@ type Metric struct {
 type Metrics struct {
 	registry *prometheus.Registry
 	catalog  []Metric
+	now      func() time.Time
 
 	commits       *prometheus.CounterVec
 	commitSeconds prometheus.Histogram
@@ -30,9 +32,8 @@ type Metrics struct {
 	callSeconds   *prometheus.HistogramVec
 	refusals      *prometheus.CounterVec
 	archived      prometheus.Counter
-	duplicates    prometheus.Counter
-	forked        prometheus.Counter
-	unreadable    prometheus.Counter
+	archiveFailed *prometheus.CounterVec
+	swept         prometheus.Counter
 	outbox        prometheus.Gauge
 	lag           prometheus.Gauge
 	ready         prometheus.Gauge
@@ -41,8 +42,8 @@ type Metrics struct {
 }
 
 // NewMetrics makes a process's metrics, with those of the Go runtime and the process itself.
-func NewMetrics() *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry()}
+func NewMetrics(now func() time.Time) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), now: now}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.commits = m.counterVec("postern_commits_total", "Commits of flows and sessions to Redis, by result: committed, repeated (the "+
 		"request id was committed before), conflict, refused, not_recorded or outcome_unknown.", "result")
@@ -52,9 +53,9 @@ func NewMetrics() *Metrics {
 	m.callSeconds = m.histogramVec("postern_call_seconds", "Duration of unary calls, by method.", "method")
 	m.refusals = m.counterVec("postern_refusals_total", "Calls refused or failed, by gRPC status code.", "code")
 	m.archived = m.counter("postern_archived_total", "Events this process stored in the archive.")
-	m.duplicates = m.counter("postern_archive_duplicates_total", "Events that were in the archive already: harmless, as after a crash.")
-	m.forked = m.counter("postern_archive_forked_total", "Events stored beside another one of the same flow and step. Should stay 0.")
-	m.unreadable = m.counter("postern_archive_unreadable_total", "Outbox entries kept as raw bytes because they could not be read. Should stay 0.")
+	m.archiveFailed = m.counterVec("postern_archive_failures_total", "Trouble on the way to the archive, by where: source, archive, lease, "+
+		"key, fenced (another process took over) or unreadable (an entry was kept as raw bytes; should stay 0).", "reason")
+	m.swept = m.counter("postern_swept_total", "Overdue flows this process ended because nobody touched them.")
 	m.outbox = m.gauge("postern_outbox_entries", "Events in Redis that are not in the archive yet, over all partitions, as last looked.")
 	m.lag = m.gauge("postern_archive_lag_seconds", "Age of the oldest of them; 0 when none waits.")
 	m.ready = m.gauge("postern_ready", "1 while this process takes calls, else 0.")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/internal/errs"
 )
@@ -25,15 +24,24 @@ func (m *Metrics) Call(method, code string, unary bool, took time.Duration) {
 	}
 }
 
+// Archived counts events newly stored. With Backlog and Failed it is what package archiver tells.
+func (m *Metrics) Archived(n int) { m.archived.Add(float64(n)) }
+
 // Backlog notes how many events wait for the archive and since when the oldest does (zero: none waits).
-func (m *Metrics) Backlog(entries int64, oldest, now time.Time) {
-	m.outbox.Set(float64(entries))
+func (m *Metrics) Backlog(n int64, oldest time.Time) {
+	m.outbox.Set(float64(n))
 	lag := 0.0
 	if !oldest.IsZero() {
-		lag = max(0, now.Sub(oldest).Seconds())
+		lag = max(0, m.now().Sub(oldest).Seconds())
 	}
 	m.lag.Set(lag)
 }
+
+// Failed counts trouble on the way to the archive, by a closed list of reasons.
+func (m *Metrics) Failed(reason string) { m.archiveFailed.WithLabelValues(reason).Inc() }
+
+// Swept counts flows the sweeper ended.
+func (m *Metrics) Swept(n int) { m.swept.Add(float64(n)) }
 
 // Ready notes whether the process takes calls.
 func (m *Metrics) Ready(ready bool) {
@@ -47,21 +55,20 @@ func (m *Metrics) Ready(ready bool) {
 func (m *Metrics) Skew(d time.Duration) { m.skew.Set(d.Seconds()) }
 
 // Store counts and times the commits of inner and changes nothing about them.
-func (m *Metrics) Store(inner authflow.Store, now func() time.Time) authflow.Store {
-	return &store{inner, m, now}
+func (m *Metrics) Store(inner authflow.Store) authflow.Store {
+	return &store{inner, m}
 }
 
 type store struct {
 	authflow.Store
-	m   *Metrics
-	now func() time.Time
+	m *Metrics
 }
 
 // Commit implements authflow.Store.
 func (s *store) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Committed, error) {
-	began := s.now()
+	began := s.m.now()
 	done, err := s.Store.Commit(ctx, c)
-	s.m.commitSeconds.Observe(s.now().Sub(began).Seconds())
+	s.m.commitSeconds.Observe(s.m.now().Sub(began).Seconds())
 	s.m.commits.WithLabelValues(result(done, err)).Inc()
 	if err == nil && done.Repeated == nil && c.Flow != nil && c.Flow.State.Phase == authflow.PhaseEnded {
 		s.m.ended.WithLabelValues(c.Flow.State.Ending.String()).Inc()
@@ -84,29 +91,4 @@ func result(done *authflow.Committed, err error) string {
 		return "repeated"
 	}
 	return "committed"
-}
-
-// Archive counts what inner stores and changes nothing about it.
-func (m *Metrics) Archive(inner audit.Archive) audit.Archive { return &archive{inner, m} }
-
-type archive struct {
-	audit.Archive
-	m *Metrics
-}
-
-// Append implements audit.Archive.
-func (a *archive) Append(ctx context.Context, b audit.Batch) (audit.Appended, error) {
-	done, err := a.Archive.Append(ctx, b)
-	if err != nil {
-		return done, err
-	}
-	a.m.archived.Add(float64(done.Inserted))
-	a.m.duplicates.Add(float64(done.Duplicates))
-	a.m.forked.Add(float64(done.Forked))
-	for _, e := range b.Entries {
-		if e.Event.Type == audit.TypeUnreadable {
-			a.m.unreadable.Inc()
-		}
-	}
-	return done, nil
 }

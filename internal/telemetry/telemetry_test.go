@@ -61,13 +61,6 @@ func (f fakeStore) Commit(context.Context, *authflow.Commit) (*authflow.Committe
 	return f.done, f.err
 }
 
-type fakeArchive struct {
-	audit.Archive
-	done audit.Appended
-}
-
-func (f fakeArchive) Append(context.Context, audit.Batch) (audit.Appended, error) { return f.done, nil }
-
 func scrape(t *testing.T, m *telemetry.Metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -76,7 +69,7 @@ func scrape(t *testing.T, m *telemetry.Metrics) string {
 }
 
 func TestCommitsAreCountedByResult(t *testing.T) {
-	m := telemetry.NewMetrics()
+	m := telemetry.NewMetrics(time.Now)
 	ended := &authflow.Commit{Flow: &authflow.FlowWrite{State: &authflow.State{Phase: authflow.PhaseEnded, Ending: audit.EndingDenied}}}
 	for _, answer := range []fakeStore{
 		{done: &authflow.Committed{}},
@@ -86,7 +79,7 @@ func TestCommitsAreCountedByResult(t *testing.T) {
 		{err: errs.New(errs.Unavailable, "NOT_RECORDED", "x")},
 		{err: errs.New(errs.Invalid, "REQUEST_ID_REUSED", "x")},
 	} {
-		done, err := m.Store(answer, time.Now).Commit(t.Context(), ended)
+		done, err := m.Store(answer).Commit(t.Context(), ended)
 		if done != answer.done || !errors.Is(err, answer.err) {
 			t.Errorf("Commit() = %v, %v, want those of the store inside: %v, %v", done, err, answer.done, answer.err)
 		}
@@ -105,37 +98,36 @@ func TestCommitsAreCountedByResult(t *testing.T) {
 }
 
 func TestTheRestIsCounted(t *testing.T) {
-	m := telemetry.NewMetrics()
 	now := time.Unix(1000, 0)
-	m.Backlog(3, now.Add(-5*time.Second), now)
+	m := telemetry.NewMetrics(func() time.Time { return now })
+	m.Backlog(3, now.Add(-5*time.Second))
 	m.Ready(true)
 	m.Call("/postern.v1.SignInService/StartFlow", "OK", true, time.Millisecond)
 	m.Call("/postern.v1.SignInService/StartFlow", "NOT_FOUND", true, time.Millisecond)
-	batch := audit.Batch{Entries: []audit.Entry{{Event: audit.Event{Type: audit.TypeUnreadable}}, {}}}
-	if _, err := m.Archive(fakeArchive{done: audit.Appended{Inserted: 2, Duplicates: 1, Forked: 1}}).Append(t.Context(), batch); err != nil {
-		t.Fatal(err)
-	}
+	m.Archived(2)
+	m.Failed("archive")
+	m.Swept(4)
 	page := scrape(t, m)
 	for _, want := range []string{
 		"postern_outbox_entries 3", "postern_archive_lag_seconds 5", "postern_ready 1", `postern_refusals_total{code="NOT_FOUND"} 1`,
 		`postern_calls_total{code="OK",method="/postern.v1.SignInService/StartFlow"} 1`, "postern_archived_total 2",
-		"postern_archive_duplicates_total 1", "postern_archive_forked_total 1", "postern_archive_unreadable_total 1",
+		`postern_archive_failures_total{reason="archive"} 1`, "postern_swept_total 4",
 	} {
 		if !strings.Contains(page, want+"\n") {
 			t.Errorf("no %q in:\n%s", want, page)
 		}
 	}
-	m.Backlog(0, time.Time{}, now)
+	m.Backlog(0, time.Time{})
 	if page := scrape(t, m); !strings.Contains(page, "postern_archive_lag_seconds 0\n") {
 		t.Error("an empty outbox still lags")
 	}
 }
 
 func TestNoLabelNamesATenantOrAPerson(t *testing.T) {
-	for _, metric := range telemetry.NewMetrics().Catalog() {
+	for _, metric := range telemetry.NewMetrics(time.Now).Catalog() {
 		for _, label := range metric.Labels {
 			switch label {
-			case "result", "ending", "method", "code", "version", "go":
+			case "result", "ending", "reason", "method", "code", "version", "go":
 			default:
 				t.Errorf("%s has label %s; if its values are few and name nobody, add it here", metric.Name, label)
 			}

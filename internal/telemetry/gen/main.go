@@ -30,13 +30,13 @@ Generated from internal/telemetry by ` + "`make docs`" + `: do not edit.
 ` + "`GET /metrics`" + ` on the HTTP address (` + "`http.address`" + `) answers in Prometheus' format. No label names an organization, a site or a
 person. The Go runtime and the process add their usual ` + "`go_…` and `process_…`" + ` metrics.
 
-Worth an alarm: ` + "`postern_ready` at 0, `postern_archive_lag_seconds`" + ` growing for minutes, ` + "`postern_archive_forked_total`" + ` or
-` + "`postern_archive_unreadable_total`" + ` above 0, and ` + "`postern_commits_total{result=\"not_recorded\"}`" + ` moving.
+Worth an alarm: ` + "`postern_ready` at 0, `postern_archive_lag_seconds`" + ` growing for minutes,
+` + "`postern_archive_failures_total{reason=\"unreadable\"}`" + ` above 0, and ` + "`postern_commits_total{result=\"not_recorded\"}`" + ` moving.
 
 | metric | kind | labels | meaning |
 |---|---|---|---|
 `)
-	for _, m := range telemetry.NewMetrics().Catalog() {
+	for _, m := range telemetry.NewMetrics(nil).Catalog() {
 		labels := "–"
 		if len(m.Labels) > 0 {
 			labels = "`" + strings.Join(m.Labels, "`, `") + "`"
