@@ -11,14 +11,14 @@ import (
 
 func TestEscape(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                         "",
-		"Zoë 山田　太郎 😀":              "Zoë 山田　太郎 😀",
+		"":                          "",
+		"Zoë 山田　太郎 😀":               "Zoë 山田　太郎 😀",
 		"a\x1b[31mred\nnext\tcol\r": `a\x1b[31mred\x0anext\x09col\x0d`,
-		"\u202egpj.exe":            `\u202egpj.exe`,
-		"a\u0085b\u2028c\u200ed":   `a\u0085b\u2028c\u200ed`,
-		"\xff\xc3":                 `\xff\xc3`,
-		"x\U000e0041":              `x\U000e0041`,
-		"\uFFFD":                   "\uFFFD",
+		"\u202egpj.exe":             `\u202egpj.exe`,
+		"a\u0085b\u2028c\u200ed":    `a\u0085b\u2028c\u200ed`,
+		"\xff\xc3":                  `\xff\xc3`,
+		"x\U000e0041":               `x\U000e0041`,
+		"\uFFFD":                    "\uFFFD",
 	} {
 		if got := printable.Escape(in); got != want {
 			t.Errorf("Escape(%+q) = %s, want %s", in, got, want)

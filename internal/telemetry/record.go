@@ -10,7 +10,9 @@ import (
 )
 
 // Build notes what runs.
-func (m *Metrics) Build(version, goVersion string) { m.build.WithLabelValues(version, goVersion).Set(1) }
+func (m *Metrics) Build(version, goVersion string) {
+	m.build.WithLabelValues(version, goVersion).Set(1)
+}
 
 // Call notes an answered call. method is a full gRPC method that exists, code a status code's name; callers must not pass on
 // names that clients made up.
