@@ -21,7 +21,7 @@ func (names enumNames) name(kind string, n uint8) string {
 func (names enumNames) parse(kind, s string) (uint8, error) {
 	for n, name := range names {
 		if name == s {
-			return uint8(n), nil //nolint:gosec // the lists below have fewer than ten names
+			return uint8(n), nil
 		}
 	}
 	return 0, errs.Newf(errs.Invalid, "ENUM_UNKNOWN", "not a %s; known are %s", kind, list(names[1:]))

@@ -168,5 +168,5 @@ func enumFrom[E ~int32](e E) uint8 {
 
 // int32From narrows a small count. Step numbers never come near the bounds.
 func int32From(n int) int32 {
-	return int32(min(max(n, math.MinInt32), math.MaxInt32)) //nolint:gosec // bounded on the same line
+	return int32(min(max(n, math.MinInt32), math.MaxInt32))
 }

@@ -89,7 +89,7 @@ func (r *Keyring) Add(key audit.OrganizationKey) error {
 		if err != nil {
 			return err
 		}
-		if subtle.ConstantTimeCompare(have.print[:], ready.print[:]) != 1 {
+		if subtle.ConstantTimeCompare(have.identity[:], ready.identity[:]) != 1 {
 			return errs.New(errs.FailedPrecondition, "KEY_DIFFERS", "the organization is known with another key")
 		}
 		e.wrapped.Store(&w)

@@ -33,9 +33,9 @@ const (
 
 // organizationKey is an unwrapped key, ready for use.
 type organizationKey struct {
-	aead    tink.AEAD
-	indexes []indexKey        // current first
-	print   [sha256.Size]byte // tells two keys apart; never leaves the process
+	aead     tink.AEAD
+	indexes  []indexKey        // current first
+	identity [sha256.Size]byte // tells two keys apart; never leaves the process
 }
 
 // indexKey makes blind indexes in one version.
@@ -91,7 +91,7 @@ func appendKeyset(out *bytes.Buffer, h *keyset.Handle) error {
 
 // parseKey reads the clear form of an organization key.
 func parseKey(plain []byte) (*organizationKey, error) {
-	key := &organizationKey{print: sha256.Sum256(plain)}
+	key := &organizationKey{identity: sha256.Sum256(plain)}
 	sealing, rest, err := cutKeyset(plain)
 	if err != nil {
 		return nil, err

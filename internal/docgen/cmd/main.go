@@ -16,7 +16,7 @@ import (
 	"github.com/postern-audit/postern/internal/docgen"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stderr)) } //nolint:forbidigo // this is a main
 
 func run(args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("docgen", flag.ContinueOnError)
