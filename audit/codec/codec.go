@@ -9,6 +9,9 @@
 package codec
 
 import (
+	"bytes"
+	"sync"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/postern-audit/postern/audit"
@@ -26,12 +29,15 @@ const (
 )
 
 // Codec implements audit.Codec. Safe for concurrent use.
-type Codec struct{ sealer audit.Sealer }
+type Codec struct {
+	sealer  audit.Sealer
+	scratch sync.Pool // of *wire
+}
 
 var _ audit.Codec = (*Codec)(nil)
 
 // New returns a codec that seals and opens with sealer.
-func New(sealer audit.Sealer) *Codec { return &Codec{sealer} }
+func New(sealer audit.Sealer) *Codec { return &Codec{sealer: sealer} }
 
 // Encode returns e's record. A sealed part that e carries is used as it is; otherwise the personal part is sealed and
 // indexed now, and e stays as it was: encoding it again then yields other bytes. See SealEvent.
@@ -40,8 +46,7 @@ func (c *Codec) Encode(e *audit.Event) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := storev1.EventRecord{Event: body(e), Personal: SealedToProto(sealed), Indexes: IndexesToProto(indexes)}
-	return marshal(&r)
+	return c.marshal(e, sealed, indexes)
 }
 
 // SealEvent seals e's personal part and makes its indexes, unless it has a sealed part, and keeps both in e, so that every
@@ -114,17 +119,19 @@ func (c *Codec) Open(e *audit.Event) error {
 	return nil
 }
 
-// marshal writes the format byte and r into one allocation.
-func marshal(r *storev1.EventRecord) ([]byte, error) {
-	options := proto.MarshalOptions{Deterministic: true}
-	b := make([]byte, 1, 1+options.Size(r))
-	b[0] = Format
-	options.UseCachedSize = true
-	b, err := options.MarshalAppend(b, r)
-	if err != nil {
-		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the event is not valid UTF-8")
+// marshal writes the format byte and the record, and returns bytes of their own.
+func (c *Codec) marshal(e *audit.Event, sealed *audit.Sealed, indexes []audit.Index) ([]byte, error) {
+	w, ok := c.scratch.Get().(*wire)
+	if !ok {
+		w = &wire{b: make([]byte, 0, 2048)}
 	}
-	return b, nil
+	defer c.scratch.Put(w)
+	w.b, w.bad = append(w.b[:0], Format), false
+	w.record(e, sealed, indexes)
+	if w.bad {
+		return nil, errs.New(errs.Invalid, "RECORD_TEXT", "a field of the event is not valid UTF-8")
+	}
+	return bytes.Clone(w.b), nil
 }
 
 // checkFormat looks at the format byte.
