@@ -44,12 +44,12 @@ func (r *run) verdict() (audit.Ending, string) {
 		}
 		return audit.EndingFailed, audit.ReasonNothingProven
 	case r.s.Bound.AccountID == "":
-		r.refuseBy("", audit.ReasonNoSubject)
+		r.refuseBy(audit.ReasonNoSubject)
 		return audit.EndingDenied, audit.ReasonNoSubject
 	case r.decision.Verdict != audit.VerdictAllow:
-		r.refuseBy("", r.decision.Reason)
+		r.refuseBy(r.decision.Reason)
 		return audit.EndingDenied, r.decision.Reason
-	case r.decision.Source == sourceUnreadable:
+	case r.decision.Source == policy.SourceUnreadable:
 		return audit.EndingSucceeded, audit.ReasonPolicyUnreadable
 	}
 	return audit.EndingSucceeded, ""
@@ -57,22 +57,13 @@ func (r *run) verdict() (audit.Ending, string) {
 
 // stopped ends the flow because a stop bites.
 func (r *run) stopped(st *policy.Stop) Moved {
-	r.refuseBy(sourceStop, st.Reason)
+	r.decision = policy.Halt(r.decision, *st)
 	return r.end(audit.EndingDenied, st.Reason, "")
 }
 
-// refuseBy turns the decision into the refusal it has become. A stop would have stopped every list of rules.
-func (r *run) refuseBy(source, reason string) {
+// refuseBy turns the decision into the refusal it has become.
+func (r *run) refuseBy(reason string) {
 	r.decision.Verdict, r.decision.Reason = audit.VerdictDeny, reason
-	if source == "" {
-		return
-	}
-	r.decision.Source = source
-	if w := r.decision.WouldBe; w != nil {
-		would := *w
-		would.Verdict, would.Reason = audit.VerdictDeny, reason
-		r.decision.WouldBe = &would
-	}
 }
 
 // end gives the flow its one ending: the last step, which lists all the others.

@@ -3,8 +3,10 @@ package authflow
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
+	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/policy"
 )
@@ -20,49 +22,189 @@ type Config struct {
 	NewCode   func() string // support code: XXXXX-XXXXX in Crockford base32, see FormatSupportCode
 	Log       *slog.Logger
 	CacheSize int // flows kept in memory; 0: 10,000
-	// CommitTimeout bounds a commit once it has begun, whatever becomes of the caller; 0: 5 s.
+	// CommitTimeout bounds a commit once it has begun, whether or not the caller still waits; 0: 5 s.
 	CommitTimeout time.Duration
 }
 
-// Flows are the use cases of a sign-in. Safe for concurrent use.
+// Flows are the use cases of a sign-in. Safe for concurrent use. Each call is one commit; what is answered was committed.
+// A call whose request id was answered before gets the first answer again and changes nothing.
 type Flows struct {
-	c Config
+	c          Config
+	known      *cache
+	superseded chan DueFlow
+	dropped    atomic.Int64
 }
 
 // New returns the use cases, or an error that names the missing part.
 func New(c Config) (*Flows, error) {
-	return &Flows{c: c}, nil
+	for name, missing := range map[string]bool{
+		"Store": c.Store == nil, "Directory": c.Directory == nil, "Namer": c.Namer == nil, "Now": c.Now == nil,
+		"NewID": c.NewID == nil, "NewCode": c.NewCode == nil, "Log": c.Log == nil,
+	} {
+		if missing {
+			return nil, errs.Newf(errs.Internal, "CONFIG_INCOMPLETE", "authflow.Config: %s is missing", name)
+		}
+	}
+	if c.CacheSize <= 0 {
+		c.CacheSize = 10_000
+	}
+	if c.CommitTimeout <= 0 {
+		c.CommitTimeout = 5 * time.Second
+	}
+	return &Flows{c: c, known: newCache(c.CacheSize), superseded: make(chan DueFlow, 1024)}, nil
 }
 
-// Start opens a flow, with the steps and the finish the input carries, in one commit.
+// Start opens a flow, with the steps and the finish the input carries, in one commit. Two round trips.
 func (f *Flows) Start(ctx context.Context, who Caller, in StartInput) (Answer, error) {
-	return Answer{}, errs.New(errs.Internal, "INTERNAL", "not there yet")
+	if len(in.Steps) > MaxSteps-2 {
+		return Answer{}, invalid("steps", ErrTooManyReported)
+	}
+	org, site, err := f.site(ctx, in.Organization, in.Site)
+	if err != nil {
+		return Answer{}, err
+	}
+	s := starting{f: f, who: who, in: in, org: org, site: site,
+		key:    f.c.Namer.CommitKey(who.Principal, "StartFlow", org.UID+"/"+site.UID, in.RequestID),
+		digest: f.c.Namer.Digest(in.canonical())}
+	return s.run(ctx)
 }
 
-// Step records one step of a flow.
+// Step records one step of a flow. One round trip on a flow this process knows, two for the step that binds.
 func (f *Flows) Step(ctx context.Context, who Caller, in StepInput) (Answer, error) {
-	return Answer{}, errs.New(errs.Internal, "INTERNAL", "not there yet")
+	c, err := f.call(ctx, who, "ReportStep", in.Organization, in.Flow, in.RequestID, in.canonical())
+	if err != nil {
+		return Answer{}, err
+	}
+	move, ok := stepMove(in.Step.Type)
+	if ok && move == MoveProve {
+		c.binder = f.lookup(c.uid, &in.Step.Subject)
+	}
+	c.input = func(now Loaded) Input {
+		return Input{Kind: KindStep, Step: f.reported(c.uid, in.Step, c.binder, c.records)}
+	}
+	return c.run(ctx)
 }
 
-// Finish ends a flow.
+// Finish ends a flow. One round trip on a flow this process knows.
 func (f *Flows) Finish(ctx context.Context, who Caller, in FinishInput) (Answer, error) {
-	return Answer{}, errs.New(errs.Internal, "INTERNAL", "not there yet")
+	c, err := f.call(ctx, who, "FinishFlow", in.Organization, in.Flow, in.RequestID, in.canonical())
+	if err != nil {
+		return Answer{}, err
+	}
+	c.input = func(Loaded) Input { return Input{Kind: KindFinish, Finish: &in.Finish} }
+	return c.run(ctx)
 }
 
-// RecordSession joins a session of the site's own to the flow that let it in. The answer's Flow, Session, Recorded and
-// AgainstVerdict are set; it has no decision.
-func (f *Flows) RecordSession(ctx context.Context, who Caller, in SessionInput) (Answer, error) {
-	return Answer{}, errs.New(errs.Internal, "INTERNAL", "not there yet")
+// site resolves a site as this process last saw the organization, and looks again before it says there is none.
+func (f *Flows) site(ctx context.Context, organization, id string) (*policy.Organization, *policy.Site, error) {
+	uid, err := f.c.Directory.Resolve(ctx, organization)
+	if err != nil {
+		return nil, nil, err
+	}
+	org, err := f.c.Directory.Cached(ctx, uid)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s := siteByID(org, id); s != nil {
+		return org, s, nil
+	}
+	if org, err = f.c.Directory.Organization(ctx, uid); err != nil {
+		return nil, nil, err
+	}
+	if s := siteByID(org, id); s != nil {
+		return org, s, nil
+	}
+	return nil, nil, refuse(ErrSiteNotFound)
 }
 
-// View is a live flow as readers see it.
-type View struct {
-	Flow     *Loaded // State must not be changed
-	Outcome  Outcome // verdict, decision with conditions, next
-	Archived bool    // always false here
+// reported is a step with what this process knows about it. The login service is its only witness.
+func (f *Flows) reported(uid string, s StepReport, keys policy.LookupKeys, records policy.Records) *Reported {
+	r := &Reported{StepReport: s, Evidence: audit.EvidenceAsserted, Keys: keys, Records: records, IdentifierHash: f.identifier(uid, &s.Subject)}
+	r.Subject.Identifier = ""
+	return r
 }
 
-// Get returns the state of a flow that is still in Redis, by flow id or support code, or NotFound FLOW_NOT_FOUND.
-func (f *Flows) Get(ctx context.Context, organizationUID, idOrCode string) (View, error) {
-	return View{}, errs.New(errs.Internal, "INTERNAL", "not there yet")
+// identifier hashes what was typed and is no address; "" when nothing was.
+func (f *Flows) identifier(uid string, s *Subject) string {
+	if s.Identifier == "" || !s.Address.IsZero() {
+		return ""
+	}
+	return f.c.Namer.Identifier(uid, s.Identifier)
+}
+
+// lookup says which directory records bear on a subject.
+func (f *Flows) lookup(uid string, s *Subject) policy.LookupKeys {
+	return f.keys(uid, s.AccountID, s.Address)
+}
+
+func (f *Flows) keys(uid, accountID string, address policy.Address) policy.LookupKeys {
+	var k policy.LookupKeys
+	if accountID != "" {
+		k.Account = f.c.Namer.AccountKey(uid, accountID)
+	}
+	if !address.IsZero() {
+		k.Address, k.Domain = f.c.Namer.AddressKey(uid, address), address.Domain()
+	}
+	return k
+}
+
+// answer renders an outcome with today's texts.
+func (f *Flows) answer(o Outcome, org *policy.Organization, repeated bool) Answer {
+	a := Answer{Outcome: o, Organization: org.ID, OrganizationUID: org.UID, Repeated: repeated}
+	a.Decision.Conditions = nil
+	a.Message = render(&o, org)
+	a.Decision.Message, a.Decision.HelpURL = a.Message.RuleMessage, a.Message.HelpURL
+	return a
+}
+
+// outcome is what is stored for a repeated request id: no conditions and no texts.
+func (m *Moved) outcome() Outcome {
+	d := m.Decision
+	d.Conditions, d.Message, d.HelpURL = nil, "", ""
+	return Outcome{Flow: m.State.ID, SupportCode: m.State.SupportCode, Step: m.Step, Phase: m.State.Phase, Verdict: m.Verdict,
+		Reason: m.Reason, Ending: m.State.Ending, Counts: m.Counts, Decision: d, Next: m.Next, Deadline: m.State.Deadline,
+		Recorded: m.State.Recorded}
+}
+
+// handOver tells the sweeper of a flow that was just marked. It never waits: the deadline index has the flow as well.
+func (f *Flows) handOver(d DueFlow) {
+	select {
+	case f.superseded <- d:
+	default:
+		f.dropped.Add(1)
+	}
+}
+
+// commit writes, whatever becomes of the caller: once begun it is not given up when the caller goes away, only when its
+// deadline or the commit's own bound comes.
+func (f *Flows) commit(ctx context.Context, c *Commit) (*Committed, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, errs.Wrap(err, errs.Unavailable, "NOT_RECORDED", "the call was over before anything was recorded")
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.c.CommitTimeout)
+	defer cancel()
+	if deadline, ok := ctx.Deadline(); ok {
+		var stop context.CancelFunc
+		bounded, stop = context.WithDeadline(bounded, deadline)
+		defer stop()
+	}
+	return f.c.Store.Commit(bounded, c)
+}
+
+func siteByID(org *policy.Organization, id string) *policy.Site {
+	for i := range org.Sites {
+		if org.Sites[i].ID == id {
+			return &org.Sites[i]
+		}
+	}
+	return nil
+}
+
+func siteByUID(org *policy.Organization, uid string) *policy.Site {
+	for i := range org.Sites {
+		if org.Sites[i].UID == uid {
+			return &org.Sites[i]
+		}
+	}
+	return nil
 }

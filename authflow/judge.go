@@ -7,12 +7,6 @@ import (
 	"github.com/postern-audit/postern/policy"
 )
 
-// Sources of a decision this package writes or looks for.
-const (
-	sourceStop       = "STOP"
-	sourceUnreadable = "UNREADABLE"
-)
-
 // judge sets the decision and what comes next: advice while nobody is bound, the frozen demands measured afterwards.
 func (r *run) judge() {
 	in := r.policyInput()
@@ -21,7 +15,7 @@ func (r *run) judge() {
 		r.decision, r.next = policy.Advise(in)
 		r.decision.Verdict = audit.VerdictContinue
 	case r.s.Frozen == nil: // a state no commit of ours leaves behind: never allow on it
-		r.decision, r.next = audit.Decision{Class: r.s.Class, Source: sourceUnreadable}, nil
+		r.decision, r.next = audit.Decision{Class: r.s.Class, Source: policy.SourceUnreadable}, nil
 		r.decision.Verdict, r.decision.Reason = audit.VerdictDeny, audit.ReasonPolicyUnreadable
 	default:
 		r.measure(in)

@@ -1,38 +1,232 @@
 package authflow
 
 import (
+	"context"
 	"log/slog"
 	"time"
+
+	"github.com/postern-audit/postern/internal/errs"
 )
 
-// SweeperConfig is what a sweeper needs. Zero durations and a nil Metrics have defaults.
+// Pace of a sweeper.
+const (
+	sweepEvery  = time.Second
+	sweepBatch  = 256             // flows or hours of one partition in one round
+	leaseEvery  = 3 * time.Second // a lease holds 10 s
+	backoffMost = 15 * time.Second
+	tallyAfter  = 2 * time.Hour // after the hour's end: longer than any flow lives
+)
+
+// SweeperConfig is what a sweeper needs. Zero durations and nil callbacks have defaults.
 type SweeperConfig struct {
 	Flows      *Flows
 	Partitions int           // all of them: leases share them out among processes
-	Holder     string        // this process
+	Holder     string        // this process, unlike any other
 	Interval   time.Duration // between rounds; 0: 1 s
 	Log        *slog.Logger
 	Metrics    SweeperMetrics
 }
 
-// SweeperMetrics are callbacks; nil ones are not called.
+// SweeperMetrics are callbacks; nil ones are not called. They must not block.
 type SweeperMetrics struct {
 	Swept   func(n int)           // flows ended
 	Tallied func(n int)           // hours closed
-	Failed  func(partition int)   // a round on a partition failed
+	Failed  func(partition int)   // a round on a partition failed; -1: a superseded flow could not be ended at once
 	Round   func(d time.Duration) // a round took this long
 	Held    func(partitions int)  // partitions this process swept in the round
 	Dropped func()                // a hand-over found the queue full; the deadline index still has the flow
 }
 
-// Sweeper ends flows nobody touches and closes tallies.
-type Sweeper struct{ c SweeperConfig }
+// Sweeper ends flows nobody touches, superseded ones at once, and closes tallies. One sweeper works on a partition at a time,
+// by lease; should two do so nevertheless, stamps decide and every flow still gets one ending. It outlives an unreachable
+// store: it waits longer and goes on.
+type Sweeper struct {
+	c       SweeperConfig
+	leases  []lease
+	dropped int64
+	cancel  context.CancelFunc
+	done    chan struct{}
+}
+
+type lease struct {
+	held bool
+	next time.Time // when to ask again
+}
 
 // NewSweeper returns a sweeper that is not running yet.
-func NewSweeper(c SweeperConfig) (*Sweeper, error) { return &Sweeper{c: c}, nil }
+func NewSweeper(c SweeperConfig) (*Sweeper, error) {
+	if c.Flows == nil || c.Partitions <= 0 || c.Holder == "" || c.Log == nil {
+		return nil, errs.New(errs.Internal, "CONFIG_INCOMPLETE", "authflow.SweeperConfig: flows, partitions, holder and log are needed")
+	}
+	if c.Interval <= 0 {
+		c.Interval = sweepEvery
+	}
+	return &Sweeper{c: c, leases: make([]lease, c.Partitions)}, nil
+}
 
 // Start begins sweeping in a goroutine of the sweeper's own. Call it once.
-func (s *Sweeper) Start() {}
+func (s *Sweeper) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel, s.done = cancel, make(chan struct{})
+	go s.loop(ctx)
+}
 
-// Stop ends it and waits until it has ended.
-func (s *Sweeper) Stop() {}
+// Stop ends it and waits until it has ended. A flow whose ending is being committed is ended first. Stopping a sweeper that
+// was not started does nothing.
+func (s *Sweeper) Stop() {
+	if s.cancel == nil {
+		return
+	}
+	s.cancel()
+	<-s.done
+}
+
+func (s *Sweeper) loop(ctx context.Context) {
+	defer close(s.done)
+	wait := s.c.Interval
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case d := <-s.c.Flows.superseded:
+			s.handedOver(ctx, d)
+			continue
+		case <-timer.C:
+		}
+		if s.round(ctx) {
+			wait = s.c.Interval
+		} else {
+			wait = min(2*wait, max(backoffMost, s.c.Interval))
+		}
+		timer.Reset(wait)
+	}
+}
+
+// handedOver ends a flow that was superseded a moment ago. If that fails the next round finds it in the deadline index.
+func (s *Sweeper) handedOver(ctx context.Context, d DueFlow) {
+	ended, err := s.c.Flows.lapse(ctx, d)
+	if err != nil && ctx.Err() == nil {
+		s.failed(ctx, -1, err)
+		return
+	}
+	if ended {
+		count(s.c.Metrics.Swept, 1)
+	}
+}
+
+// round looks after every partition this process has the lease of. It reports whether the store could be reached.
+func (s *Sweeper) round(ctx context.Context) bool {
+	f := s.c.Flows
+	began, held, reached := f.c.Now(), 0, true
+	for p := range s.leases {
+		if ctx.Err() != nil {
+			return true
+		}
+		mine, err := s.lease(ctx, p, began)
+		if err == nil && mine {
+			held++
+			err = s.partition(ctx, p)
+		}
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		s.failed(ctx, p, err)
+		if errs.KindOf(err) == errs.Unavailable {
+			reached = false
+			break // the other partitions are most likely no better off; the next round tries again
+		}
+	}
+	if n := f.dropped.Load(); n > s.dropped && s.c.Metrics.Dropped != nil {
+		for ; s.dropped < n; s.dropped++ {
+			s.c.Metrics.Dropped()
+		}
+	}
+	count(s.c.Metrics.Held, held)
+	if s.c.Metrics.Round != nil {
+		s.c.Metrics.Round(f.c.Now().Sub(began))
+	}
+	return reached
+}
+
+// lease asks for a partition, or renews it, every few seconds.
+func (s *Sweeper) lease(ctx context.Context, p int, now time.Time) (bool, error) {
+	l := &s.leases[p]
+	if now.Before(l.next) {
+		return l.held, nil
+	}
+	held, err := s.c.Flows.c.Store.Lease(ctx, p, "sweeper", s.c.Holder)
+	l.held = held && err == nil
+	if err == nil {
+		l.next = now.Add(leaseEvery)
+	}
+	return l.held, err
+}
+
+// partition ends what is due and closes what has closed. One flow that cannot be ended holds up no other.
+func (s *Sweeper) partition(ctx context.Context, p int) error {
+	f := s.c.Flows
+	due, err := f.c.Store.Due(ctx, p, f.c.Now(), sweepBatch)
+	if err != nil {
+		return err
+	}
+	var first error
+	swept := 0
+	for _, d := range due {
+		ended, err := f.lapse(ctx, d)
+		switch {
+		case err != nil && errs.KindOf(err) == errs.Unavailable:
+			return err
+		case err != nil && first == nil:
+			first = err
+		case ended:
+			swept++
+		}
+	}
+	if swept > 0 {
+		count(s.c.Metrics.Swept, swept)
+	}
+	if err := s.tallies(ctx, p); err != nil {
+		return err
+	}
+	return first
+}
+
+// tallies closes hours that are over for good. Counters that moved meanwhile are closed in a later round.
+func (s *Sweeper) tallies(ctx context.Context, p int) error {
+	f := s.c.Flows
+	due, err := f.c.Store.DueTallies(ctx, p, f.c.Now().Add(-tallyAfter), sweepBatch)
+	if err != nil {
+		return err
+	}
+	var first error
+	closed := 0
+	for _, t := range due {
+		err := f.closeTally(ctx, t)
+		switch {
+		case err == nil:
+			closed++
+		case isConflict(err):
+		case first == nil:
+			first = err
+		}
+	}
+	if closed > 0 {
+		count(s.c.Metrics.Tallied, closed)
+	}
+	return first
+}
+
+func (s *Sweeper) failed(ctx context.Context, p int, err error) {
+	if s.c.Metrics.Failed != nil {
+		s.c.Metrics.Failed(p)
+	}
+	s.c.Log.WarnContext(ctx, "sweeping failed", slog.Int("partition", p), slog.Any("error", err))
+}
+
+func count(callback func(int), n int) {
+	if callback != nil {
+		callback(n)
+	}
+}

@@ -1,0 +1,149 @@
+package authflow
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// A canonical request is what two calls must share to be the same call: the converted values as fields in the order of their
+// numbers in the API, each with its length in front, absent ones left out. Nothing minted here is in it, nor the request id.
+// It may hold what was typed and a session handle, so it lives only until it is hashed.
+type canonical struct{ b []byte }
+
+// field writes one present field.
+func (c *canonical) field(number int, value []byte) {
+	c.b = binary.AppendUvarint(c.b, uint64(number)) //nolint:gosec // field numbers are small constants
+	c.b = binary.AppendUvarint(c.b, uint64(len(value)))
+	c.b = append(c.b, value...)
+}
+
+func (c *canonical) text(number int, s string) {
+	if s != "" {
+		c.field(number, []byte(s))
+	}
+}
+
+func (c *canonical) number(number int, n int64) {
+	if n != 0 {
+		c.field(number, binary.BigEndian.AppendUint64(nil, uint64(n))) //nolint:gosec // the same bits
+	}
+}
+
+func (c *canonical) flag(number int, b *bool) {
+	switch {
+	case b == nil:
+	case *b:
+		c.field(number, []byte{1})
+	default:
+		c.field(number, []byte{0})
+	}
+}
+
+func (c *canonical) time(number int, t time.Time) {
+	if !t.IsZero() {
+		b := binary.BigEndian.AppendUint64(nil, uint64(t.Unix()))                 //nolint:gosec // the same bits
+		c.field(number, binary.BigEndian.AppendUint32(b, uint32(t.Nanosecond()))) //nolint:gosec // below 1e9
+	}
+}
+
+// message writes a nested value. An empty one is left out unless it is given although it is empty.
+func (c *canonical) message(number int, given bool, fill func(*canonical)) {
+	var in canonical
+	fill(&in)
+	if given || len(in.b) > 0 {
+		c.field(number, in.b)
+	}
+}
+
+// canonical returns the canonical form of a start.
+func (in *StartInput) canonical() []byte {
+	var c canonical
+	c.text(1, in.Organization+"/"+in.Site)
+	c.message(3, false, in.Subject.canonical)
+	c.message(4, false, in.Context.canonical)
+	c.text(5, in.CorrelationID)
+	c.number(6, int64(in.Lifetime))
+	for i := range in.Steps {
+		c.message(7, true, in.Steps[i].canonical)
+	}
+	if in.Finish != nil {
+		c.message(8, true, in.Finish.canonical)
+	}
+	c.time(9, in.OccurredAt)
+	return c.b
+}
+
+func (in *StepInput) canonical() []byte {
+	var c canonical
+	c.text(1, in.Organization+"/"+in.Flow.String())
+	c.message(3, true, in.Step.canonical)
+	return c.b
+}
+
+func (in *FinishInput) canonical() []byte {
+	var c canonical
+	c.text(1, in.Organization+"/"+in.Flow.String())
+	c.message(3, true, in.Finish.canonical)
+	return c.b
+}
+
+func (in *SessionInput) canonical() []byte {
+	var c canonical
+	c.text(1, in.Organization+"/"+in.Site)
+	c.number(3, int64(in.Event))
+	c.field(4, in.Handle)
+	c.text(5, in.Flow.String())
+	c.time(6, in.OccurredAt)
+	c.time(7, in.ExpiresAt)
+	c.message(8, false, in.Context.canonical)
+	return c.b
+}
+
+// canonical writes an e-mail as what it was read as: an address and a text that is none never look alike.
+func (s *Subject) canonical(c *canonical) {
+	c.text(1, s.AccountID)
+	if !s.Address.IsZero() {
+		c.text(2, "a"+s.Address.String())
+	} else if s.Identifier != "" {
+		c.text(2, "i"+s.Identifier)
+	}
+	c.flag(3, s.EmailVerified)
+	c.number(4, int64(s.Kind))
+	c.text(5, s.DisplayName)
+}
+
+func (x *Context) canonical(c *canonical) {
+	if x.IP.IsValid() {
+		c.text(1, x.IP.String())
+	}
+	c.text(2, x.UserAgent)
+	c.text(3, x.DeviceID)
+	c.number(4, int64(x.Client))
+}
+
+func (s *StepReport) canonical(c *canonical) {
+	c.text(1, string(s.Type))
+	c.text(2, s.Method)
+	c.text(3, s.Connection)
+	c.text(4, s.Factor)
+	c.text(5, s.Reason)
+	c.text(6, s.Detail)
+	c.message(7, false, s.Subject.canonical)
+	c.flag(8, s.UserVerified)
+	c.time(9, s.AuthenticatedAt)
+	if s.Context != nil {
+		c.message(10, true, s.Context.canonical)
+	}
+	c.time(11, s.OccurredAt)
+	for _, amr := range s.AMR {
+		c.field(12, []byte(amr))
+	}
+	c.text(13, s.ACR)
+}
+
+func (f *Finish) canonical(c *canonical) {
+	c.number(1, int64(f.Action))
+	c.text(2, f.Reason)
+	c.text(3, f.Detail)
+	c.time(4, f.OccurredAt)
+}

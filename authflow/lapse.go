@@ -1,0 +1,65 @@
+package authflow
+
+import (
+	"context"
+	"errors"
+
+	"github.com/postern-audit/postern/audit"
+)
+
+// lapse ends a flow whose deadline has come or whose place was taken. It reports whether this call ended it: a flow that is
+// not due, has ended or is gone is left alone.
+func (f *Flows) lapse(ctx context.Context, d DueFlow) (bool, error) {
+	reading, err := f.c.Store.Read(ctx, Read{OrganizationUID: d.OrganizationUID, Flow: d.Flow})
+	if err != nil || reading.Flow == nil {
+		return false, err
+	}
+	org, err := f.c.Directory.Cached(ctx, d.OrganizationUID)
+	if err != nil {
+		return false, err
+	}
+	flow := reading.Flow
+	for range maxConflicts {
+		if flow.State.Phase == PhaseEnded {
+			return false, nil
+		}
+		moved, err := f.advance(flow, org, Input{Kind: KindTick})
+		if err != nil || !moved.Changed {
+			return false, err
+		}
+		_, err = f.write(ctx, flow, org, &moved, &Commit{})
+		var conflict *Conflict
+		if !errors.As(err, &conflict) {
+			return err == nil, err
+		}
+		if conflict.Gone {
+			f.known.drop(d.Flow)
+			return false, nil
+		}
+		if conflict.Organization != nil {
+			org = conflict.Organization
+		}
+		if conflict.Flow != nil {
+			flow = conflict.Flow
+		}
+	}
+	return false, refuse(ErrConflict)
+}
+
+// closeTally archives the counters of a site's hour as one event.
+func (f *Flows) closeTally(ctx context.Context, t DueTally) error {
+	org, err := f.c.Directory.Cached(ctx, t.OrganizationUID)
+	if err != nil {
+		return err
+	}
+	return f.c.Store.CloseTally(ctx, t, audit.Event{
+		ID: f.c.NewID(), Type: audit.TypeSiteTallied, Time: f.c.Now(), Organization: org.ID, OrganizationUID: org.UID,
+		Site: t.Site, SiteUID: t.SiteUID, Outcome: audit.OutcomeOf(audit.TypeSiteTallied), Tally: t.Counts, TallyHour: t.Hour,
+	})
+}
+
+// isConflict reports whether a lost race is all that went wrong.
+func isConflict(err error) bool {
+	var conflict *Conflict
+	return errors.As(err, &conflict)
+}

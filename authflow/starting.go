@@ -1,0 +1,202 @@
+package authflow
+
+import (
+	"context"
+	"errors"
+
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/policy"
+)
+
+// maxCodes is how many support codes in a row may be taken before something is wrong with their making.
+const maxCodes = 5
+
+// starting is one StartFlow.
+type starting struct {
+	f       *Flows
+	who     Caller
+	in      StartInput
+	org     *policy.Organization
+	site    *policy.Site
+	key     CommitKey
+	digest  Digest
+	claimed policy.LookupKeys
+	binder  policy.LookupKeys // of the first step that proves somebody
+	records [2]policy.Records // of claimed and binder
+	last    FlowID            // the flow this one takes the place of
+}
+
+func (s *starting) run(ctx context.Context) (Answer, error) {
+	s.claimed = s.f.lookup(s.org.UID, &s.in.Subject)
+	for i := range s.in.Steps {
+		if m, ok := stepMove(s.in.Steps[i].Type); ok && m == MoveProve {
+			s.binder = s.f.lookup(s.org.UID, &s.in.Steps[i].Subject)
+			break
+		}
+	}
+	code, codes := s.f.c.NewCode(), 1
+	readAgain := true
+	for conflicts := 0; ; {
+		if readAgain {
+			first, err := s.read(ctx)
+			if err != nil {
+				return Answer{}, err
+			}
+			if first != nil {
+				return s.f.answer(*first, s.org, true), nil
+			}
+			readAgain = false
+		}
+		moved, err := s.advance(code)
+		if err != nil {
+			return Answer{}, err
+		}
+		a, err := s.commit(ctx, &moved)
+		var conflict *Conflict
+		if !errors.As(err, &conflict) {
+			return a, err
+		}
+		if conflict.Claimed != nil {
+			if codes++; codes > maxCodes {
+				return Answer{}, errs.Wrap(err, errs.Internal, "SUPPORT_CODE_TAKEN", "internal error")
+			}
+			code = s.f.c.NewCode()
+		}
+		if conflict.Organization == nil && !conflict.LastMoved && conflict.Claimed != nil {
+			continue // nothing but the code was in the way
+		}
+		if conflicts++; conflicts == maxConflicts {
+			return Answer{}, refuse(ErrConflict)
+		}
+		if readAgain, err = s.lost(conflict); err != nil {
+			return Answer{}, err
+		}
+	}
+}
+
+// read asks for everything in one trip: the first answer to this request id, the policy, directory records of the claimed
+// and the proven subject, and the flow this one takes the place of.
+func (s *starting) read(ctx context.Context) (*Outcome, error) {
+	r := Read{OrganizationUID: s.org.UID, Key: s.key, Request: s.digest, Organization: true, Last: s.lastKey()}
+	at := [2]int{-1, -1}
+	for i, k := range [2]policy.LookupKeys{s.claimed, s.binder} {
+		switch {
+		case k == policy.LookupKeys{}:
+		case i == 1 && k == s.claimed:
+			at[1] = at[0]
+		default:
+			at[i] = len(r.Lookups)
+			r.Lookups = append(r.Lookups, k)
+		}
+	}
+	reading, err := s.f.c.Store.Read(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.organization(reading.Organization); err != nil {
+		return nil, err
+	}
+	for i, n := range at {
+		if n >= 0 && n < len(reading.Records) {
+			s.records[i] = reading.Records[n]
+		}
+	}
+	s.last = reading.Last
+	return reading.Outcome, nil
+}
+
+// organization takes a newer policy record; the site must still be in it.
+func (s *starting) organization(org *policy.Organization) error {
+	if org == nil {
+		return nil
+	}
+	site := siteByUID(org, s.site.UID)
+	if site == nil {
+		return refuse(ErrSiteNotFound)
+	}
+	s.org, s.site = org, site
+	return nil
+}
+
+// lastKey is where the supersession index keeps this person's last flow: nil without a device or without a claimed subject.
+func (s *starting) lastKey() *LastKey {
+	subject := s.claimed.Account
+	if s.in.Subject.AccountID == "" {
+		subject = s.claimed.Address
+	}
+	if s.in.Context.DeviceID == "" || s.in.Subject.AccountID == "" && s.in.Subject.Address.IsZero() {
+		return nil
+	}
+	return &LastKey{SiteUID: s.site.UID, Subject: subject, DeviceID: s.in.Context.DeviceID}
+}
+
+// advance runs the whole input through the machine: the start, its steps and its finish, until the flow has ended.
+func (s *starting) advance(code string) (Moved, error) {
+	f, in := s.f, &s.in
+	id, err := ParseFlowID(f.c.NewID())
+	if err != nil {
+		return Moved{}, errs.Wrap(err, errs.Internal, "FLOW_ID_INVALID", "internal error")
+	}
+	now := f.c.Now()
+	opening := &Opening{Flow: id, SupportCode: code, CorrelationID: in.CorrelationID, Context: in.Context, Lifetime: in.Lifetime,
+		OccurredAt: in.OccurredAt, Claimed: Claimed{
+			AccountID: in.Subject.AccountID, Address: in.Subject.Address, IdentifierHash: f.identifier(s.org.UID, &in.Subject),
+			DisplayName: in.Subject.DisplayName, Kind: in.Subject.Kind, Records: s.records[0]}}
+	inputs := make([]Input, 0, len(in.Steps)+2)
+	inputs = append(inputs, Input{Kind: KindStart, Start: opening})
+	for i := range in.Steps {
+		inputs = append(inputs, Input{Kind: KindStep, Step: f.reported(s.org.UID, in.Steps[i], s.binder, s.records[1])})
+	}
+	if in.Finish != nil {
+		inputs = append(inputs, Input{Kind: KindFinish, Finish: in.Finish})
+	}
+	var all Moved
+	for _, next := range inputs {
+		next.Organization, next.Site, next.Caller, next.Claimed = s.org, s.site, s.who.Principal, s.claimed
+		next.IDs = IDs{Step: f.c.NewID(), Ending: f.c.NewID()}
+		m, err := Advance(all.State, next, now)
+		if err != nil {
+			return Moved{}, err
+		}
+		m.Events = append(all.Events, m.Events...)    //nolint:gocritic // the moves' events, in order
+		m.Tallies = append(all.Tallies, m.Tallies...) //nolint:gocritic // likewise
+		if all = m; m.State.Phase == PhaseEnded {
+			break
+		}
+	}
+	return all, nil
+}
+
+// commit writes the flow, its code, and the mark on the flow whose place it takes.
+func (s *starting) commit(ctx context.Context, m *Moved) (Answer, error) {
+	st, o := m.State, m.outcome()
+	c := &Commit{OrganizationUID: st.OrganizationUID, PolicyStamp: s.org.PolicyStamp, Key: s.key, Request: s.digest, Outcome: &o, OwnKey: true,
+		Flow: &FlowWrite{State: &st}, Tallies: m.Tallies, Events: m.Events,
+		Claims: []Claim{{Kind: "code", Name: st.SupportCode, Value: st.ID.String(), Until: st.Deadline.Add(MaxPast)}}}
+	marks := FlowID{}
+	if key := s.lastKey(); key != nil && !st.Late {
+		c.Last = &LastWrite{Key: *key, Expect: s.last, Next: st.ID, Until: st.Deadline}
+		marks = s.last
+	}
+	done, err := s.f.commit(ctx, c)
+	if err != nil {
+		return Answer{}, err
+	}
+	if done.Repeated != nil {
+		return s.f.answer(*done.Repeated, s.org, true), nil
+	}
+	s.f.known.put(&Loaded{State: &st, Stamp: done.Stamp})
+	if !marks.IsZero() {
+		s.f.known.drop(marks)
+		s.f.handOver(DueFlow{OrganizationUID: st.OrganizationUID, Flow: marks})
+	}
+	return s.f.answer(o, s.org, false), nil
+}
+
+// lost takes what a conflict carries. The index is not in it: that needs another look.
+func (s *starting) lost(conflict *Conflict) (readAgain bool, err error) {
+	if err := s.organization(conflict.Organization); err != nil {
+		return false, err
+	}
+	return conflict.LastMoved, nil
+}
