@@ -47,6 +47,7 @@ type Opening struct {
 	Claimed       Claimed // Records read already
 	Context       Context
 	Lifetime      time.Duration // 0: DefaultLifetime
+	MinLifetime   time.Duration // shortest Lifetime taken; 0: MinLifetime
 	OccurredAt    time.Time     // zero: now
 }
 

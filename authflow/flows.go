@@ -22,6 +22,8 @@ type Config struct {
 	NewCode   func() string // support code: XXXXX-XXXXX in Crockford base32, see FormatSupportCode
 	Log       *slog.Logger
 	CacheSize int // flows kept in memory; 0: 10,000
+	// MinLifetime is the shortest lifetime a flow may be given, for demonstrations; 0: MinLifetime.
+	MinLifetime time.Duration
 	// CommitTimeout bounds a commit once it has begun, whether or not the caller still waits; 0: 5 s.
 	CommitTimeout time.Duration
 }

@@ -14,7 +14,11 @@ func (r *run) open() (Moved, error) {
 	if lifetime == 0 {
 		lifetime = DefaultLifetime
 	}
-	if lifetime < MinLifetime || lifetime > MaxLifetime {
+	least := o.MinLifetime
+	if least == 0 {
+		least = MinLifetime
+	}
+	if lifetime < least || lifetime > MaxLifetime {
 		return Moved{}, invalid("lifetime", ErrLifetime)
 	}
 	if err := r.when("occurred_at", o.OccurredAt); err != nil {

@@ -139,7 +139,7 @@ func (s *starting) advance(code string) (Moved, error) {
 	}
 	now := f.c.Now()
 	opening := &Opening{Flow: id, SupportCode: code, CorrelationID: in.CorrelationID, Context: in.Context, Lifetime: in.Lifetime,
-		OccurredAt: in.OccurredAt, Claimed: Claimed{
+		MinLifetime: f.c.MinLifetime, OccurredAt: in.OccurredAt, Claimed: Claimed{
 			AccountID: in.Subject.AccountID, Address: in.Subject.Address, IdentifierHash: f.identifier(s.org.UID, &in.Subject),
 			DisplayName: in.Subject.DisplayName, Kind: in.Subject.Kind, Records: s.records[0]}}
 	inputs := make([]Input, 0, len(in.Steps)+2)
