@@ -20,8 +20,7 @@ func (a *Archive) Flows(ctx context.Context, q audit.FlowQuery) ([]audit.FlowRow
 	err := a.inRead(ctx, func(tx *sql.Tx) error {
 		for _, b := range flowPath(&q) {
 			args := append(slices.Clone(b.args), c.args...)
-			rows, err := tx.QueryContext(ctx, `SELECT `+flowColumns+` FROM `+b.from+` WHERE `+b.where+c.text+
-				` ORDER BY f.started DESC, f.id DESC LIMIT ?`, append(args, q.Limit)...)
+			rows, err := tx.QueryContext(ctx, flowText(b, c), append(args, q.Limit)...)
 			if err != nil {
 				return err
 			}
@@ -44,6 +43,11 @@ func (a *Archive) Flows(ctx context.Context, q audit.FlowQuery) ([]audit.FlowRow
 	})
 	out = slices.CompactFunc(out, func(x, y audit.FlowRow) bool { return x.ID == y.ID })
 	return out[:min(len(out), q.Limit)], nil
+}
+
+// flowText is the query for a branch's rows.
+func flowText(b branch, c clause) string {
+	return `SELECT ` + flowColumns + ` FROM ` + b.from + ` WHERE ` + b.where + c.text + ` ORDER BY f.started DESC, f.id DESC LIMIT ?`
 }
 
 // flowPath lists the branches to walk: support codes, else subjects, else sites, else all of the organization.

@@ -1,0 +1,160 @@
+//go:build unix
+
+package sqlite_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/codec"
+	"github.com/postern-audit/postern/audit/sqlite"
+)
+
+const crashFile = "POSTERN_CRASH_FILE" // set in the child: the archive to write to until it is killed
+
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(crashFile) != "":
+		os.Exit(writeUntilKilled(os.Getenv(crashFile), os.Getenv("POSTERN_CRASH_FROM")))
+	case os.Getenv(limitedFile) != "":
+		os.Exit(writeUntilRefused(os.Getenv(limitedFile)))
+	}
+	os.Exit(m.Run())
+}
+
+const crashBatch = 20
+
+// crashEvents is batch n: half of each organization.
+func crashEvents(n int) ([]audit.Entry, error) {
+	var out []audit.Entry
+	for i := range crashBatch {
+		org := []string{"org-even", "org-odd"}[i%2]
+		e := audit.Event{ID: fmt.Sprintf("event-%06d-%02d", n, i), Type: audit.TypeSignInStarted, Organization: org, OrganizationUID: org,
+			Flow: fmt.Sprintf("flow-%d-%d", n, i), Step: 1, Site: "portal", Indexes: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte{byte(i)}}},
+			Sealed: &audit.Sealed{Salt: make([]byte, 16), Data: make([]byte, 200), Digest: make([]byte, 32)}}
+		raw, err := codec.New(nil).Encode(&e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, audit.Entry{OutboxID: "1-0", Event: e, Raw: raw})
+	}
+	return out, nil
+}
+
+// writeUntilKilled appends batches from the given one on and says on stdout which ones are durable.
+func writeUntilKilled(path, from string) int {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	first, err := strconv.Atoi(from)
+	if err != nil {
+		return fail(err)
+	}
+	ctx := context.Background()
+	a, err := sqlite.Open(ctx, path)
+	if err != nil {
+		return fail(err)
+	}
+	epoch, err := a.Take(ctx, 0, "child")
+	if err != nil {
+		return fail(err)
+	}
+	for n := first; ; n++ {
+		entries, err := crashEvents(n)
+		if err != nil {
+			return fail(err)
+		}
+		if _, err := a.Append(ctx, audit.Batch{Epoch: epoch, Entries: entries}); err != nil {
+			return fail(err)
+		}
+		if _, err := os.Stdout.WriteString(strconv.Itoa(n) + "\n"); err != nil {
+			return fail(err)
+		}
+	}
+}
+
+// TestKilledInTheMiddleNothingAcknowledgedIsMissing kills a writing process again and again. The next one starts two batches
+// before the last acknowledged one, as an archiver whose entries were not trimmed yet does.
+func TestKilledInTheMiddleNothingAcknowledgedIsMissing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postern.db")
+	acknowledged := -1
+	for round := range 12 {
+		last := killAfter(t, path, max(0, acknowledged-1), 5+round*3)
+		if last <= acknowledged {
+			t.Fatalf("round %d acknowledged up to %d, after %d", round, last, acknowledged)
+		}
+		acknowledged = last
+		checkCrashed(t, path, acknowledged)
+	}
+}
+
+// killAfter runs a child until it has acknowledged this many batches, kills it while it goes on, and returns the last batch
+// it acknowledged.
+func killAfter(t *testing.T, path string, from, batches int) (last int) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), crashFile+"="+path, "POSTERN_CRASH_FROM="+strconv.Itoa(from))
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	last = -1
+	lines := bufio.NewScanner(out)
+	for seen := 1; lines.Scan(); seen++ {
+		if last, err = strconv.Atoi(strings.TrimSpace(lines.Text())); err != nil {
+			t.Fatal(err)
+		}
+		if seen == batches {
+			if err := child.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 {
+		t.Fatalf("the child was not killed: %v", err)
+	}
+	return last
+}
+
+// checkCrashed fails unless every event up to the last acknowledged batch is there once, and what follows is whole batches.
+func checkCrashed(t *testing.T, path string, acknowledged int) {
+	t.Helper()
+	a := open(t, path)
+	defer a.Close() //nolint:errcheck // closed again at the end of the test
+	for half, org := range []string{"org-even", "org-odd"} {
+		events, err := a.Events(t.Context(), audit.Query{OrganizationUID: org, Limit: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(events) < (acknowledged+1)*crashBatch/2 || len(events)%(crashBatch/2) != 0 {
+			t.Errorf("%s has %d events, %d batches were acknowledged", org, len(events), acknowledged+1)
+		}
+		for i := range events {
+			n, k := i/(crashBatch/2), i%(crashBatch/2)*2+half
+			if want := fmt.Sprintf("event-%06d-%02d", n, k); events[i].ID != want || events[i].Sequence != int64(i+1) || events[i].Forked {
+				t.Fatalf("%s: event %d is %s with sequence %d, want %s", org, i+1, events[i].ID, events[i].Sequence, want)
+			}
+		}
+		found, err := a.Events(t.Context(), audit.Query{OrganizationUID: org, Limit: 1 << 20, Subjects: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte{byte(half)}}}})
+		if err != nil || len(found) != len(events)/(crashBatch/2) {
+			t.Errorf("%s: the index finds %d events, %v", org, len(found), err)
+		}
+		flows, err := a.Flows(t.Context(), audit.FlowQuery{OrganizationUID: org, Limit: 1 << 20})
+		if err != nil || len(flows) != len(events) {
+			t.Errorf("%s: %d flows for %d events, %v", org, len(flows), len(events), err)
+		}
+	}
+}
