@@ -64,7 +64,11 @@ func differences(old, next *policy.Organization) []ObjectChange {
 	out = append(out, objects("connection", old.Connections, next.Connections,
 		func(c *policy.Connection) (string, string, flat) { return c.ID, c.UID, flatConnection(c) },
 		audit.TypeConnectionCreated, audit.TypeConnectionUpdated, audit.TypeConnectionDeleted)...)
-	if c := changes(flatPolicy(old), flatPolicy(next)); c != nil {
+	c := changes(flatPolicy(old), flatPolicy(next))
+	if old.Unreadable && !next.Unreadable {
+		c = append([]audit.Change{{Field: "policy", Before: "unreadable", After: "replaced"}}, c...)
+	}
+	if c != nil {
 		out = append(out, ObjectChange{Type: audit.TypePolicyUpdated, Target: audit.Target{Type: "policy", ID: next.ID, UID: next.UID}, Changes: c})
 	}
 	return out

@@ -212,5 +212,8 @@ func (n *node) table(values []*ast.MappingValueNode, depth int) *Problem {
 		}
 		n.entries = append(n.entries, entry{place: place{t.Position.Line, t.Position.Column}, key: key, value: value})
 	}
+	if len(n.entries) > 0 {
+		n.place = n.entries[0].place
+	}
 	return nil
 }
