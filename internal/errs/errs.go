@@ -27,11 +27,12 @@ const (
 	Unavailable
 	DeadlineExceeded
 	Canceled
+	Unimplemented // there is no such method
 )
 
 // Kinds lists every kind, for tests and documentation.
 var Kinds = []Kind{Internal, Invalid, NotFound, AlreadyExists, FailedPrecondition, Conflict, PermissionDenied,
-	Unauthenticated, ResourceExhausted, Unavailable, DeadlineExceeded, Canceled}
+	Unauthenticated, ResourceExhausted, Unavailable, DeadlineExceeded, Canceled, Unimplemented}
 
 // Violation names one field of a request and what is wrong with it.
 type Violation struct {

@@ -1,0 +1,64 @@
+// Package caller carries who makes a call, and which call it is, through a context.
+//
+// Purpose: one typed identity per call, put there by the server's interceptors and read by handlers and loggers.
+// Invariant: what From returns was proven by the transport the call came in on; a call nobody has identified reads as the
+// zero Identity, which may do nothing.
+// It must never carry services, credentials or anything a request said about itself.
+// First file to read: this one.
+package caller
+
+import "context"
+
+// Kind says how an identity was proven.
+type Kind uint8
+
+// The kinds. The zero value is "not proven".
+const (
+	KindNone   Kind = iota
+	KindSocket      // the peer of a unix socket, by its user id
+	KindKey         // a bearer key
+)
+
+// Identity is who makes a call. The zero value is nobody.
+type Identity struct {
+	Kind      Kind
+	Principal string // for example unix:1000 or key:local; empty for nobody
+	Operator  bool   // may do everything in every organization
+}
+
+// Nobody is what a record shows for a caller that proved nothing.
+const Nobody = "none"
+
+// String returns the principal, or Nobody.
+func (i Identity) String() string {
+	if i.Principal == "" {
+		return Nobody
+	}
+	return i.Principal
+}
+
+type identityKey struct{}
+
+// Into returns a context that carries the identity.
+func Into(ctx context.Context, id Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, id)
+}
+
+// From returns the identity of the call, the zero Identity when nobody was identified.
+func From(ctx context.Context) Identity {
+	id, _ := ctx.Value(identityKey{}).(Identity)
+	return id
+}
+
+type callIDKey struct{}
+
+// WithCallID returns a context that carries the call's id.
+func WithCallID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, callIDKey{}, id)
+}
+
+// CallID returns the id of the call in ctx, empty outside of calls. It joins log lines, errors and access.denied events.
+func CallID(ctx context.Context) string {
+	id, _ := ctx.Value(callIDKey{}).(string)
+	return id
+}

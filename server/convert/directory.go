@@ -1,0 +1,92 @@
+package convert
+
+import (
+	"net/netip"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/policy"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+	"github.com/postern-audit/postern/server/names"
+)
+
+// Apply is a document to apply.
+type Apply struct {
+	Organization string // id
+	Document     []byte
+	Etag         string
+	RequestID    string
+	ValidateOnly bool
+	Reason       string
+}
+
+// ApplyOrganization converts a request to apply a document.
+func (c *Converter) ApplyOrganization(r *posternv1.ApplyOrganizationRequest) (Apply, error) {
+	if err := c.mutation(r, r.GetRequestId()); err != nil {
+		return Apply{}, err
+	}
+	organization, err := names.Organization("name", r.GetName())
+	if err != nil {
+		return Apply{}, err
+	}
+	switch {
+	case organization == audit.SystemID:
+		return Apply{}, errs.New(errs.PermissionDenied, "ORGANIZATION_RESERVED", "the organization "+audit.SystemID+" belongs to the sidecar itself")
+	case r.GetDocument() == "":
+		return Apply{}, required("document")
+	}
+	return Apply{
+		Organization: organization, Document: []byte(r.GetDocument()), Etag: r.GetEtag(), RequestID: r.GetRequestId(),
+		ValidateOnly: r.GetValidateOnly(), Reason: r.GetReason(),
+	}, nil
+}
+
+// GetOrganization converts a request for one organization to its id.
+func (c *Converter) GetOrganization(r *posternv1.GetOrganizationRequest) (string, error) {
+	if err := c.Check(r); err != nil {
+		return "", err
+	}
+	return names.Organization("name", r.GetName())
+}
+
+// Question is what Explain is asked about.
+type Question struct {
+	Organization  string // id
+	Site          string // id
+	AccountID     string
+	Address       policy.Address // zero without a usable one
+	AddressReason string         // why the e-mail given is not usable
+	Kind          audit.SubjectKind
+	IP            netip.Addr
+	Method        audit.Method
+}
+
+// Explain converts a question about a subject.
+func (c *Converter) Explain(r *posternv1.ExplainRequest) (Question, error) {
+	if err := c.Check(r); err != nil {
+		return Question{}, err
+	}
+	q := Question{AccountID: r.GetAccountId(), Kind: audit.SubjectKind(r.GetKind())} //nolint:gosec // checked against the enum
+	var err error
+	if q.Organization, q.Site, err = names.Site("site", r.GetSite()); err != nil {
+		return Question{}, err
+	}
+	if q.IP, err = address("context.ip", r.GetContext().GetIp()); err != nil {
+		return Question{}, err
+	}
+	if r.GetMethod() != "" {
+		if q.Method, err = audit.ParseMethod(r.GetMethod()); err != nil {
+			return Question{}, about("method", err)
+		}
+	}
+	if r.GetEmail() == "" {
+		return q, nil
+	}
+	a, err := policy.ParseUsableAddress(r.GetEmail())
+	if err != nil {
+		q.AddressReason = policy.Inspect(r.GetEmail()).Reason
+		return q, nil //nolint:nilerr // an address that is not usable is an answer here
+	}
+	q.Address = a
+	return q, nil
+}

@@ -1,0 +1,249 @@
+package convert
+
+import (
+	"net/netip"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/authflow"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/policy"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+	"github.com/postern-audit/postern/server/names"
+)
+
+// Indexer makes the blind indexes that searches try. audit.Sealer is one.
+type Indexer interface {
+	// Indexes returns the index of a canonical value in every live key version.
+	Indexes(organizationUID string, purpose audit.Purpose, value string) ([]audit.Index, error)
+}
+
+// FlowRef names one flow by its id or its support code.
+type FlowRef struct {
+	Organization string // id
+	IDOrCode     string // canonical
+}
+
+// GetFlow converts a request for one flow.
+func (c *Converter) GetFlow(r *posternv1.GetFlowRequest) (FlowRef, error) {
+	return c.flowRef(r, r.GetName())
+}
+
+// WatchFlow converts a request to follow one flow.
+func (c *Converter) WatchFlow(r *posternv1.WatchFlowRequest) (FlowRef, error) {
+	return c.flowRef(r, r.GetName())
+}
+
+func (c *Converter) flowRef(r request, name string) (FlowRef, error) {
+	if err := c.Check(r); err != nil {
+		return FlowRef{}, err
+	}
+	organization, tail, err := names.Flow("name", name)
+	if err != nil {
+		return FlowRef{}, err
+	}
+	if len(tail) == 36 {
+		id, err := authflow.ParseFlowID(tail)
+		if err != nil {
+			return FlowRef{}, about("name", err)
+		}
+		return FlowRef{organization, id.String()}, nil
+	}
+	code, err := authflow.ParseSupportCode(tail)
+	if err != nil {
+		return FlowRef{}, about("name", err)
+	}
+	return FlowRef{organization, code}, nil
+}
+
+// EventRef names one event.
+type EventRef struct {
+	Organization string // id
+	Event        string
+}
+
+// GetEvent converts a request for one event.
+func (c *Converter) GetEvent(r *posternv1.GetEventRequest) (EventRef, error) {
+	if err := c.Check(r); err != nil {
+		return EventRef{}, err
+	}
+	organization, event, err := names.Event("name", r.GetName())
+	return EventRef{organization, event}, err
+}
+
+// Parent checks a request and returns the organization its parent names.
+func (c *Converter) Parent(r interface {
+	request
+	GetParent() string
+}) (string, error) {
+	if err := c.Check(r); err != nil {
+		return "", err
+	}
+	return names.Organization("parent", r.GetParent())
+}
+
+// PageSize coerces a checked page size.
+func PageSize(n int32) int {
+	switch {
+	case n == 0:
+		return DefaultPage
+	case n > MaxPage:
+		return MaxPage
+	}
+	return int(n)
+}
+
+// Events converts a checked filter to the part of a query it chooses. Subjects and networks become blind indexes of the
+// organization.
+func Events(f *posternv1.EventFilter, organizationUID string, x Indexer) (audit.Query, error) {
+	m := f.GetInclude()
+	q := audit.Query{
+		OrganizationUID: organizationUID, Start: when(f.GetStartTime()), End: when(f.GetEndTime()), Sites: m.GetSites(),
+		Connections: m.GetConnections(), Reasons: m.GetReasons(),
+	}
+	if err := rangeOf("filter.", f.GetStartTime(), f.GetEndTime()); err != nil {
+		return audit.Query{}, err
+	}
+	for _, s := range m.GetFlows() {
+		id, err := authflow.ParseFlowID(s)
+		if err != nil {
+			return audit.Query{}, about("filter.include.flows", err)
+		}
+		q.Flows = append(q.Flows, id.String())
+	}
+	for _, t := range m.GetTypes() {
+		if !knownType(t) {
+			return audit.Query{}, wrong("filter.include.types", "are the types of the catalogue, or families such as password.*")
+		}
+		q.Types = append(q.Types, t)
+	}
+	for _, o := range m.GetOutcomes() {
+		if o == posternv1.Outcome_OUTCOME_UNSPECIFIED {
+			return audit.Query{}, wrong("filter.include.outcomes", "must be specified")
+		}
+		q.Outcomes = append(q.Outcomes, audit.Outcome(o)) //nolint:gosec // checked against the enum
+	}
+	var err error
+	if q.Subjects, err = subjects("filter.include.", m.GetEmails(), m.GetAccountIds(), organizationUID, x); err != nil {
+		return audit.Query{}, err
+	}
+	q.Networks, err = networks(m.GetNetworks(), organizationUID, x)
+	return q, err
+}
+
+// Flows converts a checked filter to the part of a query it chooses.
+func Flows(f *posternv1.FlowFilter, organizationUID string, x Indexer) (audit.FlowQuery, error) {
+	q := audit.FlowQuery{
+		OrganizationUID: organizationUID, Start: when(f.GetStartTime()), End: when(f.GetEndTime()), Sites: f.GetSites(),
+	}
+	if err := rangeOf("filter.", f.GetStartTime(), f.GetEndTime()); err != nil {
+		return audit.FlowQuery{}, err
+	}
+	for _, e := range f.GetEndings() {
+		q.Endings = append(q.Endings, audit.Ending(e)) //nolint:gosec // checked against the enum
+	}
+	for _, s := range f.GetSupportCodes() {
+		code, err := authflow.ParseSupportCode(s)
+		if err != nil {
+			return audit.FlowQuery{}, about("filter.support_codes", err)
+		}
+		q.SupportCodes = append(q.SupportCodes, code)
+	}
+	var err error
+	q.Subjects, err = subjects("filter.", f.GetEmails(), f.GetAccountIds(), organizationUID, x)
+	return q, err
+}
+
+func rangeOf(prefix string, start, end *timestamppb.Timestamp) error {
+	if start != nil && end != nil && !start.AsTime().Before(end.AsTime()) {
+		return wrong(prefix+"end_time", "must be after start_time")
+	}
+	return nil
+}
+
+// knownType accepts a type of the catalogue, or a family of at least one.
+func knownType(s string) bool {
+	family, ok := strings.CutSuffix(s, "*")
+	if !ok {
+		return audit.Known(audit.Type(s))
+	}
+	if !strings.HasSuffix(family, ".") {
+		return false
+	}
+	for _, t := range audit.Types() {
+		if strings.HasPrefix(string(t.Type), family) {
+			return true
+		}
+	}
+	return false
+}
+
+// subjects makes the indexes of a search for people. The archive looks for any of the indexes, so the two lists cannot stand
+// together: each of them would have to match.
+func subjects(prefix string, emails, accounts []string, organizationUID string, x Indexer) ([]audit.Index, error) {
+	if len(emails) > 0 && len(accounts) > 0 {
+		return nil, errs.Field(prefix+"account_ids", "FIELD_UNEXPECTED", "search by e-mail or by account id, not by both at once")
+	}
+	var out []audit.Index
+	for _, s := range emails {
+		a, err := policy.ParseUsableAddress(s)
+		if err != nil {
+			return nil, about(prefix+"emails", err)
+		}
+		if out, err = with(out, organizationUID, audit.IndexEmail, a.String(), x); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range accounts {
+		if s == "" {
+			return nil, wrong(prefix+"account_ids", "must not be empty")
+		}
+		var err error
+		if out, err = with(out, organizationUID, audit.IndexAccount, s, x); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func networks(list []string, organizationUID string, x Indexer) ([]audit.Index, error) {
+	const field = "filter.include.networks"
+	var out []audit.Index
+	for _, s := range list {
+		prefix, err := network(s)
+		if err != nil {
+			return nil, wrong(field, "must be IP addresses or networks in CIDR form")
+		}
+		purpose, value, err := audit.NetworkIndex(prefix)
+		if err != nil {
+			return nil, about(field, err)
+		}
+		if out, err = with(out, organizationUID, purpose, value, x); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// network reads an address as the network of itself.
+func network(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		return netip.ParsePrefix(s) //nolint:wrapcheck // the text does not leave this file
+	}
+	ip, err := netip.ParseAddr(s)
+	if err != nil || ip.Zone() != "" {
+		return netip.Prefix{}, errs.New(errs.Invalid, "NETWORK_INVALID", "not an address")
+	}
+	ip = ip.Unmap()
+	return netip.PrefixFrom(ip, ip.BitLen()), nil
+}
+
+func with(out []audit.Index, organizationUID string, purpose audit.Purpose, value string, x Indexer) ([]audit.Index, error) {
+	more, err := x.Indexes(organizationUID, purpose, audit.IndexValue(purpose, value))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // an errs.Error of the sealer
+	}
+	return append(out, more...), nil
+}

@@ -1,0 +1,188 @@
+// Package interceptor is the chain every call of the API passes: audit of refusals ▸ status ▸ recovery ▸ deadline ▸ caller ▸
+// limits ▸ decoding ▸ handler, the same for unary calls and streams.
+//
+// Purpose: whatever goes wrong with a call, somebody learns of it: the caller a documented code and reason, the log the cause,
+// the record an access.denied event.
+// Invariant: the audit of refusals is outermost, so nothing that ends a call can pass it by; a method without a rule is not
+// served; identity comes from the connection and, on the in-process listener alone, from the gateway.
+// It must never look into requests beyond the names of organization and flow, and never log a payload.
+// First file to read: this one, then rule.go.
+package interceptor
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/postern-audit/postern/internal/caller"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/server/status"
+)
+
+// Call is one call on its way through the chain. Layers fill it in; the ones around them read it afterwards.
+type Call struct {
+	ID       string
+	Method   string // full method, or UnknownMethod
+	Rule     Rule
+	Identity caller.Identity
+	Request  proto.Message // nil until decoded
+	Code     codes.Code    // set by the status layer when the call failed
+	Reason   string
+
+	run func(ctx context.Context) error
+}
+
+// UnknownMethod stands for methods this server does not have: what was asked for is the caller's text.
+const UnknownMethod = "unknown"
+
+// handler is a layer of the chain with everything inside it.
+type handler func(ctx context.Context, call *Call) error
+
+// layer puts something around a handler.
+type layer func(next handler) handler
+
+// Parts are the layers of a chain with what they need.
+type Parts struct {
+	Refusals  *Refusals
+	Errors    *Errors
+	Deadlines Deadlines
+	Callers   Callers
+	Limits    *Limits
+	Now       func() time.Time
+	// Observe hears of every finished call: method, code name, whether unary, duration. May be nil.
+	Observe func(method, code string, unary bool, took time.Duration)
+}
+
+// Chain is the built chain.
+type Chain struct {
+	outermost handler
+	now       func() time.Time
+	observe   func(method, code string, unary bool, took time.Duration)
+}
+
+// NewChain builds the chain, outermost layer first.
+func NewChain(p Parts) *Chain {
+	h := handler(func(ctx context.Context, call *Call) error { return call.run(ctx) })
+	layers := []layer{p.Refusals.around, p.Errors.around, recovery, p.Deadlines.around, p.Callers.around, p.Limits.around}
+	for i := len(layers) - 1; i >= 0; i-- {
+		h = layers[i](h)
+	}
+	return &Chain{outermost: h, now: p.Now, observe: p.Observe}
+}
+
+// start mints the call.
+func start(method string, rule Rule) *Call {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return &Call{ID: hex.EncodeToString(b[:]), Method: method, Rule: rule}
+}
+
+func (c *Chain) serve(ctx context.Context, call *Call) error {
+	ctx = caller.WithCallID(ctx, call.ID)
+	if c.observe == nil {
+		return c.outermost(ctx, call)
+	}
+	began := c.now()
+	err := c.outermost(ctx, call)
+	c.observe(call.Method, status.CodeName(call.Code), !call.Rule.Stream, c.now().Sub(began))
+	return err
+}
+
+// Wrap returns a copy of a service description whose handlers pass the chain. Every method needs exactly one rule: a method
+// without one, or a rule without a method, is an error.
+func (c *Chain) Wrap(desc *grpc.ServiceDesc, rules map[string]Rule) (*grpc.ServiceDesc, error) {
+	out := *desc
+	out.Methods, out.Streams = nil, nil
+	if n := len(desc.Methods) + len(desc.Streams); n != len(rules) {
+		return nil, errs.Newf(errs.Internal, "INTERNAL", "%s has %d methods and %d rules", desc.ServiceName, n, len(rules))
+	}
+	for _, m := range desc.Methods {
+		method := "/" + desc.ServiceName + "/" + m.MethodName
+		rule, ok := rules[m.MethodName]
+		if !ok || rule.Stream {
+			return nil, errs.Newf(errs.Internal, "INTERNAL", "%s has no rule for a unary method", method)
+		}
+		out.Methods = append(out.Methods, grpc.MethodDesc{MethodName: m.MethodName, Handler: c.unary(method, rule, m.Handler)})
+	}
+	for _, s := range desc.Streams {
+		method := "/" + desc.ServiceName + "/" + s.StreamName
+		rule, ok := rules[s.StreamName]
+		if !ok || !rule.Stream {
+			return nil, errs.Newf(errs.Internal, "INTERNAL", "%s has no rule for a stream", method)
+		}
+		wrapped := s
+		wrapped.Handler = c.stream(method, rule, s.Handler)
+		out.Streams = append(out.Streams, wrapped)
+	}
+	return &out, nil
+}
+
+// unary puts the chain around a generated handler. The handler decodes inside the chain, so that a request nobody can read is
+// refused and recorded like any other.
+func (c *Chain) unary(method string, rule Rule, inner grpc.MethodHandler) grpc.MethodHandler {
+	return func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // grpc's order of arguments
+		var reply any
+		call := start(method, rule)
+		call.run = func(ctx context.Context) (err error) {
+			reply, err = inner(srv, ctx, func(v any) error { return call.receive(dec, v) }, nil)
+			return err
+		}
+		if err := c.serve(ctx, call); err != nil {
+			return nil, err
+		}
+		return reply, nil
+	}
+}
+
+// stream is unary's counterpart.
+func (c *Chain) stream(method string, rule Rule, inner grpc.StreamHandler) grpc.StreamHandler {
+	return func(srv any, ss grpc.ServerStream) error {
+		call := start(method, rule)
+		call.run = func(ctx context.Context) error {
+			return inner(srv, &stream{ServerStream: ss, ctx: ctx, call: call})
+		}
+		return c.serve(ss.Context(), call)
+	}
+}
+
+// Unknown refuses methods this server does not have, through the chain.
+func (c *Chain) Unknown(_ any, ss grpc.ServerStream) error {
+	call := start(UnknownMethod, Rule{Stream: true})
+	call.run = func(context.Context) error {
+		return errs.New(errs.Unimplemented, "METHOD_UNKNOWN_HERE", "this server has no such method")
+	}
+	return c.serve(ss.Context(), call)
+}
+
+// receive decodes a request and keeps it for the layers outside.
+func (call *Call) receive(recv func(any) error, v any) error {
+	err := decode(recv, v, call.Rule.limit())
+	if err == nil {
+		call.Request, _ = v.(proto.Message)
+		return nil
+	}
+	if errors.Is(err, io.EOF) || errs.As(err) != nil {
+		return err
+	}
+	return received(err)
+}
+
+// stream is a server stream with the chain's context and decoding.
+type stream struct {
+	grpc.ServerStream
+	ctx  context.Context //nolint:containedctx // a stream is its context
+	call *Call
+}
+
+// Context returns the context the chain made.
+func (s *stream) Context() context.Context { return s.ctx }
+
+// RecvMsg decodes the next request.
+func (s *stream) RecvMsg(m any) error { return s.call.receive(s.ServerStream.RecvMsg, m) }

@@ -1,0 +1,34 @@
+package interceptor
+
+// Auth says who may call a method.
+type Auth uint8
+
+// The kinds of entitlement. The zero value lets nobody in.
+const (
+	AuthNobody   Auth = iota
+	AuthAnyone        // also callers that proved nothing
+	AuthOperator      // operators
+)
+
+// Sizes of requests in bytes.
+const (
+	MaxRequest = 256 << 10  // what a method takes unless its rule says more
+	MaxMessage = 1280 << 10 // what the transport takes at all
+)
+
+// Rule is what the chain must know of a method.
+type Rule struct {
+	Auth Auth
+	// AuditRequired: a refusal that cannot be recorded is answered UNAVAILABLE NOT_RECORDED.
+	AuditRequired bool
+	Stream        bool
+	// Limit is the largest request in bytes, MaxRequest when 0.
+	Limit int
+}
+
+func (r Rule) limit() int {
+	if r.Limit == 0 {
+		return MaxRequest
+	}
+	return r.Limit
+}
