@@ -33,12 +33,12 @@ func (c *Cache) Peek(uid string) *policy.Organization {
 	return c.all[uid]
 }
 
-// Known returns the policy stamp of the cached record, for scripts that send the record only when it moved.
-func (c *Cache) Known(uid string) []byte {
-	if o := c.Peek(uid); o != nil {
-		return o.PolicyStamp[:]
+// Known returns what a script is told so that it sends the record only when it moved: known's policy stamp.
+func Known(known *policy.Organization) []byte {
+	if known == nil {
+		return nil
 	}
-	return nil
+	return known.PolicyStamp[:]
 }
 
 // Fields of an organization as scripts send them: {ps, st, rev, ut} and, unless the policy stamp was known, {…, id, ct, key,
@@ -56,9 +56,9 @@ const (
 	shortFields = atID
 )
 
-// Fill returns the organization that a script answered with, taking what the answer leaves out from the cache. A record with
-// an unknown stamp is decoded and kept.
-func (c *Cache) Fill(uid string, r *redisx.Reply) (*policy.Organization, error) {
+// Fill returns the organization that a script answered with, taking what the answer leaves out from known, the record whose
+// stamp the script was told (nil: none). A record with an unknown stamp is decoded and kept.
+func (c *Cache) Fill(uid string, known *policy.Organization, r *redisx.Reply) (*policy.Organization, error) {
 	policyStamp, err := stampOf(r.Text(atPolicyStamp))
 	if err != nil {
 		return nil, err
@@ -69,14 +69,13 @@ func (c *Cache) Fill(uid string, r *redisx.Reply) (*policy.Organization, error) 
 	}
 	var o *policy.Organization
 	if r.Len() <= shortFields {
-		cached := c.Peek(uid)
-		if cached == nil || cached.PolicyStamp != policyStamp {
-			return nil, errs.New(errs.Internal, "STORE_REPLY", "the store left out a policy record that is not cached")
+		if known == nil || known.PolicyStamp != policyStamp {
+			return nil, errs.New(errs.Internal, "STORE_REPLY", "the store left out a policy record that is not known")
 		}
-		if cached.Stamp == stamp {
-			return cached, nil
+		if known.Stamp == stamp {
+			return known, nil
 		}
-		o = shallow(cached)
+		o = shallow(known)
 	} else if o, err = c.decode(uid, r); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,141 @@
+package redisstore
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/authflow"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/internal/redisx"
+)
+
+// leaseFor is how long a hint lasts.
+const leaseFor = 10 * time.Second
+
+// tallySite is the field of a tally that holds the site's id; counters have no "@" in their names.
+const tallySite = "@site"
+
+// Due implements authflow.Store.
+func (s *Store) Due(ctx context.Context, partition int, now time.Time, limit int) ([]authflow.DueFlow, error) {
+	members, err := s.before(ctx, s.keys.At(partition).Deadlines(), now, limit)
+	if err != nil {
+		return nil, err
+	}
+	due := make([]authflow.DueFlow, 0, len(members))
+	for _, m := range members {
+		uid, flow, _ := strings.Cut(m, "/")
+		id, err := authflow.ParseFlowID(flow)
+		if err != nil {
+			return nil, malformed(err, "the deadlines name no flow")
+		}
+		due = append(due, authflow.DueFlow{OrganizationUID: uid, Flow: id})
+	}
+	return due, nil
+}
+
+func (s *Store) before(ctx context.Context, key string, t time.Time, limit int) ([]string, error) {
+	members, err := s.reader.ZRangeArgs(ctx, redis.ZRangeArgs{
+		Key: key, ByScore: true, Start: "-inf", Stop: strconv.FormatInt(t.UnixMilli(), 10), Count: int64(limit),
+	}).Result()
+	return members, redisx.ReadFailed(err)
+}
+
+// DueTallies implements authflow.Store. An hour is closed one hour after it began.
+func (s *Store) DueTallies(ctx context.Context, partition int, closed time.Time, limit int) ([]authflow.DueTally, error) {
+	space := s.keys.At(partition)
+	members, err := s.before(ctx, space.Tallies(), closed.Add(-time.Hour), limit)
+	if err != nil || len(members) == 0 {
+		return nil, err
+	}
+	due := make([]authflow.DueTally, len(members))
+	cmds := make([]*redis.MapStringStringCmd, len(members))
+	_, err = s.reader.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, m := range members {
+			if due[i], err = tallyOf(m); err != nil {
+				return err
+			}
+			cmds[i] = p.HGetAll(ctx, space.Tally(due[i].OrganizationUID, due[i].SiteUID, due[i].Hour))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, redisx.ReadFailed(err)
+	}
+	for i, c := range cmds {
+		due[i].Site, due[i].Counts, err = counters(c.Val())
+		if err != nil {
+			return nil, err
+		}
+	}
+	return due, nil
+}
+
+func tallyOf(member string) (authflow.DueTally, error) {
+	uid, rest, _ := strings.Cut(member, "/")
+	site, at, _ := strings.Cut(rest, "/")
+	hour, err := time.Parse(redisx.TallyHour, at)
+	if err != nil {
+		return authflow.DueTally{}, malformed(err, "the tallies name no hour")
+	}
+	return authflow.DueTally{OrganizationUID: uid, SiteUID: site, Hour: hour}, nil
+}
+
+func counters(fields map[string]string) (site string, counts map[string]int64, err error) {
+	counts = make(map[string]int64, len(fields))
+	for f, v := range fields {
+		if f == tallySite {
+			site = v
+			continue
+		}
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil {
+			return "", nil, malformed(err, "a tally is no number")
+		}
+		counts[f] = n
+	}
+	return site, counts, nil
+}
+
+// CloseTally implements authflow.Store.
+func (s *Store) CloseTally(ctx context.Context, t authflow.DueTally, e audit.Event) error {
+	if err := s.needKey(ctx, t.OrganizationUID); err != nil {
+		return err
+	}
+	encoded, err := s.codec.Encode(&e)
+	if err != nil {
+		return err
+	}
+	space := s.keys.Of(t.OrganizationUID)
+	call := redisx.NewCall(6 + 2*len(t.Counts))
+	call.Key(space.Tally(t.OrganizationUID, t.SiteUID, t.Hour), space.Tallies(), space.Outbox())
+	call.Arg(tallyMember(t.OrganizationUID, t.SiteUID, t.Hour.UTC()), encoded, len(t.Counts))
+	for f, n := range t.Counts {
+		call.Arg(f, strconv.FormatInt(n, 10))
+	}
+	reply, err := s.scripts.closeTally.Run(ctx, s.client, call)
+	switch {
+	case err != nil:
+		return err
+	case reply == "OK":
+		return nil
+	default:
+		return &authflow.Conflict{}
+	}
+}
+
+// Lease implements authflow.Store.
+func (s *Store) Lease(ctx context.Context, partition int, what, holder string) (bool, error) {
+	if what == "" || strings.Contains(what, ":") {
+		return false, errs.New(errs.Internal, "LEASE_NAME", "a lease is named by one word")
+	}
+	call := redisx.NewCall(3)
+	call.Key(s.keys.At(partition).Lease(what))
+	call.Arg(holder, leaseFor.Milliseconds())
+	reply, err := s.scripts.lease.Run(ctx, s.client, call)
+	return reply == int64(1), err
+}

@@ -1,0 +1,5 @@
+-- Takes or renews a hint. KEYS 1 lease. ARGV 1 holder, 2 ms. Answers 1 when the holder has it.
+local have = redis.call('GET', KEYS[1])
+if have and have ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1

@@ -1,0 +1,37 @@
+package redisstore
+
+import (
+	_ "embed" // the scripts
+
+	"github.com/postern-audit/postern/internal/redisx"
+)
+
+var (
+	//go:embed commit.lua
+	commitText string
+	//go:embed read.lua
+	readText string
+	//go:embed append.lua
+	appendText string
+	//go:embed close_tally.lua
+	closeTallyText string
+	//go:embed lease.lua
+	leaseText string
+	//go:embed done.lua
+	doneText string
+	//go:embed head.lua
+	headText string
+)
+
+// scripts are made once per store; a Script is immutable.
+type scripts struct {
+	commit, read, append, closeTally, lease, done, head *redisx.Script
+}
+
+func newScripts() scripts {
+	return scripts{
+		commit: redisx.NewScript(commitText), read: redisx.NewScript(readText), append: redisx.NewScript(appendText),
+		closeTally: redisx.NewScript(closeTallyText), lease: redisx.NewScript(leaseText), done: redisx.NewScript(doneText),
+		head: redisx.NewScript(headText),
+	}
+}

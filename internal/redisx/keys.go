@@ -1,0 +1,122 @@
+package redisx
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/postern-audit/postern/internal/errs"
+)
+
+// DefaultPartitions and MaxPartitions bound P, which is fixed at the first start. Tags have two decimal digits.
+const (
+	DefaultPartitions = 64
+	MaxPartitions     = 100
+)
+
+// Keys of what belongs to no organization.
+const (
+	InstallationKey      = "postern:{meta}:installation" // string: what belongs together
+	OrganizationsKey     = "postern:{meta}:orgs"         // hash: organization id → uid
+	OrganizationIndexKey = "postern:{meta}:org_index"    // sorted set: organization ids, in byte order
+)
+
+// Keys names every key of an installation. The zero value is of no use: see NewKeys.
+type Keys struct {
+	prefix []string // by partition: "postern:{07}:"
+}
+
+// NewKeys returns the names for an installation of this many partitions.
+func NewKeys(partitions int) (*Keys, error) {
+	if partitions < 1 || partitions > MaxPartitions {
+		return nil, errs.Newf(errs.Invalid, "PARTITIONS_INVALID", "partitions must be 1 to %d", MaxPartitions)
+	}
+	k := &Keys{prefix: make([]string, partitions)}
+	for i := range k.prefix {
+		k.prefix[i] = fmt.Sprintf("postern:{%02d}:", i)
+	}
+	return k, nil
+}
+
+// Partitions is P.
+func (k *Keys) Partitions() int { return len(k.prefix) }
+
+// Partition is where an organization lives: the first 8 bytes of SHA-256 of its uid, modulo P. Stored data rests on it.
+func (k *Keys) Partition(organizationUID string) int {
+	sum := sha256.Sum256([]byte(organizationUID))
+	return int(binary.BigEndian.Uint64(sum[:8]) % uint64(len(k.prefix))) //nolint:gosec // less than 100
+}
+
+// Of returns the names of the partition an organization lives in.
+func (k *Keys) Of(organizationUID string) Space { return Space{k.prefix[k.Partition(organizationUID)]} }
+
+// At returns the names of a partition, which must be 0 to P-1.
+func (k *Keys) At(partition int) Space { return Space{k.prefix[partition]} }
+
+// Space names the keys of one partition. What comes from a person or from outside is hashed before it gets here.
+type Space struct{ prefix string }
+
+// Outbox is the stream of events on their way to the archive.
+func (s Space) Outbox() string { return s.prefix + "outbox" }
+
+// Deadlines is the sorted set of live flows by deadline; members are made by Member.
+func (s Space) Deadlines() string { return s.prefix + "deadlines" }
+
+// Tallies is the sorted set of open tallies by hour.
+func (s Space) Tallies() string { return s.prefix + "tallies" }
+
+// Lease is a hint which process does a job on the partition: "sweeper" or "archiver".
+func (s Space) Lease(what string) string { return s.prefix + what }
+
+// Organization is an organization's hash.
+func (s Space) Organization(uid string) string { return s.prefix + "org:" + uid }
+
+// Flow is a flow's hash.
+func (s Space) Flow(id string) string { return s.prefix + "flow:" + id }
+
+// Once is the outcome of a call whose commit key is not kept with a flow.
+func (s Space) Once(key [32]byte) string { return s.prefix + "once:" + hex.EncodeToString(key[:]) }
+
+// Last is an entry of the supersession index, by hashed name.
+func (s Space) Last(name [32]byte) string { return s.prefix + "last:" + hex.EncodeToString(name[:]) }
+
+// Session is a site's session, by hashed handle.
+func (s Space) Session(handle [32]byte) string {
+	return s.prefix + "session:" + hex.EncodeToString(handle[:])
+}
+
+// Code is a support code that is taken.
+func (s Space) Code(organizationUID, code string) string {
+	return s.prefix + "code:" + organizationUID + ":" + code
+}
+
+// Taken is a name that can be taken once, by kind and hashed name.
+func (s Space) Taken(kind, organizationUID string, name [32]byte) string {
+	return s.prefix + "taken:" + kind + ":" + organizationUID + ":" + hex.EncodeToString(name[:])
+}
+
+// Domain is a verified domain of an organization.
+func (s Space) Domain(organizationUID, domain string) string {
+	return s.prefix + "domain:" + organizationUID + ":" + domain
+}
+
+// Domains is the index of an organization's domains, in byte order.
+func (s Space) Domains(organizationUID string) string { return s.prefix + "domains:" + organizationUID }
+
+// Claim is a claimed account or address of an organization, by hashed name.
+func (s Space) Claim(organizationUID string, key [16]byte) string {
+	return s.prefix + "claim:" + organizationUID + ":" + hex.EncodeToString(key[:])
+}
+
+// Tally is the counters of a site's hour.
+func (s Space) Tally(organizationUID, siteUID string, hour time.Time) string {
+	return s.prefix + "tally:" + organizationUID + ":" + siteUID + ":" + hour.UTC().Format(TallyHour)
+}
+
+// TallyHour is how a tally's key writes its hour.
+const TallyHour = "2006010215"
+
+// Member is how a sorted set of a partition names something of an organization.
+func Member(organizationUID, name string) string { return organizationUID + "/" + name }

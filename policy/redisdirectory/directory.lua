@@ -1,0 +1,56 @@
+-- One change of an organization with its events: everything is looked at first, then everything is written. The first write
+-- is the one to the outbox, whose type it checks itself.
+--
+-- KEYS  1 organization   2 outbox   3 progress of the call   4 index of domains
+--       then the domains added, the claims added, the domains dropped
+-- ARGV  1 stamp expected, '' if it must not exist   2 new stamp   3 revision   4 updated, ms
+--       5 '1': the policy record is written   6 policy stamp   7 policy record   8 choice for an unreadable one
+--       9 name   10 '1': disabled   11 id   12 created, ms   13 key, '' unchanged
+--      14 progress, '' none   15 number of events, 16 of domains added, 17 of claims added, 18 of domains dropped
+--      19 the events; each domain's record, then name; each claim's record; each dropped domain's name
+-- Answers 'OK' or 'CONFLICT'.
+local call = redis.call
+local org, outbox, progress, domains = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local nevents, nadd, nclaims, ndrop = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local at_domains = 18 + nevents
+local at_claims = at_domains + 2 * nadd
+local at_drops = at_claims + nclaims
+
+local have = call('HMGET', org, 'st', 'nd', 'nc')
+if (have[1] or '') ~= ARGV[1] then return 'CONFLICT' end
+for i = 2, 3 do
+  if have[i] and not string.match(have[i], '^%d+$') then return redis.error_reply('ERR a count is no number') end
+end
+if ARGV[14] ~= '' then call('GET', progress) end
+call('ZCARD', domains)
+local new_domains, new_claims, dropped = 0, 0, 0
+for i = 1, nadd do
+  if not call('GET', KEYS[4 + i]) then new_domains = new_domains + 1 end
+end
+for i = 1, nclaims do
+  if not call('GET', KEYS[4 + nadd + i]) then new_claims = new_claims + 1 end
+end
+for i = 1, ndrop do
+  if call('GET', KEYS[4 + nadd + nclaims + i]) then dropped = dropped + 1 end
+end
+
+-- From here on nothing fails.
+for i = 1, nevents do call('XADD', outbox, '*', 'e', ARGV[18 + i]) end
+call('HSET', org, 'st', ARGV[2], 'rev', ARGV[3], 'ut', ARGV[4])
+if ARGV[5] == '1' then
+  call('HSET', org, 'ps', ARGV[6], 'p', ARGV[7], 'un', ARGV[8], 'n', ARGV[9], 'd', ARGV[10], 'id', ARGV[11], 'ct', ARGV[12])
+end
+if ARGV[13] ~= '' then call('HSET', org, 'key', ARGV[13]) end
+for i = 1, nadd do
+  call('SET', KEYS[4 + i], ARGV[at_domains + 2 * i - 1])
+  call('ZADD', domains, 0, ARGV[at_domains + 2 * i])
+end
+for i = 1, nclaims do call('SET', KEYS[4 + nadd + i], ARGV[at_claims + i]) end
+for i = 1, ndrop do
+  call('DEL', KEYS[4 + nadd + nclaims + i])
+  call('ZREM', domains, ARGV[at_drops + i])
+end
+if new_domains ~= dropped then call('HINCRBY', org, 'nd', new_domains - dropped) end
+if new_claims > 0 then call('HINCRBY', org, 'nc', new_claims) end
+if ARGV[14] ~= '' then call('SET', progress, ARGV[14], 'PX', 86400000) end
+return 'OK'

@@ -1,0 +1,286 @@
+package redisdirectory
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/internal/redisx"
+	"github.com/postern-audit/postern/policy"
+	storev1 "github.com/postern-audit/postern/proto/gen/go/postern/store/v1"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+)
+
+// MaxKeys bounds the domains and claims of one commit, added and dropped together.
+const MaxKeys = 500
+
+// Kinds of commits.
+const (
+	kindAddDomains    = "ADD_DOMAINS"
+	kindAddClaims     = "ADD_CLAIMS"
+	kindPolicy        = "POLICY"
+	kindRemoveDomains = "REMOVE_DOMAINS"
+)
+
+func isNil(err error) bool { return errors.Is(err, redis.Nil) }
+
+// Reserve implements policy.DirectoryWriter.
+func (d *Directory) Reserve(ctx context.Context, id, uid string) (string, error) {
+	var have *redis.StringCmd
+	// HSETNX and the rest are idempotent, and both keys have the same tag.
+	_, err := d.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.HSetNX(ctx, redisx.OrganizationsKey, id, uid)
+		p.ZAdd(ctx, redisx.OrganizationIndexKey, redis.Z{Member: id})
+		have = p.HGet(ctx, redisx.OrganizationsKey, id)
+		return nil
+	})
+	if err != nil {
+		return "", redisx.Classify(err, true)
+	}
+	return have.Val(), nil
+}
+
+// Progress implements policy.DirectoryWriter.
+func (d *Directory) Progress(ctx context.Context, organizationUID string, key policy.ApplyKey) (*policy.Progress, error) {
+	b, err := d.reader.Get(ctx, d.keys.Of(organizationUID).Once(key.Key)).Bytes()
+	if isNil(err) {
+		return nil, nil //nolint:nilnil // a new call has no progress
+	}
+	if err != nil {
+		return nil, redisx.ReadFailed(err)
+	}
+	var m storev1.ApplyRecord
+	if err := redisx.Unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(m.GetRequest(), key.Digest[:]) != 1 {
+		return nil, errs.New(errs.AlreadyExists, "REQUEST_ID_REUSED", "this request id was used for another request")
+	}
+	p := &policy.Progress{Done: m.GetDone()}
+	if p.Stamp, err = stampOf(string(m.GetStamp())); err != nil {
+		return nil, err
+	}
+	for _, c := range m.GetCommits() {
+		p.Commits = append(p.Commits, policy.Applied{Kind: c.GetKind(), Count: int(c.GetCount()), Revision: c.GetRevision(), Events: c.GetEvents()})
+	}
+	return p, nil
+}
+
+// Commit implements policy.DirectoryWriter. The commit that creates an organization has no event with a personal part: its key
+// is used only once Redis has it, since another process may be creating the same organization with another key.
+func (d *Directory) Commit(ctx context.Context, c policy.Change) (policy.Applied, policy.Stamp, error) {
+	if n := len(c.AddDomains) + len(c.AddClaims) + len(c.DropDomains); n > MaxKeys {
+		return policy.Applied{}, policy.Stamp{}, errs.Newf(errs.Internal, "COMMIT_TOO_LARGE", "at most %d keys in one commit", MaxKeys)
+	}
+	w, err := d.prepare(c)
+	if err != nil {
+		return policy.Applied{}, policy.Stamp{}, err
+	}
+	call, err := w.call()
+	if err != nil {
+		return policy.Applied{}, policy.Stamp{}, err
+	}
+	reply, err := d.commit.Run(ctx, d.client, call)
+	switch {
+	case err != nil:
+		return policy.Applied{}, policy.Stamp{}, err
+	case reply != "OK":
+		return policy.Applied{}, policy.Stamp{}, errs.New(errs.Conflict, "ETAG_MISMATCH",
+			"the organization has changed since the version given; read it again")
+	}
+	if c.Organization.Stamp.IsZero() {
+		if err := d.keyring.Add(c.Organization.Key); err != nil {
+			return policy.Applied{}, policy.Stamp{}, err
+		}
+	}
+	return w.applied, w.stamp, nil
+}
+
+// write is a change with everything it needs worked out.
+type write struct {
+	d           *Directory
+	c           policy.Change
+	space       redisx.Space
+	stamp       policy.Stamp
+	policyStamp policy.Stamp
+	revision    int64
+	applied     policy.Applied
+	record      []byte
+	progress    []byte
+}
+
+func (d *Directory) prepare(c policy.Change) (*write, error) {
+	o := c.Organization
+	w := &write{d: d, c: c, space: d.keys.Of(o.UID), revision: o.Revision + 1}
+	var err error
+	if w.stamp, err = newStamp(w.revision); err != nil {
+		return nil, err
+	}
+	if o.Stamp.IsZero() {
+		if !c.WritePolicy || len(o.Key.Wrapped) == 0 {
+			return nil, errs.New(errs.Internal, "COMMIT_INCOMPLETE", "a new organization needs its record and its key")
+		}
+	}
+	w.applied = policy.Applied{Kind: kindPolicy, Count: 1, Revision: w.revision}
+	switch {
+	case len(c.AddDomains) > 0:
+		w.applied.Kind, w.applied.Count = kindAddDomains, len(c.AddDomains)
+	case len(c.AddClaims) > 0:
+		w.applied.Kind, w.applied.Count = kindAddClaims, len(c.AddClaims)
+	case len(c.DropDomains) > 0:
+		w.applied.Kind, w.applied.Count = kindRemoveDomains, len(c.DropDomains)
+	}
+	for i := range c.Events {
+		w.applied.Events = append(w.applied.Events, c.Events[i].ID)
+	}
+	if c.WritePolicy {
+		w.policyStamp = w.stamp
+		if w.record, err = encodeOrganization(o); err != nil {
+			return nil, err
+		}
+	}
+	if c.Request.Key != [32]byte{} {
+		w.progress, err = w.encodeProgress()
+	}
+	return w, err
+}
+
+// newStamp is the revision and eight random bytes: it cannot come back, not even after a restore.
+func newStamp(revision int64) (policy.Stamp, error) {
+	var s policy.Stamp
+	binary.BigEndian.PutUint64(s[:8], uint64(revision)) //nolint:gosec // counts up from 1
+	if _, err := rand.Read(s[8:]); err != nil {
+		return s, errs.Wrap(err, errs.Internal, "NO_RANDOMNESS", "no random bytes")
+	}
+	return s, nil
+}
+
+func (w *write) encodeProgress() ([]byte, error) {
+	m := &storev1.ApplyRecord{Request: w.c.Request.Digest[:], Stamp: w.stamp[:], Done: w.c.Done}
+	for _, a := range append(append([]policy.Applied(nil), w.c.Progress...), w.applied) {
+		m.Commits = append(m.Commits, &posternv1.AppliedCommit{Kind: a.Kind, Count: int64(a.Count), Revision: a.Revision, Events: a.Events})
+	}
+	return redisx.Marshal(m)
+}
+
+// call lays the change out as directory.lua reads it.
+func (w *write) call() (*redisx.Call, error) {
+	c, o, uid := &w.c, w.c.Organization, w.c.Organization.UID
+	call := redisx.NewCall(24 + len(c.Events) + 3*(len(c.AddDomains)+len(c.AddClaims)+len(c.DropDomains)))
+	call.Key(w.space.Organization(uid), w.space.Outbox(), w.space.Once(c.Request.Key), w.space.Domains(uid))
+	for _, r := range c.AddDomains {
+		call.Key(w.space.Domain(uid, r.Domain.String()))
+	}
+	for _, r := range c.AddClaims {
+		call.Key(w.space.Claim(uid, r.Key))
+	}
+	for _, dom := range c.DropDomains {
+		call.Key(w.space.Domain(uid, dom.String()))
+	}
+	now, created := w.d.now(), o.Created
+	key := []byte(nil)
+	if o.Stamp.IsZero() {
+		key = o.Key.Wrapped
+		if created.IsZero() {
+			created = now
+		}
+	}
+	call.Arg(stampArg(o.Stamp), w.stamp[:], w.revision, millis(now))
+	if c.WritePolicy {
+		call.Arg("1", w.policyStamp[:], w.record, unreadableChoice(o), o.DisplayName, flag(o.Disabled), o.ID, millis(created))
+	} else {
+		call.Arg("", "", "", "", "", "", "", "")
+	}
+	call.Arg(key, w.progress, len(c.Events), len(c.AddDomains), len(c.AddClaims), len(c.DropDomains))
+	return call, w.values(call)
+}
+
+func (w *write) values(call *redisx.Call) error {
+	for i := range w.c.Events {
+		e := w.c.Events[i]
+		e.Revision = w.revision
+		b, err := w.d.codec.Encode(&e)
+		if err != nil {
+			return err
+		}
+		call.Arg(b)
+	}
+	for _, r := range w.c.AddDomains {
+		r.Revision = w.revision
+		b, err := encodeDomain(r)
+		if err != nil {
+			return err
+		}
+		call.Arg(b, r.Domain.String())
+	}
+	for _, r := range w.c.AddClaims {
+		r.Revision = w.revision
+		b, err := encodeClaim(r)
+		if err != nil {
+			return err
+		}
+		call.Arg(b)
+	}
+	for _, dom := range w.c.DropDomains {
+		call.Arg(dom.String())
+	}
+	return nil
+}
+
+func stampArg(s policy.Stamp) any {
+	if s.IsZero() {
+		return ""
+	}
+	return s[:]
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return ""
+}
+
+func unreadableChoice(o *policy.Organization) string {
+	if o.AllowUnreadable {
+		return unreadableAllow
+	}
+	return unreadableDeny
+}
+
+// ListsDomains implements policy.DirectoryWriter.
+func (d *Directory) ListsDomains(ctx context.Context, uid string, domains []policy.Domain) (map[policy.Domain]policy.DomainRecord, error) {
+	space := d.keys.Of(uid)
+	keys := make([]string, len(domains))
+	for i, dom := range domains {
+		keys[i] = space.Domain(uid, dom.String())
+	}
+	out := make(map[policy.Domain]policy.DomainRecord, len(domains))
+	err := d.each(ctx, keys, func(i int, v string) error {
+		r, err := decodeDomain(v)
+		out[domains[i]] = r
+		return err
+	})
+	return out, err
+}
+
+// ListsClaims implements policy.DirectoryWriter.
+func (d *Directory) ListsClaims(ctx context.Context, uid string, names []policy.AccountKey) (map[policy.AccountKey]policy.ClaimRecord, error) {
+	space := d.keys.Of(uid)
+	keys := make([]string, len(names))
+	for i, k := range names {
+		keys[i] = space.Claim(uid, k)
+	}
+	out := make(map[policy.AccountKey]policy.ClaimRecord, len(names))
+	err := d.each(ctx, keys, func(i int, v string) error {
+		r, err := decodeClaim(v)
+		out[names[i]] = r
+		return err
+	})
+	return out, err
+}
