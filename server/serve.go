@@ -90,7 +90,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 const flushTimeout = 3 * time.Second
 
 // healthService answers health checks through the chain, with errors of this API.
-type healthService struct{ healthv1.HealthServer }
+type healthService struct {
+	healthv1.HealthServer
+	stopping chan struct{}
+}
 
 // Check answers for one service, "" for all.
 func (h healthService) Check(ctx context.Context, r *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
@@ -100,3 +103,28 @@ func (h healthService) Check(ctx context.Context, r *healthv1.HealthCheckRequest
 	}
 	return out, err
 }
+
+// Watch follows one service until the server stops: a watcher must not hold up the drain.
+func (h healthService) Watch(r *healthv1.HealthCheckRequest, stream grpc.ServerStreamingServer[healthv1.HealthCheckResponse]) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- h.HealthServer.Watch(r, within{stream, ctx}) }()
+	select {
+	case err := <-done:
+		return err
+	case <-h.stopping:
+		cancel()
+		<-done
+		return errs.New(errs.Unavailable, "SHUTTING_DOWN", "the server is stopping")
+	}
+}
+
+// within is a stream with another context.
+type within struct {
+	grpc.ServerStreamingServer[healthv1.HealthCheckResponse]
+	ctx context.Context //nolint:containedctx // a stream is its context
+}
+
+// Context returns that context.
+func (w within) Context() context.Context { return w.ctx }

@@ -208,7 +208,7 @@ func (s *Server) register(chain *interceptor.Chain, c Config, checked *convert.C
 			add(&posternv1.DirectoryService_ServiceDesc, &directoryService{query: base}, directoryRules()),
 			add(&posternv1.PolicyService_ServiceDesc, &policyService{query: base}, policyRules()))
 	}
-	problems = append(problems, add(&healthv1.Health_ServiceDesc, healthService{s.health}, healthRules()))
+	problems = append(problems, add(&healthv1.Health_ServiceDesc, healthService{s.health, s.stopping}, healthRules()))
 	if c.Reflection {
 		impl := reflection.NewServerV1(reflection.ServerOptions{Services: s.grpc})
 		problems = append(problems, add(&reflectionv1.ServerReflection_ServiceDesc, impl, reflectionRules()))

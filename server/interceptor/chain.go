@@ -77,12 +77,14 @@ func NewChain(p Parts) *Chain {
 	return &Chain{outermost: h, now: p.Now, observe: p.Observe}
 }
 
-// start mints the call.
-func start(method string, rule Rule) *Call {
+// NewCallID mints the id of a call: 20 random hex digits.
+func NewCallID() string {
 	var b [10]byte
 	_, _ = rand.Read(b[:]) // never fails
-	return &Call{ID: hex.EncodeToString(b[:]), Method: method, Rule: rule}
+	return hex.EncodeToString(b[:])
 }
+
+func start(method string, rule Rule) *Call { return &Call{ID: NewCallID(), Method: method, Rule: rule} }
 
 func (c *Chain) serve(ctx context.Context, call *Call) error {
 	ctx = caller.WithCallID(ctx, call.ID)
