@@ -11,6 +11,10 @@ import (
 	"github.com/postern-audit/postern/policy"
 )
 
+// endedClaim is how long the end of a session is claimed against a second report at the same moment. Later ones read that
+// it has ended.
+const endedClaim = time.Hour
+
 // recording is one RecordSession.
 type recording struct {
 	f      *Flows
@@ -53,6 +57,8 @@ func (f *Flows) RecordSession(ctx context.Context, who Caller, in SessionInput) 
 	switch {
 	case errors.As(err, &conflict) && conflict.SessionTaken:
 		return Answer{}, refuse(ErrSessionExists)
+	case conflict != nil && conflict.Claimed != nil:
+		return Answer{}, refuse(ErrSessionEnded) // another call ended it a moment ago
 	case conflict != nil:
 		return Answer{}, refuse(ErrConflict)
 	case err != nil && errs.KindOf(err) != errs.Unavailable:
@@ -198,7 +204,8 @@ func (r *recording) ended(ctx context.Context) (Answer, error) {
 	over.Ended = r.at
 	e := r.event(audit.TypeSessionEnded, s.Flow)
 	e.AgainstVerdict = s.AgainstVerdict
-	return r.commit(ctx, e, &SessionWrite{Handle: r.handle, Session: over})
+	return r.commit(ctx, e, &SessionWrite{Handle: r.handle, Session: over}, Claim{
+		Kind: "ended", Name: e.Session, Value: e.ID, Until: r.now.Add(endedClaim)})
 }
 
 // event begins a session's event.
@@ -216,10 +223,10 @@ func (r *recording) event(t audit.Type, flow FlowID) audit.Event {
 }
 
 // commit writes the session with its event, if its flow is on the record.
-func (r *recording) commit(ctx context.Context, e audit.Event, w *SessionWrite) (Answer, error) {
+func (r *recording) commit(ctx context.Context, e audit.Event, w *SessionWrite, claims ...Claim) (Answer, error) {
 	s := &w.Session
 	o := Outcome{Flow: s.Flow, Session: e.Session, Recorded: s.Recorded, AgainstVerdict: s.AgainstVerdict, Verdict: s.Verdict}
-	c := &Commit{OrganizationUID: r.org.UID, Key: r.key, Request: r.digest, Outcome: &o, OwnKey: true, Session: w}
+	c := &Commit{OrganizationUID: r.org.UID, Key: r.key, Request: r.digest, Outcome: &o, OwnKey: true, Session: w, Claims: claims}
 	if s.Recorded {
 		c.Events = []audit.Event{e}
 	}
