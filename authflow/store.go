@@ -179,6 +179,9 @@ type DueTally struct {
 // Then it reads and compares everything (flow stamp and mark, policy stamp, index, session, claims, types of every key it
 // will write), and only then writes. It returns *Conflict when something moved; readers see all of a commit or none.
 //
+// Commit seals what was never written: it fills Sealed and Indexes of steps in c.Flow.State and of c.Events in place, so that
+// state and record hold the same bytes and the State, once committed, can be kept and built on.
+//
 // When the server answered an error or nothing was sent, the error is Unavailable NOT_RECORDED. When the reply was lost or
 // the deadline passed after sending, it is Unavailable OUTCOME_UNKNOWN: the same Key will tell. Commit is never retried inside.
 type Store interface {
