@@ -4,36 +4,46 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/internal/errs"
 )
 
-// Reason of an error as docs/reference/errors.md shows it.
+// ReasonInfo is a reason as docs/reference/errors.md shows it.
 type ReasonInfo struct {
 	Reason  string
 	Kind    errs.Kind
 	Meaning string
 	Do      string // what a caller should do
 	Retry   bool   // the same call may work after the delay in RetryInfo
+	Start   bool   // only seen when a process starts, in its log and exit
 }
 
 // What to do, where many reasons say the same.
 const (
-	doCorrect  = "Correct the request; the field violations name the fields."
-	doReport   = "Nothing in the request helps. Report the call id to the operator of the sidecar."
-	doOperator = "The operator of the sidecar has to act: the text says what to do."
-	doSame     = "Send the same call with the same request id."
-	doOlder    = "Update the sidecar, or use a client of its version."
+	doCorrect   = "Correct the request; the field violations name the fields."
+	doReport    = "Nothing in the request helps. Give the call id to whoever runs the sidecar: its log has the cause."
+	doOperator  = "Whoever runs the sidecar has to act; the text says what to do."
+	doSame      = "Send the same call with the same request id."
+	doName      = "Correct the name."
+	doNewID     = "Mint a new request id for each call, and keep it for retries only."
+	doFollow    = "The meaning says it."
+	doReconnect = "Connect again and go on from the last cursor."
 )
 
-// reasons is every reason an error of this project carries, by kind, then name.
-var reasons = slices.Concat(reasonsOfRequests(), reasonsOfState(), reasonsOfAccess(), reasonsOfTrouble())
+// reasons is every reason an error of this project carries. Errors of kind Internal are one to callers, whatever the log says.
+var reasons = slices.Concat(reasonsOfRequests(), reasonsOfNames(), reasonsOfFlows(), reasonsOfState(), reasonsOfAccess(), reasonsOfTrouble(),
+	reasonsOfStart())
+
+func invalid(reason, meaning string) ReasonInfo {
+	return ReasonInfo{Reason: reason, Kind: errs.Invalid, Meaning: meaning, Do: doCorrect}
+}
 
 func reasonsOfRequests() []ReasonInfo {
-	invalid := func(reason, meaning string) ReasonInfo {
-		return ReasonInfo{Reason: reason, Kind: errs.Invalid, Meaning: meaning, Do: doCorrect}
-	}
 	return []ReasonInfo{
+		invalid("DOCUMENT_INVALID", "The document cannot be read, or says something that cannot be; the violations have line and fix."),
 		invalid("ENUM_UNKNOWN", "A name is none of the documented ones."),
+		invalid("ETAG_INVALID", "An etag is not one that a read or a change answered."),
+		invalid("EVENT_NOT_STORABLE", "The archive cannot store an event."),
 		invalid("FACTOR_UNKNOWN", "A factor is none of the documented ones."),
 		invalid("FIELD_INVALID", "A field has a value it may not have: too long, too many, not a documented number, a control character, out of range."),
 		invalid("FIELD_REQUIRED", "A field that must be given is missing."),
@@ -44,47 +54,127 @@ func reasonsOfRequests() []ReasonInfo {
 		invalid("NAME_INVALID", "A resource name does not read as documented."),
 		invalid("NETWORK_INVALID", "An address or network is not one, or has bits set outside its length."),
 		invalid("NETWORK_LENGTH", "Networks are searched by a few lengths only."),
-		invalid("REASON_INVALID", "A reason is not of the catalogue for this type, method or factor."),
+		invalid("POLICY_TOO_LARGE", "The policy of an organization is larger than 256 KiB."),
+		invalid("RECORD_TEXT", "A text is not UTF-8."),
 		invalid("REQUEST_MALFORMED", "The request cannot be read: not protobuf or JSON, a text that is not UTF-8, an unknown JSON field, a wrong content type."),
-		invalid("STEP_TYPE_INVALID", "A type is not one that a login service may report as a step."),
 		invalid("SUPPORT_CODE_INVALID", "A support code is not 10 characters of Crockford base32."),
-		invalid("TOKEN_INVALID", "A page token or cursor is damaged, from another installation, or belongs to another query."),
+		invalid("TOKEN_INVALID", "A page token or cursor is damaged, of another installation, or belongs to another query."),
 	}
+}
+
+// reasonsOfNames are why an address or domain is not usable.
+func reasonsOfNames() []ReasonInfo {
+	return []ReasonInfo{
+		invalid("ADDRESS_EMPTY", "The address is empty."),
+		invalid("ADDRESS_ENCODED_WORD", "The local part is an encoded-word, which some mail software would decode."),
+		invalid("ADDRESS_LOCAL_EMPTY", "Nothing stands before the @."),
+		invalid("ADDRESS_LOCAL_INVALID", "The local part is not a dot-atom."),
+		invalid("ADDRESS_LOCAL_NOT_ASCII", "The local part has letters outside ASCII."),
+		invalid("ADDRESS_LOCAL_TOO_LONG", "The local part has more than 64 octets."),
+		invalid("ADDRESS_NO_AT", "There is no @."),
+		invalid("ADDRESS_QUOTED", "The local part is quoted."),
+		invalid("ADDRESS_SEVERAL_AT", "There is more than one @."),
+		invalid("ADDRESS_TOO_LONG", "The address has more than 254 octets."),
+		invalid("DOMAIN_DOT", "The domain has a dot that is no ASCII dot, an empty label, or a trailing dot in an address."),
+		invalid("DOMAIN_EMPTY", "The domain is empty."),
+		invalid("DOMAIN_FREE_MAIL", "Anybody can get an address at this mail provider: nobody owns the domain for others."),
+		invalid("DOMAIN_HIDDEN", "The domain has a character that shows nothing, or is not UTF-8."),
+		invalid("DOMAIN_INVALID", "The domain is no host name."),
+		invalid("DOMAIN_LITERAL", "The domain is an address literal."),
+		invalid("DOMAIN_NOT_PUBLIC", "The domain's last label is no top-level domain."),
+		invalid("DOMAIN_NUMERIC", "The domain is an IP address or ends in a number."),
+		invalid("DOMAIN_PUBLIC_SUFFIX", "The domain is a public suffix: others register names below it."),
+		invalid("DOMAIN_SINGLE_LABEL", "The domain has one label only."),
+		invalid("DOMAIN_SPECIAL_USE", "The domain is reserved for special use."),
+		invalid("DOMAIN_TOO_LONG", "The domain has more than 253 octets, or a label more than 63."),
+		invalid("DOMAIN_WILDCARD", "A wildcard is no domain: use include_subdomains."),
+	}
+}
+
+// reasonsOfFlows come from the use cases, which document their own.
+func reasonsOfFlows() []ReasonInfo {
+	var out []ReasonInfo
+	for _, e := range authflow.Errors() {
+		r := ReasonInfo{Reason: e.Reason, Kind: e.Kind, Meaning: e.Description, Do: doFollow}
+		switch e.Kind { //nolint:exhaustive // the rest says what to do in its meaning
+		case errs.Invalid:
+			r.Do = doCorrect
+		case errs.NotFound:
+			r.Do = doName
+		case errs.Conflict:
+			r.Do, r.Retry = doSame, true
+		}
+		if e.Reason == authflow.ErrRequestIDReused {
+			r.Do = doNewID
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 func reasonsOfState() []ReasonInfo {
 	return []ReasonInfo{
-		{"EVENT_NOT_FOUND", errs.NotFound, "The organization has no such event in its archive.", "Look for a newer event again in a moment; else correct the name.", false},
-		{"PATH_NOT_FOUND", errs.NotFound, "There is nothing at this HTTP path, or not for this HTTP method.", "See the OpenAPI document.", false},
-		{"RECORD_FORMAT_NEWER", errs.FailedPrecondition, "A stored record was written by a newer version.", doOperator, false},
-		{"SERVICE_UNKNOWN", errs.NotFound, "A health check names a service this server does not have.", "Correct the name; an empty one asks for all.", false},
+		{Reason: "ETAG_MISMATCH", Kind: errs.Conflict, Meaning: "The organization has changed since the etag was read, or the etag is missing.",
+			Do: "Read the organization again, look at what changed, and apply with its etag and a new request id."},
+		{Reason: "EVENT_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization has no such event in its archive.",
+			Do: "Correct the name; an event of this moment may still be on its way to the archive."},
+		{Reason: "KEY_DIFFERS", Kind: errs.FailedPrecondition, Meaning: "The organization is known with another key.", Do: doOperator},
+		{Reason: "KEY_UNKNOWN", Kind: errs.FailedPrecondition, Meaning: "The organization's key is not known to this process.", Do: doOperator},
+		{Reason: "KEY_UNREADABLE", Kind: errs.FailedPrecondition, Meaning: "The organization's key cannot be opened with this master keyset.", Do: doOperator},
+		{Reason: "ORGANIZATION_NOT_FOUND", Kind: errs.NotFound, Meaning: "There is no such organization.", Do: doName},
+		{Reason: "PATH_NOT_FOUND", Kind: errs.NotFound, Meaning: "There is nothing at this HTTP path, or not for this HTTP method.", Do: "See /openapi.json."},
+		{Reason: "PERSONAL_ERASED", Kind: errs.NotFound, Meaning: "The personal part of a record was erased.", Do: doFollow},
+		{Reason: "RECORD_FORMAT_NEWER", Kind: errs.FailedPrecondition, Meaning: "A stored record was written by a newer version.", Do: doOperator},
+		{Reason: "SERVICE_UNKNOWN", Kind: errs.NotFound, Meaning: "A health check names a service this server does not have.", Do: doName},
 	}
 }
 
 func reasonsOfAccess() []ReasonInfo {
 	return []ReasonInfo{
-		{"CREDENTIALS_INVALID", errs.Unauthenticated, "The credential is not one of this listener.", "Send the content of the key file of this listener.", false},
-		{"CREDENTIALS_MISSING", errs.Unauthenticated, "Nothing proves who is calling.", "Send a credential.", false},
-		{"HOST_NOT_ALLOWED", errs.PermissionDenied, "The HTTP Host header names none of this listener's hosts.", "Call it by localhost, 127.0.0.1, [::1] or a configured name.", false},
-		{"PERMISSION_DENIED", errs.PermissionDenied, "The caller is known and may not do that.", "Call as a user that may.", false},
-		{"METHOD_UNKNOWN_HERE", errs.Unimplemented, "The server has no such gRPC method.", doOlder, false},
+		{Reason: "CREDENTIALS_INVALID", Kind: errs.Unauthenticated, Meaning: "The credential is not one of this listener.", Do: "Send the content of this listener's key file."},
+		{Reason: "CREDENTIALS_MISSING", Kind: errs.Unauthenticated, Meaning: "Nothing proves who is calling.", Do: "Send a credential."},
+		{Reason: "HOST_NOT_ALLOWED", Kind: errs.PermissionDenied, Meaning: "The HTTP Host header names none of this listener's hosts.",
+			Do: "Call it by localhost, 127.0.0.1, [::1] or a configured name."},
+		{Reason: "METHOD_UNKNOWN_HERE", Kind: errs.Unimplemented, Meaning: "The server has no such gRPC method.", Do: "Update the sidecar, or use a client of its version."},
+		{Reason: "ORGANIZATION_RESERVED", Kind: errs.PermissionDenied, Meaning: "The organization belongs to the sidecar itself.", Do: "Choose another id."},
+		{Reason: "PERMISSION_DENIED", Kind: errs.PermissionDenied, Meaning: "The caller is known and may not do that.", Do: "Call as a user that may."},
 	}
 }
 
 func reasonsOfTrouble() []ReasonInfo {
 	return []ReasonInfo{
-		{ReasonCanceled, errs.Canceled, "The caller gave up.", "A change may have happened: send the same call with the same request id to know.", false},
-		{ReasonDeadlineExceeded, errs.DeadlineExceeded, "The deadline passed.", "A change may have happened: " + "send the same call with the same request id.", false},
-		{ReasonInternal, errs.Internal, "A defect of the sidecar.", doReport, false},
-		{"MESSAGE_TOO_LARGE", errs.ResourceExhausted, "The request has more bytes than the method takes.", "Send less at once.", false},
-		{"NOT_RECORDED", errs.Unavailable, "Nothing happened: the store could not be asked, or answered an error.", doSame, true},
-		{"OUTCOME_UNKNOWN", errs.Unavailable, "The change was sent and the answer never came: it may have happened.", doSame, true},
-		{"OVERLOADED", errs.ResourceExhausted, "The process serves as many calls as it can.", "Wait as RetryInfo says, then send the same call.", true},
-		{"PANIC", errs.Internal, "A defect of the sidecar: the handler failed.", doReport, false},
-		{"RECORD_MALFORMED", errs.Internal, "A stored record cannot be read.", doReport, false},
-		{"SHUTTING_DOWN", errs.Unavailable, "The server is stopping.", "Connect again and go on from the last cursor.", true},
-		{"STORE_UNAVAILABLE", errs.Unavailable, "A read could not be answered: Redis or the archive is away.", "Send the same call again.", true},
-		{ReasonStreamBroken, errs.Unavailable, "The connection broke while the call was served.", "Connect again and go on from the last cursor.", true},
+		{Reason: "ARCHIVE_UNAVAILABLE", Kind: errs.Unavailable, Meaning: "The archive cannot be used at the moment; sign-ins go on.", Do: doSame, Retry: true},
+		{Reason: ReasonCanceled, Kind: errs.Canceled, Meaning: "The caller gave up.", Do: "A change may have happened: send the same call with the same request id to know."},
+		{Reason: ReasonDeadlineExceeded, Kind: errs.DeadlineExceeded, Meaning: "The deadline passed.", Do: "A change may have happened: send the same call with the same request id."},
+		{Reason: ReasonInternal, Kind: errs.Internal, Meaning: "A defect of the sidecar or of what it stores.", Do: doReport},
+		{Reason: "MESSAGE_TOO_LARGE", Kind: errs.ResourceExhausted, Meaning: "The request has more bytes than the method takes.", Do: "Send less at once."},
+		{Reason: "NOT_RECORDED", Kind: errs.Unavailable, Meaning: "Nothing happened: the store could not be asked, or answered an error.", Do: doSame, Retry: true},
+		{Reason: "OUTCOME_UNKNOWN", Kind: errs.Unavailable, Meaning: "The change was sent and its answer never came: it may have happened.", Do: doSame, Retry: true},
+		{Reason: "OVERLOADED", Kind: errs.ResourceExhausted, Meaning: "The process serves as many calls as it can.", Do: "Wait as RetryInfo says, then send the same call.", Retry: true},
+		{Reason: "SHUTTING_DOWN", Kind: errs.Unavailable, Meaning: "The server is stopping.", Do: doReconnect, Retry: true},
+		{Reason: ReasonStreamBroken, Kind: errs.Unavailable, Meaning: "The connection broke while the call was served.", Do: doReconnect, Retry: true},
+	}
+}
+
+// reasonsOfStart are never answered to a call.
+func reasonsOfStart() []ReasonInfo {
+	start := func(reason string, kind errs.Kind, meaning string) ReasonInfo {
+		return ReasonInfo{Reason: reason, Kind: kind, Meaning: meaning, Do: doOperator, Start: true}
+	}
+	return []ReasonInfo{
+		start("ARCHIVE_NEWER", errs.FailedPrecondition, "The archive was written by a newer version."),
+		start("INSTALLATION_MISMATCH", errs.FailedPrecondition, "The archive belongs to another installation."),
+		start("KEYSET_EXPOSED", errs.FailedPrecondition, "Others than its owner may read a keyset file."),
+		start("KEYSET_MISSING", errs.FailedPrecondition, "One of the two keyset files is there and the other is not."),
+		start("KEYSET_UNFIT", errs.FailedPrecondition, "A keyset holds another kind of key than it must."),
+		start("KEYSET_UNREADABLE", errs.FailedPrecondition, "A keyset file cannot be read."),
+		start("PARTITIONS_INVALID", errs.Invalid, "The number of partitions is out of range."),
+		start("REDIS_ADDRESS_MISSING", errs.Invalid, "No address of Redis is configured."),
+		start("REDIS_MODE_INVALID", errs.Invalid, "The mode of Redis is none of the documented ones."),
+		start("SNAPSHOT_DAMAGED", errs.FailedPrecondition, "The embedded store's snapshot is damaged."),
+		start("SNAPSHOT_FAILED", errs.Unavailable, "The embedded store's snapshot cannot be written."),
+		start("SNAPSHOT_NEWER", errs.FailedPrecondition, "The embedded store's snapshot was written by a newer version."),
+		start("SNAPSHOT_UNREADABLE", errs.FailedPrecondition, "The embedded store's snapshot cannot be read."),
 	}
 }
 

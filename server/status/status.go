@@ -107,20 +107,17 @@ func Normal(err error) *errs.Error {
 // Error returns the gRPC error of e for the call with this id. It is complete: nothing may be added to it on its way out.
 func Error(e *errs.Error, callID string) error {
 	text, reason := e.Public, e.Reason
-	if e.Kind == errs.Internal {
-		text = internalText
-	}
-	if reason == "" {
-		reason = ReasonInternal
+	if e.Kind == errs.Internal || reason == "" {
+		text, reason = internalText, ReasonInternal // which defect it is, is for the log
 	}
 	info := &errdetails.ErrorInfo{Reason: reason, Domain: Domain, Metadata: map[string]string{metaCallID: callID}}
 	for k, v := range e.Meta {
-		if k != metaCallID {
+		if k != metaCallID && e.Kind != errs.Internal {
 			info.Metadata[k] = v
 		}
 	}
 	details := []protoadapt.MessageV1{info}
-	if len(e.Violations) > 0 {
+	if len(e.Violations) > 0 && e.Kind != errs.Internal {
 		bad := &errdetails.BadRequest{}
 		for _, v := range e.Violations {
 			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
