@@ -1,9 +1,12 @@
 package sqlite
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"github.com/postern-audit/postern/audit"
 )
@@ -51,7 +54,14 @@ type writer struct {
 	flows         map[string]*flowState
 	flowOrder     []*flowState // rows are written in the order they were met
 	spans         map[span][2]int64
-	indexRows     []any
+	indexRows     []indexRow
+}
+
+// indexRow is a row of event_index or flow_index.
+type indexRow struct {
+	purpose audit.Purpose
+	value   []byte
+	target  int64
 }
 
 type organization struct {
@@ -126,7 +136,7 @@ func (w *writer) entry(partition int, entry *audit.Entry, done *audit.Appended) 
 	o.revision = max(o.revision, e.Revision)
 	w.widen(o.number, e.Sequence, nanos(e.Time))
 	for _, x := range e.Indexes {
-		w.indexRows = append(w.indexRows, int64(x.Purpose), x.Value, pos)
+		w.indexRows = append(w.indexRows, indexRow{x.Purpose, x.Value, pos})
 	}
 	return w.flow(partition, o.number, &e)
 }
@@ -198,19 +208,25 @@ func (w *writer) finish() error {
 	return nil
 }
 
-// many inserts rows of three columns, manyRows at a time.
-func (w *writer) many(one, several *sql.Stmt, args []any) error {
-	const columns = 3
-	for len(args) >= manyRows*columns {
-		if err := w.exec(several, args[:manyRows*columns]...); err != nil {
+// many inserts index rows, in the order of their table, manyRows at a time.
+func (w *writer) many(one, several *sql.Stmt, rows []indexRow) error {
+	slices.SortFunc(rows, func(a, b indexRow) int {
+		return cmp.Or(cmp.Compare(a.purpose, b.purpose), bytes.Compare(a.value, b.value), cmp.Compare(a.target, b.target))
+	})
+	args := make([]any, 0, 3*manyRows)
+	for len(rows) > 0 {
+		stmt, n := one, 1
+		if len(rows) >= manyRows {
+			stmt, n = several, manyRows
+		}
+		args = args[:0]
+		for _, r := range rows[:n] {
+			args = append(args, int64(r.purpose), r.value, r.target)
+		}
+		if err := w.exec(stmt, args...); err != nil {
 			return err
 		}
-		args = args[manyRows*columns:]
-	}
-	for ; len(args) > 0; args = args[columns:] {
-		if err := w.exec(one, args[:columns]...); err != nil {
-			return err
-		}
+		rows = rows[n:]
 	}
 	return nil
 }

@@ -71,13 +71,13 @@ func (w *writer) flow(partition int, organization int64, e *audit.Event) error {
 
 // writeFlows stores the rows that changed, and the subjects' indexes.
 func (w *writer) writeFlows() error {
-	var indexRows []any
+	var indexRows []indexRow
 	for _, f := range w.flowOrder {
 		if err := w.writeFlow(f); err != nil {
 			return err
 		}
 		for x := range f.indexes {
-			indexRows = append(indexRows, int64(x.purpose), []byte(x.value), f.number)
+			indexRows = append(indexRows, indexRow{x.purpose, []byte(x.value), f.number})
 		}
 	}
 	return w.many(w.stmts.flowIndex, w.stmts.flowIndexes, indexRows)
