@@ -1,0 +1,93 @@
+package names_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/server/names"
+)
+
+func TestNamesRoundTrip(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	if id, err := names.Organization("f", names.FormatOrganization(long)); err != nil || id != long {
+		t.Errorf("%q, %v", id, err)
+	}
+	if o, s, err := names.Site("f", names.FormatSite("acme", "wiki-2")); err != nil || o != "acme" || s != "wiki-2" {
+		t.Errorf("%q %q, %v", o, s, err)
+	}
+	if o, f, err := names.Flow("f", names.FormatFlow("acme", "ABCDE-FGHJK")); err != nil || o != "acme" || f != "ABCDE-FGHJK" {
+		t.Errorf("%q %q, %v", o, f, err)
+	}
+	if o, e, err := names.Event("f", names.FormatEvent("acme", "019365a0")); err != nil || o != "acme" || e != "019365a0" {
+		t.Errorf("%q %q, %v", o, e, err)
+	}
+}
+
+func TestNamesWithAnythingElseAreRefused(t *testing.T) {
+	for _, s := range []string{
+		"", "/", "organizations", "organizations/", "organizations//sites/a", "organizations/acme/", "organizations/acme/sites/", "/organizations/acme",
+		"organizations/Acme", "organizations/ac me", "organizations/-acme", "organizations/acme-", "organizations/" + strings.Repeat("a", 64),
+		"organizations/acme/sites/wiki/", "organizations/acme/sites/wiki/flows/x", "organizations/acme/sites/../x", "organizations/äcme",
+		"organizations/acme\x00", "ORGANIZATIONS/acme", "organizations/acme/flows/a_b", "organizations/acme/flows/" + strings.Repeat("a", 65),
+		"organizations/acme/sites/wiki\n",
+	} {
+		if _, err := names.Organization("name", s); err == nil {
+			t.Errorf("organization %q passes", s)
+		}
+		_, _, siteErr := names.Site("name", s)
+		_, _, flowErr := names.Flow("name", s)
+		if !errs.Is(siteErr, "NAME_INVALID") || !errs.Is(flowErr, "NAME_INVALID") {
+			t.Errorf("%q passes: %v, %v", s, siteErr, flowErr)
+		}
+	}
+}
+
+func TestTheOrganizationOfANameIsFoundInEveryKind(t *testing.T) {
+	for in, want := range map[string]string{
+		"organizations/acme": "acme", "organizations/acme/flows/x": "acme", "organizations/acme:apply": "", "organizations/": "", "acme": "",
+	} {
+		if got := names.OrganizationOf(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzNames(f *testing.F) {
+	for _, s := range []string{"organizations/acme", "organizations/acme/sites/wiki", "organizations/acme/flows/ABCDE-FGHJK", "organizations/a/events/b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		accepted := 0
+		if o, err := names.Organization("f", s); err == nil {
+			accepted++
+			if names.FormatOrganization(o) != s {
+				t.Errorf("%q does not round-trip", s)
+			}
+		}
+		if o, x, err := names.Site("f", s); err == nil {
+			accepted++
+			if names.FormatSite(o, x) != s {
+				t.Errorf("%q does not round-trip", s)
+			}
+		}
+		if o, x, err := names.Flow("f", s); err == nil {
+			accepted++
+			if names.FormatFlow(o, x) != s || !names.IsFlow(s) {
+				t.Errorf("%q does not round-trip", s)
+			}
+		}
+		if o, x, err := names.Event("f", s); err == nil {
+			accepted++
+			if names.FormatEvent(o, x) != s {
+				t.Errorf("%q does not round-trip", s)
+			}
+		}
+		if accepted > 1 {
+			t.Errorf("%q is a name of two kinds", s)
+		}
+		if accepted == 1 && (len(s) > names.Longest || names.OrganizationOf(s) == "") {
+			t.Errorf("%q is longer than the longest name, or of no organization", s)
+		}
+	})
+}
