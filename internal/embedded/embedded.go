@@ -66,6 +66,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 // Client returns a client of the store, closed with it. Retries as in redisx: -1 for scripts, 2 for reads.
 func (s *Store) Client(retries int) redis.UniversalClient { return s.dial(retries) }
 
+// Dial returns a connection of its own, in memory.
+func (s *Store) Dial() (net.Conn, error) { return s.redis.Dial() }
+
 func (s *Store) dial(retries int) *redis.Client {
 	c := redis.NewClient(&redis.Options{
 		Dialer:   func(context.Context, string, string) (net.Conn, error) { return s.redis.Dial() },

@@ -95,7 +95,7 @@ func universal(o Options, retries int) (*redis.UniversalOptions, error) {
 		ContextTimeoutEnabled: true,
 		DialTimeout:           dialTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout,
 		DialerRetries: 1,
-		PoolSize:      size, PoolTimeout: poolTimeout, ConnMaxIdleTime: idleTimeout, MinIdleConns: min(8, size),
+		PoolSize:      size, PoolTimeout: poolTimeout, ConnMaxIdleTime: idleTimeout,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}, nil
