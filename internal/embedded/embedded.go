@@ -71,7 +71,7 @@ func (s *Store) Dial() (net.Conn, error) { return s.redis.Dial() }
 
 func (s *Store) dial(retries int) *redis.Client {
 	c := redis.NewClient(&redis.Options{
-		Dialer:   func(context.Context, string, string) (net.Conn, error) { return s.redis.Dial() },
+		Dialer:   s.connect,
 		Protocol: 2, MaxRetries: retries, ContextTimeoutEnabled: true, DisableIdentity: true, PoolSize: poolSize,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
@@ -79,6 +79,14 @@ func (s *Store) dial(retries int) *redis.Client {
 	defer s.mu.Unlock()
 	s.clients = append(s.clients, c)
 	return c
+}
+
+func (s *Store) connect(context.Context, string, string) (net.Conn, error) {
+	pipe, err := s.redis.Dial()
+	if err != nil {
+		return nil, err
+	}
+	return buffered(pipe), nil
 }
 
 // tick lets keys expire.
