@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-audit/postern/internal/client"
+	"github.com/postern-audit/postern/internal/show"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+)
+
+func (a *app) flow() *cobra.Command {
+	return group(&cobra.Command{Use: "flow", Short: "Sign-ins, step by step"}, a.flowGet(), a.flowList(), a.flowWatch())
+}
+
+func (a *app) flowGet() *cobra.Command {
+	return &cobra.Command{
+		Use:   "get FLOW",
+		Short: "One sign-in by its id or support code, live or archived",
+		Example: `  postern flow get acme/K3J9Z-8Q2WM
+  postern flow get acme/0199c1f2-7f5e-7b9a-8c1d-2f3a4b5c6d7e --output json`,
+		Args: exactly("FLOW"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := resource(args[0], "flows")
+			if err != nil {
+				return err
+			}
+			return a.call(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+				f, err := c.Flows.GetFlow(ctx, &posternv1.GetFlowRequest{Name: name})
+				if err != nil {
+					return err
+				}
+				return a.showFlow(f)
+			})
+		},
+	}
+}
+
+func (a *app) showFlow(f *posternv1.Flow) error {
+	if a.json() {
+		return a.message(f)
+	}
+	return show.Flow(a.stdout, f)
+}
+
+func (a *app) flowList() *cobra.Command {
+	var (
+		filter  posternv1.FlowFilter
+		span    period
+		endings []string
+		limit   int
+	)
+	cmd := &cobra.Command{
+		Use:   "list ORGANIZATION",
+		Short: "Recorded sign-ins, newest first",
+		Example: `  postern flow list acme
+  postern flow list acme --ending denied,failed --since 24h
+  postern flow list acme --email guest@gmail.com --limit 0 --output json`,
+		Args: exactly("ORGANIZATION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			parent, err := resource(args[0], "")
+			if err != nil {
+				return err
+			}
+			if filter.StartTime, filter.EndTime, err = span.times(a.now()); err != nil {
+				return err
+			}
+			for _, e := range endings {
+				v, err := enum("ending", "ENDING", e, posternv1.Ending_value)
+				if err != nil {
+					return err
+				}
+				filter.Endings = append(filter.Endings, posternv1.Ending(v))
+			}
+			return a.connect(func(c *client.Client) error {
+				all, err := pages(cmd.Context(), a, limit, func(ctx context.Context, size int32, token string) ([]*posternv1.Flow, string, error) {
+					r, err := c.Flows.ListFlows(ctx, &posternv1.ListFlowsRequest{Parent: parent, Filter: &filter, PageSize: size, PageToken: token})
+					return r.GetFlows(), r.GetNextPageToken(), err
+				})
+				if err != nil {
+					return err
+				}
+				return list(a, all, []string{"STARTED", "CODE", "SITE", "CLASS", "ENDING", "REASON", "WHO", "FLOW"}, func(f *posternv1.Flow) []string {
+					return []string{show.Time(f.GetStartTime()), f.GetSupportCode(), f.GetSite(), show.Enum("CLASS", f.GetClass()),
+						show.Enum("ENDING", f.GetEnding()), f.GetReason(), show.Person(f.GetPersonal()), f.GetId()}
+				})
+			})
+		},
+	}
+	f := cmd.Flags()
+	span.flags(f)
+	f.StringSliceVar(&filter.Sites, "site", nil, "site id; may be repeated, as all of these")
+	f.StringSliceVar(&filter.Emails, "email", nil, "the subject's address, proven or typed")
+	f.StringSliceVar(&filter.AccountIds, "account-id", nil, "the subject's account id")
+	f.StringSliceVar(&filter.SupportCodes, "code", nil, "support code")
+	f.StringSliceVar(&endings, "ending", nil, "succeeded, denied, failed, cancelled, abandoned or superseded")
+	f.IntVar(&limit, "limit", 100, "how many at most; 0 means all")
+	return cmd
+}
+
+func (a *app) flowWatch() *cobra.Command {
+	return &cobra.Command{
+		Use:   "watch FLOW",
+		Short: "Follow one sign-in until it has ended",
+		Long: `Follow one sign-in until it has ended: it is shown now and after every change. With "--output json" each state is one
+line; else each step is printed once, when it happens.`,
+		Example: "  postern flow watch acme/K3J9Z-8Q2WM",
+		Args:    exactly("FLOW"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := resource(args[0], "flows")
+			if err != nil {
+				return err
+			}
+			return a.connect(func(c *client.Client) error {
+				s, err := c.Flows.WatchFlow(cmd.Context(), &posternv1.WatchFlowRequest{Name: name})
+				if err != nil {
+					return err
+				}
+				return a.followFlow(cmd.Context(), s.Recv)
+			})
+		},
+	}
+}
+
+func (a *app) followFlow(ctx context.Context, next func() (*posternv1.Flow, error)) error {
+	var last *posternv1.Flow
+	for {
+		f, err := next()
+		switch {
+		case errors.Is(err, io.EOF) && last != nil && !a.json():
+			fmt.Fprintln(a.stdout)
+			return show.Flow(a.stdout, last)
+		case errors.Is(err, io.EOF), err != nil && ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case a.json():
+			err = a.message(f)
+		default:
+			err = show.Steps(a.stdout, f.GetSteps()[min(len(last.GetSteps()), len(f.GetSteps())):])
+		}
+		if err != nil {
+			return err
+		}
+		last = f
+	}
+}

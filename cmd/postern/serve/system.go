@@ -1,0 +1,45 @@
+package serve
+
+import (
+	"context"
+	"crypto/rand"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/policy"
+)
+
+// ensureSystem makes the reserved organization, which takes what belongs to no tenant, when it is not there.
+func (p *process) ensureSystem(ctx context.Context) error {
+	d := p.stores.directory
+	for {
+		_, err := d.Organization(ctx, audit.SystemUID)
+		if err == nil || errs.KindOf(err) != errs.NotFound {
+			return err
+		}
+		if err := p.makeSystem(ctx); err != nil && errs.KindOf(err) != errs.Conflict {
+			return err // a conflict: another process was faster
+		}
+	}
+}
+
+func (p *process) makeSystem(ctx context.Context) error {
+	d := p.stores.directory
+	key, err := p.stores.keyring.Mint(audit.SystemUID)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Reserve(ctx, audit.SystemID, audit.SystemUID); err != nil {
+		return err
+	}
+	now := p.clock.Now()
+	o := &policy.Organization{UID: audit.SystemUID, ID: audit.SystemID, DisplayName: "What belongs to no organization", Created: now, Updated: now, Key: key}
+	event := audit.Event{
+		ID: newID(), Type: audit.TypeOrganizationCreated, Time: now, Organization: o.ID, OrganizationUID: o.UID, Caller: "process",
+		Outcome: audit.OutcomeSuccess, Origin: audit.OriginAPI, Target: &audit.Target{Type: "organization", ID: o.ID, UID: o.UID, Count: 1},
+	}
+	change := policy.Change{Organization: o, WritePolicy: true, Events: []audit.Event{event}, Done: true}
+	_, _ = rand.Read(change.Request.Key[:]) // nobody repeats this call under its key
+	_, _, err = d.Commit(ctx, change)
+	return err
+}

@@ -1,0 +1,120 @@
+package serve
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/postern-audit/postern/audit/archiver"
+	"github.com/postern-audit/postern/authflow"
+	"github.com/postern-audit/postern/authflow/redisstore"
+	"github.com/postern-audit/postern/internal/config"
+)
+
+// work is what runs without being called.
+type work struct {
+	flows    *authflow.Flows
+	sweeper  *authflow.Sweeper  // nil without the component
+	archiver *archiver.Archiver // nil without the component
+	source   *redisstore.Source
+}
+
+// makeWork makes what moves flows and events on by itself; nothing runs yet.
+func (p *process) makeWork(ctx context.Context) error {
+	if err := p.ensureSystem(ctx); err != nil {
+		return unfit("Redis", err)
+	}
+	w := &p.work
+	w.source = p.stores.flows.Source(p.stores.carrier)
+	var err error
+	w.flows, err = authflow.New(authflow.Config{
+		Store: p.metrics.Store(p.stores.flows), Directory: p.stores.directory, Namer: p.stores.namer, Archive: p.stores.archive,
+		Now: p.clock.Now, NewID: newID, NewCode: newSupportCode, Log: p.log, MinLifetime: p.c.SignIn.MinLifetime})
+	if err != nil || !p.has(config.ComponentArchiver) {
+		return err
+	}
+	partitions := make([]int, p.c.Partitions)
+	for i := range partitions {
+		partitions[i] = i
+	}
+	var hint archiver.Lease // none in one process
+	if !p.c.Embedded() {
+		hint = lease{p.stores.flows, p.holder}
+	}
+	w.archiver, err = archiver.New(archiver.Config{
+		Source: w.source, Archive: p.stores.archive, Codec: p.stores.codec, Keys: p.stores.keyring, Lease: hint, Metrics: p.metrics,
+		Log: p.log, Now: p.clock.Now, Partitions: partitions, Holder: p.holder})
+	return err
+}
+
+// startWork lets it run.
+func (p *process) startWork(context.Context) error {
+	if p.work.archiver != nil {
+		p.startArchiver()
+	}
+	if p.has(config.ComponentSignIn) {
+		return p.startSweeper()
+	}
+	return nil
+}
+
+func newSupportCode() string {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return authflow.FormatSupportCode(b)
+}
+
+func (p *process) startArchiver() {
+	a := p.work.archiver
+	running, stop := context.WithCancel(context.Background())
+	wait := p.background("archiver", func() error { return a.Run(running) })
+	p.closers.add("archiver", func(ctx context.Context) error {
+		stop()
+		if err := wait(ctx); err != nil {
+			return err
+		}
+		if err := a.Flush(ctx); err != nil {
+			return fmt.Errorf("what waits stays in the outbox and goes to the archive with the next start: %w", err)
+		}
+		return nil
+	})
+}
+
+// lease shares partitions out among archivers.
+type lease struct {
+	store  *redisstore.Store
+	holder string
+}
+
+// Hold implements archiver.Lease.
+func (l lease) Hold(ctx context.Context, partitions []int) ([]int, error) {
+	var held []int
+	var problems []error
+	for _, n := range partitions {
+		ok, err := l.store.Lease(ctx, n, "archiver", l.holder)
+		if err != nil {
+			problems = append(problems, err)
+			break // the others would fail alike, each after its timeout
+		}
+		if ok {
+			held = append(held, n)
+		}
+	}
+	return held, errors.Join(problems...)
+}
+
+func (p *process) startSweeper() error {
+	s, err := authflow.NewSweeper(authflow.SweeperConfig{
+		Flows: p.work.flows, Partitions: p.c.Partitions, Holder: p.holder, Log: p.log, Metrics: authflow.SweeperMetrics{Swept: p.metrics.Swept}})
+	if err != nil {
+		return err
+	}
+	p.work.sweeper = s
+	s.Start()
+	p.closers.add("sweeper", func(context.Context) error {
+		s.Stop()
+		return nil
+	})
+	return nil
+}
