@@ -78,7 +78,8 @@ type Moved struct {
 
 // Advance is the machine: pure and total. It returns what the input does to the flow at that moment, or an error that
 // refuses the call and leaves the flow as it was: an error is never an event of the flow. s is not changed and shares no
-// slice that is written later.
+// slice that is written later. The policy is asked about the moment the event happened, which is now unless the login
+// service says otherwise: what is reported days later is judged as of then.
 func Advance(s State, in Input, now time.Time) (Moved, error) {
 	move, err := in.move()
 	if err != nil {
@@ -134,8 +135,9 @@ func (in *Input) move() (Move, error) {
 			return MoveRefuse, nil
 		case ActionCancel:
 			return MoveCancel, nil
+		default:
+			return 0, invalid("finish.action", ErrAction)
 		}
-		return 0, invalid("finish.action", ErrAction)
 	case in.Kind == KindTick:
 		return MoveTick, nil
 	}

@@ -13,13 +13,7 @@ func (r *run) check(move Move) error {
 	if err := r.checkMethod(f); err != nil {
 		return err
 	}
-	what := method
-	switch f {
-	case audit.FamilyPasswordless:
-		what = rep.Method
-	case audit.FamilyMFA:
-		what = rep.Factor
-	}
+	what := method + rep.Method + rep.Factor // exactly one of them is set
 	switch {
 	case !audit.MayReport(rep.Type, what, rep.Reason):
 		return invalid("step.reason", ErrReason)

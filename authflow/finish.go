@@ -22,12 +22,13 @@ func (r *run) finish(effect Effect) (Moved, error) {
 		return r.end(audit.EndingDenied, f.Reason, f.Detail), nil
 	case EffectCancel:
 		return r.end(audit.EndingCancelled, "", f.Detail), nil
+	default: // EffectJudge
+		if st := r.stop(); st != nil {
+			return r.stopped(st), nil
+		}
+		ending, reason := r.verdict()
+		return r.end(ending, reason, f.Detail), nil
 	}
-	if st := r.stop(); st != nil {
-		return r.stopped(st), nil
-	}
-	ending, reason := r.verdict()
-	return r.end(ending, reason, f.Detail), nil
 }
 
 // verdict judges a completed flow: the first of these that holds. What would still have been missing would have been denied.

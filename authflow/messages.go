@@ -2,7 +2,6 @@ package authflow
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/policy"
@@ -42,35 +41,36 @@ const (
 	messageSessionOpen = "session.recorded"
 )
 
-// Messages returns every user message in reading order. A text never says whether an account exists.
-func Messages() []MessageInfo {
-	return []MessageInfo{
-		{messageContinue, "Please continue to sign in."},
-		{messageMethod, "This way of signing in is not accepted here. Please choose another one."},
-		{messageSSO, "Please sign in with your company's single sign-on."},
-		{messageEvidence, "Please sign in again: this organization has to check it itself."},
-		{messageMFA, "Please confirm it is you with a second factor."},
-		{messageReverify, "It has been a while. Please sign in again."},
-		{messageRejected, "That did not work. Please try again."},
-		{messageOther, "That belongs to another account. Please use the account you began with."},
-		{messageLocked, "Too many attempts. Please use another way or try again later."},
-		{messageAllowed, "You are signed in."},
-		{messageDenied, "You cannot sign in here. Please contact the site's administrator."},
-		{messageExternal, "This organization does not let external users in. Please contact the site's administrator."},
-		{messageNetwork, "You cannot sign in from this network."},
-		{messageSite, "This site is closed at the moment."},
-		{messageConnection, "This way of signing in is switched off. Please choose another one."},
-		{messageUnreadable, "Signing in is not possible at the moment. Please contact the site's administrator."},
-		{messageNoAccess, "You have no access to this site. Please ask its administrator."},
-		{messageInvite, "You have not been invited to this site. Please ask its administrator."},
-		{messageFailed, "Signing in did not work. Please start again."},
-		{messageTooMany, "Too many attempts. Please start again later."},
-		{messageCancelled, "Signing in was cancelled."},
-		{messageAbandoned, "This took too long. Please start again."},
-		{messageSuperseded, "You have started to sign in again in another window. Please go on there."},
-		{messageSessionOpen, "The session was recorded."},
-	}
+// messages is every user message in reading order. Never changed. A text never says whether an account exists.
+var messages = []MessageInfo{
+	{messageContinue, "Please continue to sign in."},
+	{messageMethod, "This way of signing in is not accepted here. Please choose another one."},
+	{messageSSO, "Please sign in with your company's single sign-on."},
+	{messageEvidence, "Please sign in again: this organization has to check it itself."},
+	{messageMFA, "Please confirm it is you with a second factor."},
+	{messageReverify, "It has been a while. Please sign in again."},
+	{messageRejected, "That did not work. Please try again."},
+	{messageOther, "That belongs to another account. Please use the account you began with."},
+	{messageLocked, "Too many attempts. Please use another way or try again later."},
+	{messageAllowed, "You are signed in."},
+	{messageDenied, "You cannot sign in here. Please contact the site's administrator."},
+	{messageExternal, "This organization does not let external users in. Please contact the site's administrator."},
+	{messageNetwork, "You cannot sign in from this network."},
+	{messageSite, "This site is closed at the moment."},
+	{messageConnection, "This way of signing in is switched off. Please choose another one."},
+	{messageUnreadable, "Signing in is not possible at the moment. Please contact the site's administrator."},
+	{messageNoAccess, "You have no access to this site. Please ask its administrator."},
+	{messageInvite, "You have not been invited to this site. Please ask its administrator."},
+	{messageFailed, "Signing in did not work. Please start again."},
+	{messageTooMany, "Too many attempts. Please start again later."},
+	{messageCancelled, "Signing in was cancelled."},
+	{messageAbandoned, "This took too long. Please start again."},
+	{messageSuperseded, "You have started to sign in again in another window. Please go on there."},
+	{messageSessionOpen, "The session was recorded."},
 }
+
+// Messages returns every user message in reading order, as a fresh slice.
+func Messages() []MessageInfo { return slices.Clone(messages) }
 
 // messageFor chooses what to show for an outcome: how it ended, else what was refused just now, else what is missing.
 func messageFor(o *Outcome) string {
@@ -90,14 +90,18 @@ func messageFor(o *Outcome) string {
 		return messageAbandoned
 	case audit.EndingSuperseded:
 		return messageSuperseded
+	default: // live
+		return messageForLive(o)
 	}
-	switch o.Verdict {
-	case audit.VerdictAllow:
-		return messageAllowed
-	case audit.VerdictDeny:
-		return messageForRefusal(o.Decision.Reason)
-	}
+}
+
+// messageForLive tells where a live flow stands.
+func messageForLive(o *Outcome) string {
 	switch {
+	case o.Verdict == audit.VerdictAllow:
+		return messageAllowed
+	case o.Verdict == audit.VerdictDeny:
+		return messageForRefusal(o.Decision.Reason)
 	case o.Reason == audit.ReasonSubjectMismatch:
 		return messageOther
 	case o.Reason == audit.ReasonLocked || o.Reason == audit.ReasonAccountLocked || o.Reason == audit.ReasonRateLimited:
@@ -152,12 +156,11 @@ func messageForRefusal(reason string) string {
 // render makes the user message of an outcome. The rule's own words are looked up now: outcomes are stored without texts.
 func render(o *Outcome, org *policy.Organization) UserMessage {
 	m := UserMessage{Key: messageFor(o)}
-	if strings.HasPrefix(m.Key, "sign_in.") && o.Session != "" {
+	if o.Session != "" {
 		m.Key = messageSessionOpen
 	}
-	all := Messages()
-	if i := slices.IndexFunc(all, func(i MessageInfo) bool { return i.Key == m.Key }); i >= 0 {
-		m.Text = all[i].Text
+	if i := slices.IndexFunc(messages, func(i MessageInfo) bool { return i.Key == m.Key }); i >= 0 {
+		m.Text = messages[i].Text
 	}
 	if o.Decision.Rule == "" || org == nil {
 		return m

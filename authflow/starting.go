@@ -3,6 +3,7 @@ package authflow
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/policy"
@@ -158,8 +159,7 @@ func (s *starting) advance(code string) (Moved, error) {
 		if err != nil {
 			return Moved{}, err
 		}
-		m.Events = append(all.Events, m.Events...)    //nolint:gocritic // the moves' events, in order
-		m.Tallies = append(all.Tallies, m.Tallies...) //nolint:gocritic // likewise
+		m.Events, m.Tallies = slices.Concat(all.Events, m.Events), slices.Concat(all.Tallies, m.Tallies)
 		if all = m; m.State.Phase == PhaseEnded {
 			break
 		}

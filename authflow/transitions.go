@@ -125,8 +125,9 @@ func stepMove(t audit.Type) (Move, bool) {
 		return MoveFactorReject, true
 	case audit.TypeMFAVerified:
 		return MoveFactorProve, true
+	default:
+		return 0, false
 	}
-	return 0, false
 }
 
 // family returns the family of a step type and the method token its events carry when the type alone decides it.
@@ -144,8 +145,9 @@ func family(t audit.Type) (f audit.Family, method string) {
 		return audit.FamilyMFA, ""
 	case audit.TypeSessionReused, audit.TypeSessionRejected:
 		return audit.FamilySession, audit.MethodSession
+	default:
+		return audit.FamilyNone, ""
 	}
-	return audit.FamilyNone, ""
 }
 
 // rejection returns the type under which a proof of another subject is recorded.
@@ -163,8 +165,9 @@ func rejection(t audit.Type) audit.Type {
 		return audit.TypeMFARejected
 	case audit.TypeSessionReused:
 		return audit.TypeSessionRejected
+	default:
+		return t
 	}
-	return t
 }
 
 // String returns the documented name, such as OPEN; NONE before the start.
