@@ -126,7 +126,7 @@ func (d *Directory) prepare(c policy.Change) (*write, error) {
 			return nil, errs.New(errs.Internal, "COMMIT_INCOMPLETE", "a new organization needs its record and its key")
 		}
 	}
-	w.applied = policy.Applied{Kind: kindPolicy, Count: 1, Revision: w.revision}
+	w.applied = policy.Applied{Kind: kindPolicy, Count: len(c.Events), Revision: w.revision} // one event per object
 	switch {
 	case len(c.AddDomains) > 0:
 		w.applied.Kind, w.applied.Count = kindAddDomains, len(c.AddDomains)

@@ -1,0 +1,221 @@
+package directory
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/policy"
+	"github.com/postern-audit/postern/policy/document"
+	"github.com/postern-audit/postern/policy/policypb"
+)
+
+// Namer makes the keyed hashes that applying needs. naming.Namer is one.
+type Namer interface {
+	policy.Namer
+	// ApplyKey names one administrative call and what it asked for.
+	ApplyKey(caller, method, parent, requestID string, canonical []byte) policy.ApplyKey
+}
+
+// Minter makes organization keys. audit.Keys is one.
+type Minter interface {
+	Mint(organizationUID string) (audit.OrganizationKey, error)
+}
+
+// Deps is what applying works with. Every field is needed.
+type Deps struct {
+	Directory policy.Directory
+	Writer    policy.DirectoryWriter
+	Namer     Namer
+	Keys      Minter
+	NewID     func() string // UUIDv7
+	Now       func() time.Time
+}
+
+// ApplyInput is a document to apply.
+type ApplyInput struct {
+	Organization string // id
+	Document     []byte
+	Etag         string // of the version the change is based on; empty exactly when the organization does not exist
+	RequestID    string
+	ValidateOnly bool
+	Reason       string // recorded, sealed
+}
+
+// ApplyResult is what an apply did, or with ValidateOnly would do: commits then have no revision and no events.
+type ApplyResult struct {
+	Organization *policy.Organization // as it is now; nil when it does not exist
+	Commits      []policy.Applied
+}
+
+const method = "ApplyOrganization"
+
+// Apply makes an organization match a document. The same request id with the same input carries on where an earlier call
+// stopped, or returns its answer.
+func Apply(ctx context.Context, d Deps, caller string, in ApplyInput) (ApplyResult, error) {
+	if in.Organization == audit.SystemID {
+		return ApplyResult{}, errs.New(errs.PermissionDenied, "ORGANIZATION_RESERVED",
+			"the organization "+audit.SystemID+" belongs to the sidecar itself")
+	}
+	doc, problems := document.Parse(in.Document)
+	if err := problems.Err(); err != nil {
+		return ApplyResult{}, err
+	}
+	if doc.ID != in.Organization {
+		return ApplyResult{}, errs.Field("document", "ORGANIZATION_DIFFERS",
+			"it is for organization "+doc.ID+"; apply it to that one, or change its first line")
+	}
+	a := &apply{d: d, caller: caller, in: in, doc: doc}
+	if err := a.look(ctx); err != nil {
+		return ApplyResult{}, err
+	}
+	if a.progress != nil && a.progress.Done {
+		return ApplyResult{Organization: a.current, Commits: a.progress.Commits}, nil
+	}
+	if err := a.version(); err != nil {
+		return ApplyResult{}, err
+	}
+	if err := a.makePlan(ctx); err != nil {
+		return ApplyResult{}, err
+	}
+	return a.run(ctx)
+}
+
+// apply is one call.
+type apply struct {
+	d        Deps
+	caller   string
+	in       ApplyInput
+	doc      *document.Document
+	uid      string
+	key      policy.ApplyKey
+	current  *policy.Organization // nil while it does not exist
+	progress *policy.Progress     // of an earlier call with this request id
+	plan     *document.Plan
+}
+
+// look finds the organization and how far this call came before.
+func (a *apply) look(ctx context.Context) error {
+	uid, err := a.d.Directory.Resolve(ctx, a.in.Organization)
+	switch {
+	case err == nil:
+		a.uid = uid
+		if a.current, err = a.d.Directory.Organization(ctx, uid); err != nil {
+			return err
+		}
+	case errs.KindOf(err) != errs.NotFound:
+		return err
+	case a.in.ValidateOnly:
+		a.uid = a.d.NewID()
+		return nil
+	default:
+		if a.uid, err = a.d.Writer.Reserve(ctx, a.in.Organization, a.d.NewID()); err != nil {
+			return err
+		}
+	}
+	if a.in.ValidateOnly {
+		return nil
+	}
+	a.key = a.d.Namer.ApplyKey(a.caller, method, a.in.Organization, a.in.RequestID, a.in.canonical())
+	a.progress, err = a.d.Writer.Progress(ctx, a.uid, a.key)
+	return err
+}
+
+// version checks that the change is based on what stands: on the etag given, or on what this very call left behind.
+func (a *apply) version() error {
+	moved := errs.New(errs.Conflict, "ETAG_MISMATCH", "the organization has changed since the version given; read it again")
+	switch {
+	case a.progress != nil:
+		if a.current == nil || a.current.Stamp != a.progress.Stamp {
+			return moved
+		}
+		return nil
+	case a.current == nil && a.in.Etag != "":
+		return errs.Field("etag", "ETAG_UNEXPECTED", "the organization does not exist: leave the etag out to create it")
+	case a.current == nil:
+		return nil
+	case a.in.Etag == "":
+		return errs.Field("etag", "ETAG_REQUIRED", "the organization exists: give the etag of the version the change is based on")
+	}
+	stamp, err := policypb.ParseEtag(a.in.Etag)
+	if err != nil {
+		return errs.Field("etag", "ETAG_INVALID", "an etag is what a read or a change answered: 32 lower-case hex digits")
+	}
+	if stamp != a.current.Stamp {
+		return moved
+	}
+	return nil
+}
+
+// makePlan works out what is left to do.
+func (a *apply) makePlan(ctx context.Context) error {
+	now := document.Current{Organization: a.current, UID: a.uid}
+	var err error
+	if a.current != nil {
+		if a.doc.Domains != nil {
+			if now.Domains, err = a.domains(ctx); err != nil {
+				return err
+			}
+		}
+		if now.Claims, err = a.claims(ctx); err != nil {
+			return err
+		}
+	}
+	plan, problems := document.PlanOf(a.doc, now, a.d.Namer, a.d.NewID)
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	if a.current != nil && a.current.Unreadable && plan.WritePolicy && (a.doc.Policy == nil || a.doc.Policy.Rules == nil) {
+		return errs.New(errs.FailedPrecondition, "POLICY_UNREADABLE",
+			"the stored policy cannot be read and would be lost: give policy.rules in the document to replace it")
+	}
+	a.plan = plan
+	return nil
+}
+
+const pageSize = 1000
+
+func (a *apply) domains(ctx context.Context) ([]policy.DomainRecord, error) {
+	var all []policy.DomainRecord
+	var after policy.Domain
+	for {
+		page, err := a.d.Directory.Domains(ctx, a.uid, after, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Domains...)
+		if len(page.Domains) < pageSize {
+			return all, nil
+		}
+		after = page.Domains[len(page.Domains)-1].Domain
+	}
+}
+
+func (a *apply) claims(ctx context.Context) (map[policy.AccountKey]policy.ClaimRecord, error) {
+	list := a.doc.ClaimList(a.uid, a.d.Namer)
+	if len(list) == 0 {
+		return nil, nil //nolint:nilnil // nothing is asked about
+	}
+	keys := make([]policy.AccountKey, len(list))
+	for i, c := range list {
+		keys[i] = c.Record.Key
+	}
+	return a.d.Writer.ListsClaims(ctx, a.uid, keys)
+}
+
+// canonical is the input as length-prefixed fields in field-number order, absent ones left out.
+func (in *ApplyInput) canonical() []byte {
+	var b []byte
+	add := func(number byte, v string) {
+		if v != "" {
+			b = append(binary.AppendUvarint(append(b, number), uint64(len(v))), v...)
+		}
+	}
+	add(1, in.Organization)
+	add(2, string(in.Document))
+	add(3, in.Etag)
+	add(6, in.Reason)
+	return b
+}
