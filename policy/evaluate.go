@@ -148,6 +148,11 @@ func splitToken(token string) (method, connection string) {
 	return token, ""
 }
 
+// demandedSSO reports whether a step is single sign-on through the demanded connection.
+func (d *Demands) demandedSSO(s *Shown) bool {
+	return s.Method == audit.MethodSSO && s.Connection == d.SSOConnection
+}
+
 func (d *Demands) ssoEvidence() audit.Evidence {
 	if d.SSOEvidence == audit.EvidenceUnspecified {
 		return audit.EvidenceVerified
@@ -164,6 +169,9 @@ func measureMethod(d *Demands, in *Input) audit.Demand {
 		}
 		listed, enough := d.allows(s)
 		switch {
+		case enough && d.SSOConnection != "" && !d.demandedSSO(s):
+			// Each step stands for itself: one that is allowed and another that is the demanded sign-on do not add up.
+			demand.Reason = audit.ReasonSSORequired
 		case enough:
 			return audit.Demand{Kind: DemandMethod, Met: true, MetByStep: s.Step}
 		case listed:
@@ -178,7 +186,7 @@ func measureMethod(d *Demands, in *Input) audit.Demand {
 func measureSSO(d *Demands, in *Input) audit.Demand {
 	demand := audit.Demand{Kind: DemandSSO, Connection: d.SSOConnection, Reason: audit.ReasonSSORequired}
 	for i := range in.Shown {
-		if s := &in.Shown[i]; s.Method == audit.MethodSSO && s.Connection == d.SSOConnection {
+		if s := &in.Shown[i]; d.demandedSSO(s) {
 			demand.Met, demand.MetByStep, demand.Reason = true, s.Step, ""
 			if s.Evidence >= d.ssoEvidence() {
 				return demand
@@ -192,7 +200,7 @@ func measureEvidence(d *Demands, in *Input) audit.Demand {
 	demand := audit.Demand{Kind: DemandEvidence, Connection: d.SSOConnection, Evidence: d.ssoEvidence(), Reason: audit.ReasonEvidenceTooWeak}
 	for i := range in.Shown {
 		s := &in.Shown[i]
-		if s.Method == audit.MethodSSO && s.Connection == d.SSOConnection && s.Evidence >= d.ssoEvidence() {
+		if d.demandedSSO(s) && s.Evidence >= d.ssoEvidence() {
 			demand.Met, demand.MetByStep, demand.Reason = true, s.Step, ""
 			return demand
 		}
@@ -251,7 +259,7 @@ func Counts(f Frozen, shown Shown) (bool, string) {
 		return false, audit.ReasonMethodNotAllowed
 	}
 	if d.SSOConnection != "" {
-		if shown.Method != audit.MethodSSO || shown.Connection != d.SSOConnection {
+		if !d.demandedSSO(&shown) {
 			return false, audit.ReasonSSORequired
 		}
 		enough = enough && shown.Evidence >= d.ssoEvidence()

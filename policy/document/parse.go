@@ -11,7 +11,7 @@ import (
 // Parse reads a document. With problems that are not warnings the document is nil.
 //
 // Grammar: a YAML 1.2 or JSON table with the keys organization (required), display_name, disabled, sites, connections,
-// domains, claims and policy; docs/reference/organization.md and examples/acme.yaml show every key. Words such as ENFORCE
+// domains, claims and policy; examples/acme.yaml shows most keys with comments. Words such as ENFORCE
 // are read in any case.
 func Parse(b []byte) (*Document, Problems) {
 	root, p := scan(b)
