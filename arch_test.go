@@ -107,8 +107,10 @@ var core = map[string][]string{
 	"audit":         {module + "/internal/errs", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 	"policy":        {module + "/internal/errs", module + "/audit", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 	"authflow": {
-		module + "/internal/errs", module + "/audit", module + "/policy", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix",
+		module + "/internal/errs", module + "/audit", module + "/policy", module + "/authflow/factor",
+		"golang.org/x/net/idna", "golang.org/x/net/publicsuffix",
 	},
+	"authflow/factor": {module + "/internal/errs", module + "/audit"},
 }
 
 func TestCorePackagesImportOnlyWhatTheCoreMay(t *testing.T) {
