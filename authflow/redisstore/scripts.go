@@ -21,17 +21,19 @@ var (
 	doneText string
 	//go:embed head.lua
 	headText string
+	//go:embed forget.lua
+	forgetText string
 )
 
 // scripts are made once per store; a Script is immutable.
 type scripts struct {
-	commit, read, append, closeTally, lease, done, head *redisx.Script
+	commit, read, append, closeTally, lease, done, head, forget *redisx.Script
 }
 
 func newScripts() scripts {
 	return scripts{
 		commit: redisx.NewScript(commitText), read: redisx.NewScript(readText), append: redisx.NewScript(appendText),
 		closeTally: redisx.NewScript(closeTallyText), lease: redisx.NewScript(leaseText), done: redisx.NewScript(doneText),
-		head: redisx.NewScript(headText),
+		head: redisx.NewScript(headText), forget: redisx.NewScript(forgetText),
 	}
 }

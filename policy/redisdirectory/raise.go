@@ -2,14 +2,34 @@ package redisdirectory
 
 import (
 	"context"
-	"strconv"
+	_ "embed" // the script
 
+	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/internal/redisx"
 )
 
-// RaiseRevision lifts an organization's revision to one that the archive has seen: the store was set back, and a revision must
-// never name two states. It is for recovery alone, before anything is served.
+//go:embed raise.lua
+var raiseText string
+
+// RaiseRevision makes an organization's revision greater than the one given, with stamps that never were: for recovery
+// alone, when the archive has seen later revisions than a store that was set back. One that is greater already stays.
 func (d *Directory) RaiseRevision(ctx context.Context, uid string, revision int64) error {
-	key := d.keys.Of(uid).Organization(uid)
-	return redisx.Classify(d.client.HSet(ctx, key, "rev", strconv.FormatInt(revision, 10)).Err(), true)
+	for range 3 {
+		o, err := d.Organization(ctx, uid)
+		if err != nil || o.Revision > revision {
+			return err
+		}
+		stamp, err := newStamp(revision + 1)
+		if err != nil {
+			return err
+		}
+		call := redisx.NewCall(6)
+		call.Key(d.keys.Of(uid).Organization(uid))
+		call.Arg(o.Stamp[:], stamp[:], revision+1, stamp[:])
+		reply, err := redisx.NewScript(raiseText).Run(ctx, d.client, call)
+		if err != nil || reply == "OK" {
+			return err
+		}
+	}
+	return errs.New(errs.Conflict, "ETAG_MISMATCH", "the organization is changing; try again")
 }
