@@ -64,10 +64,11 @@ func (s *Server) SetServing(ok bool) {
 }
 
 // Shutdown stops the server: health says NOT_SERVING, streams are told to come back elsewhere, calls being served may finish
-// until ctx ends, and refusals that were counted are written. The error says what could not be finished or written.
+// until ctx ends, and refusals that were counted are written. The error says what could not be finished or written. Call it once
+// nothing else records refusals: after the gateway's.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.health.Shutdown()
-	close(s.stopping)
+	s.stopOnce.Do(func() { close(s.stopping) })
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)

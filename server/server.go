@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -131,6 +132,7 @@ type Server struct {
 	refusals *interceptor.Refusals
 	services []string
 	stopping chan struct{}
+	stopOnce sync.Once
 }
 
 // New assembles a server. A registered method without a rule, a rule without a method, a request field without a bound, or a
@@ -162,12 +164,19 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// options are the transport's limits (GRPC-4).
+// options are who may connect, how messages are read, and the transport's limits.
 func (s *Server) options(chain *interceptor.Chain) []grpc.ServerOption {
-	return []grpc.ServerOption{
+	return append(TransportLimits(),
 		grpc.Creds(interceptor.Credentials()),
 		grpc.ForceServerCodecV2(interceptor.Codec()),
 		grpc.UnknownServiceHandler(chain.Unknown),
+		grpc.WaitForHandlers(true),
+	)
+}
+
+// TransportLimits are what a connection may ask for at most (GRPC-4). The benchmark's floor runs under the same.
+func TransportLimits() []grpc.ServerOption {
+	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(interceptor.MaxMessage),
 		grpc.MaxSendMsgSize(maxAnswer),
 		grpc.MaxConcurrentStreams(250),
@@ -175,7 +184,6 @@ func (s *Server) options(chain *interceptor.Chain) []grpc.ServerOption {
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 30 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
-		grpc.WaitForHandlers(true),
 	}
 }
 

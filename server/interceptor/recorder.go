@@ -33,6 +33,7 @@ type Recorder struct {
 	folds map[foldKey]*fold
 
 	stop chan struct{}
+	once sync.Once
 	done chan struct{}
 }
 
@@ -77,7 +78,7 @@ func (r *Recorder) run() {
 
 // Close stops the goroutine and writes what was counted. The error says how many refusals are lost.
 func (r *Recorder) Close(ctx context.Context) error {
-	close(r.stop)
+	r.once.Do(func() { close(r.stop) })
 	<-r.done
 	if lost := r.closeWindows(ctx, r.now()); lost > 0 {
 		return errs.Newf(errs.Unavailable, "NOT_RECORDED", "%d refusals could not be recorded", lost)

@@ -81,13 +81,19 @@ func (r *Refusals) around(next handler) handler {
 func (r *Refusals) Record(ctx context.Context, refusal Refusal) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	later := refusal.Code == codes.Unavailable || refusal.Code == codes.DeadlineExceeded
+	later := away(refusal)
 	key := foldKey{
 		organization: audit.SystemID, organizationUID: audit.SystemUID, principal: refusal.Identity.String(),
 		method: refusal.Method, code: status.CodeName(refusal.Code), reason: refusal.Reason,
 	}
 	r.place(ctx, &key, refusal, later)
 	return r.Recorder.add(ctx, key, refusal.CallID, later)
+}
+
+// away reports whether a call failed because what it needed did not answer: then the write of its refusal would wait as well.
+func away(r Refusal) bool {
+	return r.Code == codes.DeadlineExceeded ||
+		r.Code == codes.Unavailable && r.Reason != status.ReasonStreamBroken && r.Reason != "SHUTTING_DOWN"
 }
 
 // place finds the organization a refusal belongs to; it stays in system unless everything says otherwise. Of what is written

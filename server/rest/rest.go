@@ -120,13 +120,13 @@ func (g *Gateway) Serve(l net.Listener) error {
 	return nil
 }
 
-// Shutdown lets requests being served finish until ctx ends. Call it before the gRPC server is stopped.
+// Shutdown lets requests being served finish until ctx ends. Call it before the gRPC server is stopped, which closes Listener.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	err := g.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, g.http.Close())
 	}
-	return errors.Join(err, g.client.Close(), g.listener.Close())
+	return errors.Join(err, g.client.Close())
 }
 
 // routes puts what is no call beside the calls.

@@ -34,12 +34,16 @@ func TestATokenOpensOnlyAsWhatItWasMadeFor(t *testing.T) {
 		t.Fatalf("%q, %v", got, err)
 	}
 	for name, open := range map[string]func() ([]byte, error){
-		"other filter":  func() ([]byte, error) { return tokens.Open("f", token.Page, text, []byte("other"), []byte("caller")) },
-		"other caller":  func() ([]byte, error) { return tokens.Open("f", token.Page, text, []byte("filter"), []byte("else")) },
-		"moved border":  func() ([]byte, error) { return tokens.Open("f", token.Page, text, []byte("filterc"), []byte("aller")) },
-		"no binding":    func() ([]byte, error) { return tokens.Open("f", token.Page, text) },
-		"as a cursor":   func() ([]byte, error) { return tokens.Open("f", token.Cursor, text, []byte("filter"), []byte("caller")) },
-		"another key":   func() ([]byte, error) { return token.New(mac("no")).Open("f", token.Page, text, []byte("filter"), []byte("caller")) },
+		"other filter": func() ([]byte, error) { return tokens.Open("f", token.Page, text, []byte("other"), []byte("caller")) },
+		"other caller": func() ([]byte, error) { return tokens.Open("f", token.Page, text, []byte("filter"), []byte("else")) },
+		"moved border": func() ([]byte, error) { return tokens.Open("f", token.Page, text, []byte("filterc"), []byte("aller")) },
+		"no binding":   func() ([]byte, error) { return tokens.Open("f", token.Page, text) },
+		"as a cursor": func() ([]byte, error) {
+			return tokens.Open("f", token.Cursor, text, []byte("filter"), []byte("caller"))
+		},
+		"another key": func() ([]byte, error) {
+			return token.New(mac("no")).Open("f", token.Page, text, []byte("filter"), []byte("caller"))
+		},
 		"empty":         func() ([]byte, error) { return tokens.Open("f", token.Page, "") },
 		"not base64url": func() ([]byte, error) { return tokens.Open("f", token.Page, text+"=") },
 		"too long":      func() ([]byte, error) { return tokens.Open("f", token.Page, strings.Repeat("A", 513)) },
