@@ -66,7 +66,21 @@ func Run(ctx context.Context, o Options) (err error) {
 	} else {
 		err = d.tell(ctx, flows, events)
 	}
-	return errors.Join(err, compare(flows, events))
+	if err = errors.Join(err, compare(flows, events)); err == nil {
+		fmt.Fprintf(say, "\n%d sign-ins, %d of them on the record with %d events: each as its story says.\n", len(flows), onRecord(flows),
+			len(events)-len(group(events)[""]))
+	}
+	return err
+}
+
+func onRecord(flows []*played) int {
+	n := 0
+	for _, p := range flows {
+		if p.story.recorded() {
+			n++
+		}
+	}
+	return n
 }
 
 // demo plays a login service against one sidecar.

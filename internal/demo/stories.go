@@ -96,7 +96,7 @@ func more(now time.Time) []story {
 			title: "Rob still has a session from twenty minutes ago",
 			site:  "wiki", act: walk("rob@gmail.com", &posternv1.StepReport{Type: "session.reused", Subject: person("acct-rob", "rob@gmail.com"),
 				AuthenticatedAt: timestamppb.New(now.Add(-20 * time.Minute))}),
-			record: []string{"sign_in.started", "session.reused session", "sign_in.succeeded"}, ending: succeeded, rule: "freemail-guests",
+			record: []string{"sign_in.started", "session.reused", "sign_in.succeeded"}, ending: succeeded, rule: "freemail-guests",
 		},
 		{
 			title: "Uma signed in two hours ago; the login service reports it now, all in one call",

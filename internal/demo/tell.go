@@ -10,25 +10,19 @@ import (
 
 // tell prints what happened and what is kept of it, sign-in by sign-in.
 func (d *demo) tell(ctx context.Context, flows []*played, events []*posternv1.Event) error {
-	fmt.Fprintln(d.say, "What Acme did:")
+	fmt.Fprintln(d.say, "The organization's own record:")
 	if err := show.Steps(d.say, group(events)[""]); err != nil {
 		return err
 	}
-	onRecord := 0
 	for i, p := range flows {
 		fmt.Fprintf(d.say, "\n%d. %s\n", i+1, p.story.title)
 		f, err := d.c.Flows.GetFlow(ctx, &posternv1.GetFlowRequest{Name: p.flow})
 		if err != nil {
 			return fmt.Errorf("read flow %s: %w", p.id(), failure(err))
 		}
-		if p.story.recorded() {
-			onRecord++
-		}
 		if err := show.Flow(d.say, f); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(d.say, "\n%d sign-ins, %d of them on the record with %d events; each as its story says.\n", len(flows), onRecord,
-		len(events)-len(group(events)[""]))
 	return nil
 }

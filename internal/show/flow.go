@@ -3,6 +3,7 @@ package show
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -60,7 +61,13 @@ func Flow(w io.Writer, f *posternv1.Flow) error {
 		say(w, ", not on the site's record")
 	}
 	say(w, "\n")
-	if who := Person(f.GetPersonal()); who != "" {
+	who := Person(f.GetPersonal())
+	for _, e := range f.GetSteps() {
+		if who == "" { // nobody was proven: then whom the sign-in was said to be about
+			who = Person(e.GetPersonal())
+		}
+	}
+	if who != "" {
 		say(w, "  %s\n", who)
 	}
 	if err := Steps(w, f.GetSteps()); err != nil {
@@ -132,6 +139,9 @@ func How(e *posternv1.Event) string {
 	return strings.Join(parts, " ")
 }
 
+// fewItems is how many domains or accounts of one event are shown by name.
+const fewItems = 5
+
 // Note says what else there is to know about an event.
 func Note(e *posternv1.Event) string {
 	var notes []string
@@ -140,6 +150,17 @@ func Note(e *posternv1.Event) string {
 			notes = append(notes, text)
 		}
 	}
+	if t := e.GetTarget(); t != nil {
+		add(true, strings.TrimSpace(t.GetType()+" "+t.GetId()))
+		items := e.GetPersonal().GetItems()
+		add(len(items) > 0 && len(items) <= fewItems, strings.Join(items, " "))
+		add(len(items) > fewItems || len(items) == 0 && t.GetCount() > 1, fmt.Sprintf("%d of them", t.GetCount()))
+	}
+	if d := e.GetDenial(); d != nil {
+		add(true, d.GetMethod()+" "+d.GetCode())
+		add(d.GetCount() > 1, fmt.Sprintf("%d times", d.GetCount()))
+	}
+	add(len(e.GetChanges()) > 0, "fields changed: "+strconv.Itoa(len(e.GetChanges())))
 	add(e.GetReason() != "", e.GetReason())
 	add(e.Counts != nil && !e.GetCounts(), "does not count")
 	add(e.GetProvisional() && e.GetStep() == 1, "provisionally "+Enum("CLASS", e.GetClass()))
@@ -156,30 +177,36 @@ func Note(e *posternv1.Event) string {
 func Decision(d *posternv1.Decision) string {
 	var b strings.Builder
 	b.WriteString(basis(d))
+	var clauses []string
 	var demands []string
 	for _, m := range d.GetDemands() {
-		demands = append(demands, demand(m))
+		if m.GetKind() == "METHOD" && len(d.GetAllowedMethods()) > 0 {
+			clauses = append(clauses, "allows "+strings.Join(d.GetAllowedMethods(), ", ")+met(m))
+			continue
+		}
+		demands = append(demands, demand(m)+met(m))
 	}
-	if len(d.GetAllowedMethods()) > 0 {
-		b.WriteString(" allows " + strings.Join(d.GetAllowedMethods(), ", ") + " and")
+	if len(clauses) == 0 && len(d.GetAllowedMethods()) > 0 {
+		clauses = append(clauses, "allows "+strings.Join(d.GetAllowedMethods(), ", "))
 	}
-	if len(demands) == 0 {
-		b.WriteString(" demands nothing")
-	} else {
-		b.WriteString(" demands " + strings.Join(demands, "; "))
+	switch {
+	case len(demands) > 0:
+		clauses = append(clauses, "demands "+strings.Join(demands, ", "))
+	case d.GetSource() != "INTERNAL" && d.GetSource() != "STOP":
+		clauses = append(clauses, "demands nothing")
 	}
-	b.WriteString(". Verdict " + Enum("VERDICT", d.GetVerdict()))
+	b.WriteString(" " + strings.Join(clauses, " and "))
+	text := strings.TrimSpace(b.String()) + ". Verdict " + Enum("VERDICT", d.GetVerdict())
 	if d.GetReason() != "" {
-		b.WriteString(": " + d.GetReason())
+		text += ": " + d.GetReason()
 	}
-	if w := d.GetWouldBe(); w != nil {
-		b.WriteString("; with report-only rules enforced " + Enum("VERDICT", w.GetVerdict()))
+	if w := d.GetWouldBe(); w != nil && (w.GetVerdict() != d.GetVerdict() || w.GetRule() != d.GetRule() || w.GetReason() != d.GetReason()) {
+		text += ". If report-only rules were enforced, rule " + w.GetRule() + " would decide: " + Enum("VERDICT", w.GetVerdict())
 		if w.GetReason() != "" {
-			b.WriteString(" (" + w.GetReason() + ", rule " + w.GetRule() + ")")
+			text += ", " + w.GetReason()
 		}
 	}
-	b.WriteString(".")
-	return printable.Escape(b.String())
+	return printable.Escape(text + ".")
 }
 
 // basis says what decided.
@@ -188,14 +215,15 @@ func basis(d *posternv1.Decision) string {
 	case "RULE":
 		return fmt.Sprintf("Rule %s (policy revision %d)", d.GetRule(), d.GetPolicyRevision())
 	case "INTERNAL":
+		why := "the account is claimed"
 		if domain := d.GetClassBasis().GetDomain(); domain != "" {
-			return fmt.Sprintf("The organization's own: %s is verified by %s. The external-user policy", domain, d.GetClassBasis().GetVerifiedBy())
+			why = domain + " is verified by " + strings.ToLower(d.GetClassBasis().GetVerifiedBy())
 		}
-		return "The organization's own. The external-user policy"
+		return "One of the organization's own, as " + why + ": its policy for external users does not apply"
 	case "STOP":
-		return "A stop"
+		return "A stop bites"
 	case "UNREADABLE":
-		return "The policy cannot be read and"
+		return "The policy cannot be read, and what it demands is not known; it"
 	case "DEFAULT":
 		return fmt.Sprintf("The default (policy revision %d)", d.GetPolicyRevision())
 	}
@@ -203,25 +231,62 @@ func basis(d *posternv1.Decision) string {
 }
 
 func demand(m *posternv1.Demand) string {
-	parts := []string{m.GetKind()}
-	if m.GetConnection() != "" {
-		parts = append(parts, "through "+m.GetConnection())
+	text := demandNames(m.GetKind())
+	switch m.GetKind() {
+	case "EVIDENCE":
+		text += " " + strings.ToLower(Enum("EVIDENCE", m.GetEvidence()))
+	case "SSO":
+		text += " through " + m.GetConnection()
 	}
 	if len(m.GetFactors()) > 0 {
-		parts = append(parts, "by "+strings.Join(m.GetFactors(), " or "))
+		text += " by " + strings.Join(m.GetFactors(), " or ")
 	}
 	if m.GetMaxAge() != nil {
-		parts = append(parts, "not older than "+m.GetMaxAge().AsDuration().Round(time.Second).String())
+		text += " of at most " + Duration(m.GetMaxAge().AsDuration())
 	}
+	return text
+}
+
+func met(m *posternv1.Demand) string {
 	switch {
 	case m.GetMet() && m.GetMetByStep() > 0:
-		parts = append(parts, fmt.Sprintf("(met by step %d)", m.GetMetByStep()))
+		return fmt.Sprintf(" (met by step %d)", m.GetMetByStep())
 	case m.GetMet():
-		parts = append(parts, "(met)")
+		return " (met)"
 	case m.GetReason() != "":
-		parts = append(parts, "(unmet: "+m.GetReason()+")")
-	default:
-		parts = append(parts, "(unmet)")
+		return " (unmet: " + m.GetReason() + ")"
 	}
-	return strings.Join(parts, " ")
+	return " (unmet)"
+}
+
+// demandNames says a kind of demand in words; a kind this program does not know stays as it is.
+func demandNames(kind string) string {
+	switch kind {
+	case "METHOD":
+		return "one of these methods"
+	case "SSO":
+		return "single sign-on"
+	case "EVIDENCE":
+		return "evidence"
+	case "MFA":
+		return "a second factor"
+	case "REVERIFICATION":
+		return "a credential"
+	case "SESSION_LENGTH":
+		return "a session"
+	case "BLOCK":
+		return "that nobody comes in"
+	}
+	return kind
+}
+
+// Duration writes 24h and 90m instead of 24h0m0s and 1h30m0s.
+func Duration(d time.Duration) string {
+	switch {
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return d.String()
 }

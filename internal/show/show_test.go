@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/postern-audit/postern/internal/show"
@@ -61,7 +62,7 @@ func TestAFlowReadsAsAStory(t *testing.T) {
 		},
 		Decision: &posternv1.Decision{
 			Source: "RULE", Rule: "partners", PolicyRevision: 4, Verdict: posternv1.Verdict_VERDICT_DENY, Reason: "SSO_REQUIRED",
-			Demands: []*posternv1.Demand{{Kind: "SSO", Connection: "partner-idp", Reason: "SSO_REQUIRED"}, {Kind: "MFA", Factors: []string{"TOTP", "WEBAUTHN"}, Met: true, MetByStep: 2}},
+			Demands: []*posternv1.Demand{{Kind: "SSO", Connection: "partner-idp", Reason: "SSO_REQUIRED"}, {Kind: "MFA", Factors: []string{"TOTP", "WEBAUTHN"}, MaxAge: durationpb.New(12 * time.Hour), Met: true, MetByStep: 2}},
 			WouldBe: &posternv1.WouldBe{Verdict: posternv1.Verdict_VERDICT_DENY, Rule: "later", Reason: "MFA_REQUIRED"},
 		},
 	}
@@ -75,8 +76,9 @@ func TestAFlowReadsAsAStory(t *testing.T) {
    1  08:00:00.001  sign_in.started              provisionally EXTERNAL
    2  08:00:00.005  password.verified  asserted  SSO_REQUIRED, does not count
    3  08:00:00.009  sign_in.denied               SSO_REQUIRED
-  Rule partners (policy revision 4) demands SSO through partner-idp (unmet: SSO_REQUIRED); MFA by TOTP or WEBAUTHN (met by step 2). ` +
-		`Verdict DENY: SSO_REQUIRED; with report-only rules enforced DENY (MFA_REQUIRED, rule later).
+  Rule partners (policy revision 4) demands single sign-on through partner-idp (unmet: SSO_REQUIRED), ` +
+		`a second factor by TOTP or WEBAUTHN of at most 12h (met by step 2). Verdict DENY: SSO_REQUIRED. ` +
+		`If report-only rules were enforced, rule later would decide: DENY, MFA_REQUIRED.
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)

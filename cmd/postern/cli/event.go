@@ -94,19 +94,7 @@ func eventRow(e *posternv1.Event) []string {
 		flow = e.GetFlow()
 	}
 	return []string{show.Time(e.GetTime()), strconv.FormatInt(e.GetSequence(), 10), e.GetType(), e.GetSite(), flow,
-		show.Person(e.GetPersonal()), show.How(e), subjectOf(e)}
-}
-
-// subjectOf says what an event without a person is about, besides its notes.
-func subjectOf(e *posternv1.Event) string {
-	about := ""
-	if t := e.GetTarget(); t != nil {
-		about = words(t.GetType(), t.GetId(), when(t.GetCount() > 1, strconv.FormatInt(t.GetCount(), 10)))
-	}
-	if d := e.GetDenial(); d != nil {
-		about = words(d.GetMethod(), d.GetCode(), when(d.GetCount() > 1, strconv.FormatInt(d.GetCount(), 10)+" times"))
-	}
-	return words(about, show.Note(e))
+		show.Person(e.GetPersonal()), show.How(e), show.Note(e)}
 }
 
 func (a *app) eventTypes() *cobra.Command {

@@ -49,11 +49,12 @@ now; with it, the change is refused when somebody else came first.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			if requestID == "" {
+			resumes := requestID != ""
+			if !resumes {
 				requestID = newRequestID()
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, c *client.Client) error {
-				if etag == "" {
+				if etag == "" && !resumes {
 					if etag, err = currentEtag(ctx, c, name); err != nil {
 						return err
 					}
@@ -69,9 +70,9 @@ now; with it, the change is refused when somebody else came first.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&check, "check", false, "say what would be applied, and apply nothing")
-	f.StringVar(&etag, "etag", "", "version the change is based on (default: the current one)")
+	f.StringVar(&etag, "etag", "", "version the change is based on (default: the current one; with --request-id none)")
 	f.StringVar(&reason, "reason", "", "why; kept in the record")
-	f.StringVar(&requestID, "request-id", "", "idempotency key: the same one resumes an apply that was cut off (default: a new one)")
+	f.StringVar(&requestID, "request-id", "", "idempotency key: the same one, with the same document, etag and reason, resumes an apply that was cut off (default: a new one)")
 	return cmd
 }
 

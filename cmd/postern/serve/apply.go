@@ -3,15 +3,22 @@ package serve
 import (
 	"context"
 
-	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/policy/directory"
 	"github.com/postern-audit/postern/server"
 	"github.com/postern-audit/postern/server/convert"
 )
 
-type noApply struct{}
+// applier gives the server the use case of applying documents.
+type applier struct{ deps directory.Deps }
 
-func (noApply) Apply(context.Context, string, convert.Apply) (server.Applied, error) {
-	return server.Applied{}, errs.New(errs.Internal, "INTERNAL", "x")
+func (p *process) applier() applier {
+	s := &p.stores
+	return applier{directory.Deps{Directory: s.directory, Writer: s.directory, Namer: s.namer, Keys: s.keyring, NewID: newID, Now: p.clock.Now}}
 }
 
-func (p *process) applier() server.Applier { return noApply{} }
+// Apply implements server.Applier.
+func (a applier) Apply(ctx context.Context, principal string, in convert.Apply) (server.Applied, error) {
+	done, err := directory.Apply(ctx, a.deps, principal, directory.ApplyInput{
+		Organization: in.Organization, Document: in.Document, Etag: in.Etag, RequestID: in.RequestID, ValidateOnly: in.ValidateOnly, Reason: in.Reason})
+	return server.Applied{Organization: done.Organization, Commits: done.Commits}, err
+}
