@@ -15,6 +15,7 @@ const (
 	MaxProblems = 20 // reported at once; the rest is counted
 	maxDepth    = 16
 	maxTokens   = 400_000
+	maxBrackets = 100_000
 	maxColumn   = 200 // where a line may begin
 )
 

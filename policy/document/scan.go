@@ -1,6 +1,7 @@
 package document
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"unicode/utf8"
@@ -55,6 +56,9 @@ func (n *node) find(key string) *node {
 func scan(b []byte) (*node, *Problem) {
 	if len(b) > MaxBytes {
 		return nil, &Problem{Text: "the document has more than 1 MiB", Fix: "claim accounts in several documents"}
+	}
+	if bytes.Count(b, []byte("["))+bytes.Count(b, []byte("{")) > maxBrackets {
+		return nil, &Problem{Line: 1, Column: 1, Text: "nested too deeply, or too many lists and tables", Fix: "split the document"}
 	}
 	if p := checkText(b); p != nil {
 		return nil, p
@@ -127,6 +131,7 @@ func checkTokens(tokens token.Tokens) *Problem {
 			if flow == 0 {
 				onLine++
 			}
+		default:
 		}
 		if flow > maxDepth || onLine > maxDepth {
 			return problemAt(t, "nested too deeply", "documents are at most 16 levels deep")

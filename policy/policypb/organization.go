@@ -79,15 +79,25 @@ func toConnection(c *posternv1.Connection) (policy.Connection, error) {
 	if c.GetId() == "" || c.GetUid() == "" {
 		return policy.Connection{}, unreadable("a connection without id or uid")
 	}
-	kind, protocol := c.GetKind(), c.GetProtocol()
-	if kind != posternv1.Connection_KIND_SOCIAL && kind != posternv1.Connection_KIND_SSO {
+	out := policy.Connection{ID: c.GetId(), UID: c.GetUid(), DisplayName: c.GetDisplayName(), Disabled: c.GetDisabled(), Origin: toOrigin(c.GetOrigin())}
+	switch c.GetKind() {
+	case posternv1.Connection_KIND_SOCIAL:
+		out.Kind = policy.ConnectionSocial
+	case posternv1.Connection_KIND_SSO:
+		out.Kind = policy.ConnectionSSO
+	default:
 		return policy.Connection{}, unreadable("a connection of unknown kind")
 	}
-	if protocol < 0 || protocol > posternv1.Connection_PROTOCOL_SAML {
+	switch c.GetProtocol() {
+	case posternv1.Connection_PROTOCOL_UNSPECIFIED:
+	case posternv1.Connection_PROTOCOL_OIDC:
+		out.Protocol = policy.ProtocolOIDC
+	case posternv1.Connection_PROTOCOL_SAML:
+		out.Protocol = policy.ProtocolSAML
+	default:
 		return policy.Connection{}, unreadable("a connection of unknown protocol")
 	}
-	return policy.Connection{ID: c.GetId(), UID: c.GetUid(), DisplayName: c.GetDisplayName(), Kind: policy.ConnectionKind(kind),
-		Protocol: policy.Protocol(protocol), Disabled: c.GetDisabled(), Origin: toOrigin(c.GetOrigin())}, nil
+	return out, nil
 }
 
 // FromDomain converts a domain record.
@@ -136,8 +146,9 @@ func toOrigin(o posternv1.Origin) audit.Origin {
 		return audit.OriginUnspecified
 	case posternv1.Origin_ORIGIN_DOCUMENT:
 		return audit.OriginDocument
+	default:
+		return audit.OriginAPI
 	}
-	return audit.OriginAPI
 }
 
 func fromTime(t time.Time) *timestamppb.Timestamp {
