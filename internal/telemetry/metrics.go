@@ -38,6 +38,7 @@ type Metrics struct {
 	lag           prometheus.Gauge
 	ready         prometheus.Gauge
 	skew          prometheus.Gauge
+	trips         *prometheus.CounterVec
 	build         *prometheus.GaugeVec
 }
 
@@ -59,6 +60,8 @@ func NewMetrics(now func() time.Time) *Metrics {
 	m.outbox = m.gauge("postern_outbox_entries", "Events in Redis that are not in the archive yet, over all partitions, as last looked.")
 	m.lag = m.gauge("postern_archive_lag_seconds", "Age of the oldest of them; 0 when none waits.")
 	m.ready = m.gauge("postern_ready", "1 while this process takes calls, else 0.")
+	m.trips = m.counterVec("postern_redis_round_trips_total", "Round trips to Redis, by client: signin (calls and the sweeper) or archiver. "+
+		"A pipeline is one.", "client")
 	m.skew = m.gauge("postern_clock_skew_seconds", "How far this machine's clock is ahead of Redis', negative when behind.")
 	m.build = m.gaugeVec("postern_build_info", "Always 1; the labels say what runs.", "version", "go")
 	return m

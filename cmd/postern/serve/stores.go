@@ -94,6 +94,9 @@ func (p *process) openRedis(ctx context.Context) error {
 		client := *open.client
 		p.closers.add("Redis client", func(context.Context) error { return client.Close() })
 	}
+	redisx.CountTrips(s.scripts, p.metrics.RoundTrips("signin"))
+	redisx.CountTrips(s.reader, p.metrics.RoundTrips("signin"))
+	redisx.CountTrips(s.carrier, p.metrics.RoundTrips("archiver"))
 	if err := await(ctx, p.log, "Redis", func(ctx context.Context) error { return p.clock.Measure(ctx, s.reader) }); err != nil {
 		return err
 	}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/redis/go-redis/v9"
+	"google.golang.org/grpc"
+
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+	"github.com/postern-audit/postern/server"
+)
+
+// floorScript is the least a commit can be: one state, one event.
+const floorScript = `redis.call('HSET', KEYS[1], 's', ARGV[1])
+return redis.call('XADD', KEYS[2], '*', 'e', ARGV[2])`
+
+// floorServer answers every call after one EVALSHA; Explain after one HMGET.
+type floorServer struct {
+	posternv1.UnimplementedSignInServiceServer
+	posternv1.UnimplementedPolicyServiceServer
+	client       redis.UniversalClient
+	sha          string
+	state, event []byte
+	next         atomic.Uint64
+	answer       *posternv1.FlowAnswer
+}
+
+func (f *floorServer) commit(ctx context.Context, flow string) (*posternv1.FlowAnswer, error) {
+	if err := f.client.EvalSha(ctx, f.sha, []string{"floor:{00}:flow:" + flow, "floor:{00}:outbox"}, f.state, f.event).Err(); err != nil {
+		return nil, err
+	}
+	return f.answer, nil
+}
+
+func (f *floorServer) StartFlow(ctx context.Context, _ *posternv1.StartFlowRequest) (*posternv1.FlowAnswer, error) {
+	return f.commit(ctx, strconv.FormatUint(f.next.Add(1), 36))
+}
+
+func (f *floorServer) ReportStep(ctx context.Context, r *posternv1.ReportStepRequest) (*posternv1.FlowAnswer, error) {
+	return f.commit(ctx, r.GetFlow())
+}
+
+func (f *floorServer) FinishFlow(ctx context.Context, r *posternv1.FinishFlowRequest) (*posternv1.FlowAnswer, error) {
+	return f.commit(ctx, r.GetFlow())
+}
+
+func (f *floorServer) Explain(ctx context.Context, _ *posternv1.ExplainRequest) (*posternv1.ExplainResponse, error) {
+	if err := f.client.HMGet(ctx, "floor:{00}:org", "st", "ps", "p").Err(); err != nil {
+		return nil, err
+	}
+	return &posternv1.ExplainResponse{Decision: f.answer.GetDecision()}, nil
+}
+
+// trim keeps the floor's stream from growing, as the archiver does for ours.
+func (f *floorServer) trim(ctx context.Context) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = f.client.XTrimMaxLen(ctx, "floor:{00}:outbox", 1000).Err() // only keeps memory down
+		}
+	}
+}
+
+func floorMain(ctx context.Context, args []string) error {
+	fs := flag.NewFlagSet("floor", flag.ContinueOnError)
+	addr := fs.String("redis", "", "address of the redis-server")
+	socket := fs.String("socket", "", "unix socket to serve on")
+	metrics := fs.String("http", "", "address of /metrics")
+	statePath := fs.String("state", "", "file with state bytes")
+	eventPath := fs.String("event", "", "file with event bytes")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	state, err := os.ReadFile(*statePath)
+	if err != nil {
+		return err
+	}
+	event, err := os.ReadFile(*eventPath)
+	if err != nil {
+		return err
+	}
+	client, err := redisClient(*addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	sha, err := client.ScriptLoad(ctx, floorScript).Result()
+	if err != nil {
+		return fmt.Errorf("load the floor's script: %w", err)
+	}
+	f := &floorServer{client: client, sha: sha, state: state, event: event, answer: typicalAnswer()}
+	l, err := net.Listen("unix", *socket)
+	if err != nil {
+		return err
+	}
+	s := grpc.NewServer(server.TransportLimits()...)
+	posternv1.RegisterSignInServiceServer(s, f)
+	posternv1.RegisterPolicyServiceServer(s, f)
+	go serveMetrics(ctx, *metrics)
+	go f.trim(ctx)
+	go func() { <-ctx.Done(); s.Stop() }()
+	if err := s.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
+}
+
+func serveMetrics(ctx context.Context, addr string) {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(prometheus.DefaultGatherer, promhttp.HandlerOpts{}))
+	srv := &http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: time.Second}
+	go func() { <-ctx.Done(); _ = srv.Close() }()
+	_ = srv.ListenAndServe() // ends with the process; a missing /metrics shows in the caller
+}
+
+// typicalAnswer has the size of a real answer, so that both sides encode as much.
+func typicalAnswer() *posternv1.FlowAnswer {
+	return &posternv1.FlowAnswer{
+		Flow: "organizations/bench/flows/0198f6c2-7d5e-7a31-9c55-0a4cf2f3e1aa", Phase: posternv1.Phase_PHASE_BOUND, Verdict: posternv1.Verdict_VERDICT_CONTINUE,
+		Decision: &posternv1.Decision{
+			Class: posternv1.Class_CLASS_EXTERNAL, Rule: "guests", Source: "RULE", Verdict: posternv1.Verdict_VERDICT_CONTINUE, Reason: "MFA_REQUIRED", PolicyRevision: 1,
+			ClassBasis: &posternv1.ClassBasis{By: "NO_MATCH"},
+			Demands:    []*posternv1.Demand{{Kind: "MFA", Factors: []string{"TOTP", "WEBAUTHN"}, Reason: "MFA_REQUIRED"}},
+		},
+		Next:        []*posternv1.NextStep{{Method: "mfa", Factor: "TOTP", StepType: "mfa.verified"}, {Method: "mfa", Factor: "WEBAUTHN", StepType: "mfa.verified"}},
+		Step:        3,
+		SupportCode: "ABCDE-FGHJK",
+		UserMessage: &posternv1.UserMessage{Key: "sign_in.mfa_required", Text: "This organization asks guests for a second factor."},
+		Recorded:    true,
+	}
+}

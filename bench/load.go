@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+)
+
+// target is one side: ours or the floor.
+type target struct {
+	name    string
+	conns   []*grpc.ClientConn
+	metrics string // URL of /metrics
+	ids     atomic.Uint64
+}
+
+func dial(name, socket, metrics string) (*target, error) {
+	t := &target{name: name, metrics: metrics}
+	for range 4 {
+		c, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return nil, err
+		}
+		t.conns = append(t.conns, c)
+	}
+	return t, nil
+}
+
+func (t *target) close() {
+	for _, c := range t.conns {
+		_ = c.Close()
+	}
+}
+
+func (t *target) requestID(prefix string) string { return fmt.Sprintf("%s-%d", prefix, t.ids.Add(1)) }
+
+func (t *target) signIn(caller int) posternv1.SignInServiceClient {
+	return posternv1.NewSignInServiceClient(t.conns[caller%len(t.conns)])
+}
+
+// operation is one timed call (or, for whole flows, one timed sign-in). prepare makes what it needs, untimed.
+type operation struct {
+	name    string
+	calls   float64 // gRPC calls per operation, to give round trips and allocations per call
+	prepare func(ctx context.Context, t *target, callers, perCaller int) ([][]string, error)
+	each    int // operations one prepared item is good for
+	do      func(ctx context.Context, t *target, caller int, item string) error
+}
+
+// sample is what one slice measured.
+type sample struct {
+	count int
+	took  time.Duration
+	lat   []time.Duration
+	trips float64
+	alloc float64
+}
+
+func (s *sample) add(o sample) {
+	s.count += o.count
+	s.took += o.took
+	s.lat = append(s.lat, o.lat...)
+	s.trips += o.trips
+	s.alloc += o.alloc
+}
+
+func (s *sample) percentile(p float64) float64 {
+	if len(s.lat) == 0 {
+		return 0
+	}
+	slices.Sort(s.lat)
+	return float64(s.lat[min(len(s.lat)-1, int(p*float64(len(s.lat))))].Nanoseconds()) / 1000
+}
+
+// slice runs op for about d with so many callers in a closed loop.
+func slice(ctx context.Context, t *target, op operation, callers, expect int, d time.Duration) (sample, error) {
+	var items [][]string
+	if op.prepare != nil {
+		var err error
+		if items, err = op.prepare(ctx, t, callers, expect/callers/op.each+2); err != nil {
+			return sample{}, fmt.Errorf("%s: prepare %s: %w", t.name, op.name, err)
+		}
+	}
+	before, err := scrape(ctx, t.metrics)
+	if err != nil {
+		return sample{}, err
+	}
+	var (
+		wg    sync.WaitGroup
+		lats  = make([][]time.Duration, callers)
+		errs  = make([]error, callers)
+		start = time.Now()
+		end   = start.Add(d)
+	)
+	for c := range callers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			lat := make([]time.Duration, 0, 1024)
+			for i := 0; time.Now().Before(end); i++ {
+				item := ""
+				if op.prepare != nil {
+					if i/op.each >= len(items[c]) {
+						break // ran out of prepared flows: the slice is shorter, not wrong
+					}
+					item = items[c][i/op.each]
+				}
+				began := time.Now()
+				if errs[c] = op.do(ctx, t, c, item); errs[c] != nil {
+					return
+				}
+				lat = append(lat, time.Since(began))
+			}
+			lats[c] = lat
+		}()
+	}
+	wg.Wait()
+	s := sample{took: time.Since(start)}
+	for c := range callers {
+		if errs[c] != nil {
+			return s, fmt.Errorf("%s: %s: %w", t.name, op.name, errs[c])
+		}
+		s.count += len(lats[c])
+		s.lat = append(s.lat, lats[c]...)
+	}
+	after, err := scrape(ctx, t.metrics)
+	if err != nil {
+		return s, err
+	}
+	s.trips = after.trips - before.trips
+	s.alloc = after.mallocs - before.mallocs
+	return s, nil
+}

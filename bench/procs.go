@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/postern-audit/postern/internal/redisx"
+)
+
+// redisClient is the product's own, so that the floor differs in nothing but what it does.
+func redisClient(addr string) (redis.UniversalClient, error) {
+	return redisx.NewScripts(redisx.Options{Mode: redisx.Standalone, Addresses: []string{addr}})
+}
+
+type process struct {
+	cmd    *exec.Cmd
+	target *target
+}
+
+func (p *process) stop() {
+	p.target.close()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // by pid; gone already is fine
+	_ = p.cmd.Wait()
+}
+
+func build(ctx context.Context, binary string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/postern")
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String(), nil
+}
+
+func startOurs(ctx context.Context, binary, dir, redisAddr string, weak bool) (*process, error) {
+	web, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	data := filepath.Join(dir, "data")
+	cmd := exec.Command(binary, "serve") //nolint:gosec // G204: the binary this program has just built
+	cmd.Env = append(os.Environ(), "POSTERN_DATA_DIR="+data, "POSTERN_REDIS_MODE=standalone", "POSTERN_REDIS_ADDRESSES="+redisAddr,
+		"POSTERN_HTTP_ADDRESS="+web, "POSTERN_LOG_LEVEL=warn", "POSTERN_REDIS_INSECURE_NO_PERSISTENCE="+strconv.FormatBool(weak))
+	return start(ctx, cmd, "postern", filepath.Join(data, "postern.sock"), "http://"+web+"/metrics")
+}
+
+func startFloor(ctx context.Context, dir, redisAddr string) (*process, error) {
+	web, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	socket := filepath.Join(dir, "floor.sock")
+	cmd := exec.Command(self, "floor", "--redis", redisAddr, "--socket", socket, "--http", web, //nolint:gosec // G204: this program itself
+		"--state", filepath.Join(dir, "state"), "--event", filepath.Join(dir, "event"))
+	return start(ctx, cmd, "floor", socket, "http://"+web+"/metrics")
+}
+
+// start runs a server and waits until it answers on its socket and at /metrics.
+func start(ctx context.Context, cmd *exec.Cmd, name, socket, metrics string) (*process, error) {
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	t, err := dial(name, socket, metrics)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, target: t}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if up(ctx, t) {
+			return p, nil
+		}
+		select {
+		case <-ctx.Done():
+			p.stop()
+			return nil, fmt.Errorf("%s did not come up: %w", name, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// up reports whether the server answers: ours says SERVING, the floor has no health service and says so.
+func up(ctx context.Context, t *target) bool {
+	a, err := healthpb.NewHealthClient(t.conns[0]).Check(ctx, &healthpb.HealthCheckRequest{})
+	if t.name == "postern" && (err != nil || a.GetStatus() != healthpb.HealthCheckResponse_SERVING) {
+		return false
+	}
+	if err != nil && !strings.Contains(err.Error(), "Unimplemented") {
+		return false
+	}
+	_, err = scrape(ctx, t.metrics)
+	return err == nil
+}
+
+type counters struct{ trips, mallocs float64 }
+
+// scrape reads what the server counts of itself.
+func scrape(ctx context.Context, url string) (c counters, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return c, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, resp.Body.Close()) }()
+	if resp.StatusCode != http.StatusOK {
+		return c, fmt.Errorf("%s answers %s", url, resp.Status)
+	}
+	lines := bufio.NewScanner(io.LimitReader(resp.Body, 4<<20))
+	for lines.Scan() {
+		name, value, ok := strings.Cut(lines.Text(), " ")
+		if !ok {
+			continue
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			continue
+		}
+		switch {
+		case name == "go_memstats_mallocs_total":
+			c.mallocs = v
+		case strings.HasPrefix(name, "postern_redis_round_trips_total") && strings.Contains(name, `client="signin"`):
+			c.trips = v
+		}
+	}
+	return c, lines.Err()
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/postern-audit/postern/internal/testkit/redisproc"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+)
+
+type options struct {
+	slice    time.Duration
+	rounds   int
+	only     string
+	callers  []int
+	aof      []string
+	progress io.Writer
+}
+
+func measure(ctx context.Context, o options) ([]row, error) {
+	dir, err := os.MkdirTemp("", "postern-bench")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary := filepath.Join(dir, "postern")
+	if err := build(ctx, binary); err != nil {
+		return nil, err
+	}
+	var rows []row
+	for _, aof := range o.aof {
+		r, err := measureMode(ctx, o, aof, binary, filepath.Join(dir, aof))
+		if err != nil {
+			return nil, fmt.Errorf("aof %s: %w", aof, err)
+		}
+		rows = append(rows, r...)
+	}
+	return rows, nil
+}
+
+// measureMode starts a redis-server, this sidecar and the floor, and measures every case in turns.
+func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []row, err error) {
+	var opts []redisproc.Option
+	switch aof {
+	case "everysec":
+		opts = append(opts, redisproc.FsyncEverySecond())
+	case "always":
+	default:
+		return nil, errors.New("the mode is everysec or always")
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "redis"), 0o700); err != nil {
+		return nil, err
+	}
+	server, err := redisproc.Start(filepath.Join(dir, "redis"), opts...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+
+	ours, err := startOurs(ctx, binary, dir, server.Addr(), aof == "everysec")
+	if err != nil {
+		return nil, err
+	}
+	defer ours.stop()
+	if err := prepareOrganization(ctx, ours.target); err != nil {
+		return nil, err
+	}
+	if err := sampleBytes(ctx, ours.target, server.Addr(), dir); err != nil {
+		return nil, err
+	}
+	floor, err := startFloor(ctx, dir, server.Addr())
+	if err != nil {
+		return nil, err
+	}
+	defer floor.stop()
+
+	var rows []row
+	for _, op := range operations() {
+		if !strings.Contains(op.name, o.only) {
+			continue
+		}
+		for _, callers := range o.callers {
+			_, _ = fmt.Fprintf(o.progress, "%s, aof %s, %d callers …\n", op.name, aof, callers)
+			r, err := compare(ctx, o, op, ours.target, floor.target, callers)
+			if err != nil {
+				return nil, err
+			}
+			r.AOF = aof
+			rows = append(rows, r)
+		}
+	}
+	return rows, nil
+}
+
+// compare measures both sides in slices that take turns.
+func compare(ctx context.Context, o options, op operation, ours, floor *target, callers int) (row, error) {
+	var mine, theirs sample
+	expect := 0
+	for round := range o.rounds + 1 {
+		d := o.slice
+		if round == 0 {
+			d = o.slice / 5 // warm-up: not counted, but tells how many flows to prepare
+		}
+		for _, side := range []struct {
+			t *target
+			s *sample
+		}{{floor, &theirs}, {ours, &mine}} {
+			e := expect
+			if round == 0 {
+				e = 2000
+			}
+			s, err := slice(ctx, side.t, op, callers, e, d)
+			if err != nil {
+				return row{}, err
+			}
+			if round == 0 {
+				expect = max(expect, int(1.6*float64(s.count)/s.took.Seconds()*o.slice.Seconds()))
+				continue
+			}
+			side.s.add(s)
+		}
+	}
+	r := row{Case: op.name, Callers: callers,
+		PerSecond: float64(mine.count) / mine.took.Seconds(), FloorPerSec: float64(theirs.count) / theirs.took.Seconds(),
+		P50: mine.percentile(0.5), FloorP50: theirs.percentile(0.5), P99: mine.percentile(0.99), FloorP99: theirs.percentile(0.99),
+		RoundTrips: mine.trips / float64(mine.count) / op.calls,
+		Allocs:     mine.alloc / float64(mine.count) / op.calls, FloorAllocs: theirs.alloc / float64(theirs.count) / op.calls,
+	}
+	r.Ratio, r.P50Ratio = r.PerSecond/r.FloorPerSec, r.P50/r.FloorP50
+	return r, nil
+}
+
+func prepareOrganization(ctx context.Context, t *target) error {
+	_, err := posternv1.NewDirectoryServiceClient(t.conns[0]).ApplyOrganization(ctx, &posternv1.ApplyOrganizationRequest{
+		Name: "organizations/bench", Document: document, RequestId: "bench-1", Reason: "benchmark"})
+	return err
+}
+
+// sampleBytes makes one bound flow with a typical number of steps and keeps its state and its last event for the floor.
+func sampleBytes(ctx context.Context, t *target, addr, dir string) error {
+	flows, err := boundFlows(ctx, t, 1, 1)
+	if err != nil {
+		return err
+	}
+	flow := flows[0][0]
+	client, err := redisClient(addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	var event string
+	for range 3 {
+		if err := operations()[0].do(ctx, t, 0, flow); err != nil {
+			return err
+		}
+	}
+	// The archiver trims what it has stored, so catch an entry while it is there: report steps until one is seen.
+	keys, err := client.Keys(ctx, "postern:{*}:flow:"+flow[strings.LastIndexByte(flow, '/')+1:]).Result()
+	if err != nil || len(keys) != 1 {
+		return fmt.Errorf("find the sample flow: %w (%d keys)", err, len(keys))
+	}
+	outbox := keys[0][:strings.Index(keys[0], ":flow:")] + ":outbox"
+	state, err := client.HGet(ctx, keys[0], "s").Result()
+	if err != nil {
+		return fmt.Errorf("read the sample state: %w", err)
+	}
+	for range 50 {
+		f, err := boundFlows(ctx, t, 1, 1)
+		if err != nil {
+			return err
+		}
+		if err := operations()[0].do(ctx, t, 0, f[0][0]); err != nil {
+			return err
+		}
+		entries, err := client.XRevRangeN(ctx, outbox, "+", "-", 1).Result()
+		if err != nil {
+			return fmt.Errorf("read a sample event: %w", err)
+		}
+		if len(entries) == 1 {
+			event, _ = entries[0].Values["e"].(string)
+			break
+		}
+	}
+	if event == "" {
+		return errors.New("no event was caught in the outbox")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "state"), []byte(state), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "event"), []byte(event), 0o600)
+}
