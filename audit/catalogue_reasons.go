@@ -30,7 +30,7 @@ const (
 	ReasonNotEnrolled       = "NOT_ENROLLED"
 )
 
-// Reasons of social.rejected and sso.rejected. MALFORMED also stands on mfa.rejected with factor TOTP.
+// Reasons of social.rejected and sso.rejected. MALFORMED also stands on mfa.rejected with factors checked here.
 const (
 	ReasonUserCancelled         = "USER_CANCELLED"
 	ReasonIDPError              = "IDP_ERROR"
@@ -133,14 +133,15 @@ var (
 	codeFactors  = []string{FactorTOTP, FactorEmailOTP, FactorSMS, FactorRecoveryCode, FactorPartner}
 	typedFactors = []string{FactorTOTP, FactorEmailOTP, FactorSMS, FactorPush, FactorRecoveryCode, FactorPartner}
 	totp         = []string{FactorTOTP}
+	checkedHere  = []string{FactorTOTP, FactorRecoveryCode}
 
 	mfaReasons = []ReasonInfo{
 		{Reason: ReasonWrongCode, Description: "The code was wrong.", For: typedFactors},
 		{Reason: ReasonCodeExpired, Description: "The code was right but too old.", For: codeFactors},
 		{Reason: ReasonCodeReplayed, Description: "The code was right and had been used before.", For: totp},
 		{Reason: ReasonCodeFromFuture, Description: "The code is right for a time that has not come: a clock is wrong.", For: totp},
-		{Reason: ReasonMalformed, Description: "What was typed has not the form of a code.", For: totp},
-		{Reason: ReasonNotEnrolled, Description: "The subject has no such factor.", For: totp},
+		{Reason: ReasonMalformed, Description: "What was typed has not the form of a code.", For: checkedHere},
+		{Reason: ReasonNotEnrolled, Description: "The subject has no such factor.", For: checkedHere},
 		{Reason: ReasonDeclinedByUser, Description: "The person said no.", For: otherFactors},
 		{Reason: ReasonTimedOut, Description: "The person did not answer in time.", For: otherFactors},
 		{Reason: ReasonDeliveryFailed, Description: "The code or prompt could not be delivered.", For: sentFactors},

@@ -288,7 +288,7 @@ func TestDistinctReasonsJoinWhatOneNameMeans(t *testing.T) {
 		}
 		names[r.Reason] = r.Description
 	}
-	if got := names["MALFORMED"]; !strings.Contains(got, "TOTP: ") || !strings.Contains(got, "sso: ") {
+	if got := names["MALFORMED"]; !strings.Contains(got, "TOTP, RECOVERY_CODE: ") || !strings.Contains(got, "sso: ") {
 		t.Errorf("MALFORMED: %s", got)
 	}
 }
