@@ -113,7 +113,7 @@ func (m *memStore) Read(_ context.Context, r Read) (*Reading, error) {
 	return out, nil
 }
 
-func (m *memStore) Commit(_ context.Context, c *Commit) (*Committed, error) {
+func (m *memStore) Commit(ctx context.Context, c *Commit) (*Committed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.trips++
@@ -124,6 +124,9 @@ func (m *memStore) Commit(_ context.Context, c *Commit) (*Committed, error) {
 		if err := m.before(c); err != nil {
 			return nil, err
 		}
+	}
+	if ctx.Err() != nil {
+		return nil, errs.Wrap(ctx.Err(), errs.Unavailable, "OUTCOME_UNKNOWN", "cancelled")
 	}
 	if first, err := m.first(c); first != nil || err != nil {
 		return &Committed{Repeated: first}, err

@@ -301,3 +301,39 @@ func TestAFullQueueNeverHoldsUpAnAnswer(t *testing.T) {
 		t.Fatalf("%d were dropped", dropped)
 	}
 }
+
+func TestBindingReadsTheRecordsOfWhomItBinds(t *testing.T) {
+	yes := true
+	proof := func(verified *bool) StepReport {
+		s := reports(audit.TypePasswordVerified, alice).Step.StepReport
+		s.Subject.Address, s.Subject.EmailVerified = address(t, "alice@acme.example.net"), verified
+		return s
+	}
+	for name, c := range map[string]struct {
+		verified *bool
+		cold     bool
+		class    audit.Class
+	}{
+		"a verified e-mail of the organization's own": {&yes, false, audit.ClassManaged},
+		"the same on another process":                 {&yes, true, audit.ClassManaged},
+		"one that is not verified":                    {nil, false, audit.ClassExternal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, acme(demandsMFA))
+			w.store.records[w.flows.keys(orgUID, alice, address(t, "alice@acme.example.net"))] = acmeDomain(t)
+			flow := w.start("s").Flow
+			if c.cold {
+				w.flows, _ = w.process()
+			}
+			a, err := w.flows.Step(t.Context(), caller, StepInput{Organization: "acme", Flow: flow, RequestID: "1", Step: proof(c.verified)})
+			if err != nil || a.Decision.Class != c.class {
+				t.Fatalf("%v %v", a.Decision.Class, err)
+			}
+			in := w.startInput("whole")
+			in.Steps = []StepReport{proof(c.verified)}
+			if a, err = w.flows.Start(t.Context(), caller, in); err != nil || a.Decision.Class != c.class {
+				t.Fatalf("in one call: %v %v", a.Decision.Class, err)
+			}
+		})
+	}
+}

@@ -211,3 +211,15 @@ func TestATypedTextThatIsNoAddressAppearsNowhere(t *testing.T) {
 		t.Fatalf("%q %q", d.events[0].IdentifierHash, d.events[1].IdentifierHash)
 	}
 }
+
+func TestASessionIsAsOldAsItsCredential(t *testing.T) {
+	d := newDriver(t, acme(policy.Policy{Default: policy.Demands{SessionLength: 30 * time.Minute}}))
+	d.put(starts(t, external(t)))
+	if m := d.put(reports(audit.TypeSessionReused, alice)); m.Verdict != audit.VerdictContinue || m.Decision.Reason != audit.ReasonReverificationRequired {
+		t.Fatalf("an hour-old credential: %v %q", m.Verdict, m.Decision.Reason)
+	}
+	m := d.put(with(reports(audit.TypeSessionReused, alice), func(r *Reported) { r.AuthenticatedAt = noon.Add(-time.Minute) }))
+	if m.Verdict != audit.VerdictAllow {
+		t.Fatalf("a fresh one: %v %q", m.Verdict, m.Decision.Reason)
+	}
+}
