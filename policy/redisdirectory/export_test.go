@@ -1,0 +1,22 @@
+package redisdirectory
+
+import "github.com/postern-audit/postern/policy"
+
+// Touched names every key that a change writes or compares.
+func (d *Directory) Touched(c policy.Change) []string {
+	space, uid := d.keys.Of(c.Organization.UID), c.Organization.UID
+	names := []string{space.Organization(uid), space.Outbox(), space.Domains(uid), space.Once(c.Request.Key)}
+	for _, r := range c.AddDomains {
+		names = append(names, space.Domain(uid, r.Domain.String()))
+	}
+	for _, r := range c.AddClaims {
+		names = append(names, space.Claim(uid, r.Key))
+	}
+	for _, dom := range c.DropDomains {
+		names = append(names, space.Domain(uid, dom.String()))
+	}
+	return names
+}
+
+// Outbox names the outbox of an organization.
+func (d *Directory) Outbox(uid string) string { return d.keys.Of(uid).Outbox() }
