@@ -69,7 +69,7 @@ func (g *Gateway) refuse(ctx context.Context, w http.ResponseWriter, r *http.Req
 	refusal := interceptor.Refusal{
 		Identity: identity(ctx), Method: method, Code: status.Code(e.Kind), Reason: e.Reason, CallID: callID,
 	}
-	if name, found := strings.CutPrefix(r.URL.Path, "/v1/"); found && ok {
+	if name, found := strings.CutPrefix(r.URL.Path, "/v1/"); found {
 		refusal.Organization = names.OrganizationOf(name)
 		if flow, _, _ := strings.Cut(name, ":"); names.IsFlow(flow) {
 			refusal.Flow = flow
