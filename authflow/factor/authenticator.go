@@ -72,7 +72,7 @@ func ParseAlgorithm(s string) (Algorithm, error) {
 	if i := slices.Index(algorithmNames, s); i > 0 {
 		return Algorithm(i), nil
 	}
-	return 0, errs.New(errs.Invalid, "ALGORITHM_UNKNOWN", "not an algorithm of TOTP; known are SHA1, SHA256, SHA512")
+	return 0, errs.New(errs.Invalid, "ENUM_UNKNOWN", "not an algorithm of TOTP; known are SHA1, SHA256, SHA512")
 }
 
 // Known says whether it is one of the three.
@@ -82,11 +82,11 @@ func (a Algorithm) Known() bool { return a >= SHA1 && a <= SHA512 }
 func CheckCodeForm(a Algorithm, digits int, period time.Duration) error {
 	switch {
 	case !a.Known():
-		return errs.Field("algorithm", "ALGORITHM_UNKNOWN", "one of SHA1, SHA256, SHA512")
+		return errs.Field("algorithm", "FIELD_INVALID", "one of SHA1, SHA256, SHA512")
 	case digits < MinDigits || digits > MaxDigits:
-		return errs.Field("digits", "DIGITS_OUT_OF_RANGE", "6 to 8")
+		return errs.Field("digits", "FIELD_INVALID", "6 to 8")
 	case period < MinPeriod || period > MaxPeriod || period%time.Second != 0:
-		return errs.Field("period", "PERIOD_OUT_OF_RANGE", "15 to 120 whole seconds")
+		return errs.Field("period", "FIELD_INVALID", "15 to 120 whole seconds")
 	}
 	return nil
 }
@@ -121,9 +121,9 @@ func (c Credential) IsZero() bool { return c.UID == "" && len(c.Sealed) == 0 }
 func (c Credential) check() error {
 	switch {
 	case c.UID == "":
-		return errs.New(errs.Invalid, "AUTHENTICATOR_INVALID", "an authenticator needs a uid")
+		return errs.New(errs.Internal, "AUTHENTICATOR_INVALID", "an authenticator needs a uid")
 	case len(c.Sealed) == 0 || len(c.Sealed) > maxSealed:
-		return errs.New(errs.Invalid, "AUTHENTICATOR_INVALID", "an authenticator needs a sealed secret of reasonable size")
+		return errs.New(errs.Internal, "AUTHENTICATOR_INVALID", "an authenticator needs a sealed secret of reasonable size")
 	}
 	return CheckCodeForm(c.Algorithm, c.Digits, c.Period)
 }

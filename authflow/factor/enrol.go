@@ -53,10 +53,10 @@ func Confirm(a *Authenticator, check CheckFunc, now time.Time) (Authenticator, O
 func Import(a *Authenticator, accountID string, c Credential, lastStep int64, now time.Time) (Authenticator, error) {
 	next := value(a)
 	if next.Usable() {
-		return next, errs.New(errs.AlreadyExists, "AUTHENTICATOR_ACTIVE", "there is a second factor already: reset it first")
+		return next, errs.New(errs.FailedPrecondition, "AUTHENTICATOR_ACTIVE", "there is a second factor already: reset it first")
 	}
 	if lastStep < 0 {
-		return next, errs.Field("last_step", "LAST_STEP_INVALID", "not negative")
+		return next, errs.Field("last_step", "FIELD_INVALID", "not negative")
 	}
 	c.Enrolled = now
 	if err := c.check(); err != nil {

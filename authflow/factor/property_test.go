@@ -174,8 +174,9 @@ func TestTOTP4NoHistoryExceedsTheBudget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := &history{now: t0, used: map[string]bool{}}
 		if rapid.Bool().Draw(t, "enrolled") {
-			a := Authenticator{State: Active, AccountID: "guest-1", Active: credential("u0")}
-			h.a = &a
+			h.live = rapid.SampledFrom([]int{0, 4, 10, 18, 19}).Draw(t, "failures before")
+			h.a = &Authenticator{State: Active, AccountID: "guest-1", Active: credential("u0"),
+				Failures: h.live, Locks: max(0, h.live-FailuresToLock+1), LockUntil: t0}
 		}
 		for range rapid.IntRange(1, 120).Draw(t, "operations") {
 			h.step(t)

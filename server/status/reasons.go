@@ -57,6 +57,8 @@ func reasonsOfRequests() []ReasonInfo {
 		invalid("POLICY_TOO_LARGE", "The policy of an organization is larger than 256 KiB."),
 		invalid("RECORD_TEXT", "A text is not UTF-8."),
 		invalid("REQUEST_MALFORMED", "The request cannot be read: not protobuf or JSON, a text that is not UTF-8, an unknown JSON field, a wrong content type."),
+		invalid("SECRET_INVALID", "A secret of one-time codes is not base32, or has more than 128 bytes."),
+		invalid("SECRET_TOO_WEAK", "A secret of one-time codes has less than 14 bytes (112 bits)."),
 		invalid("SUPPORT_CODE_INVALID", "A support code is not 10 characters of Crockford base32."),
 		invalid("TOKEN_INVALID", "A page token or cursor is damaged, of another installation, or belongs to another query."),
 	}
@@ -114,6 +116,10 @@ func reasonsOfFlows() []ReasonInfo {
 
 func reasonsOfState() []ReasonInfo {
 	return []ReasonInfo{
+		{Reason: "AUTHENTICATOR_ACTIVE", Kind: errs.FailedPrecondition, Meaning: "The account has a second factor in force.",
+			Do: "Have it proven in the same flow, or reset it first."},
+		{Reason: "AUTHENTICATOR_DISABLED", Kind: errs.FailedPrecondition,
+			Meaning: "The second factor is disabled after too many failures: it cannot be unlocked or followed by another.", Do: "Reset it."},
 		{Reason: "ETAG_MISMATCH", Kind: errs.Conflict, Meaning: "The organization has changed since the etag was read, or the etag is missing.",
 			Do: "Read the organization again, look at what changed, and apply with its etag and a new request id."},
 		{Reason: "EVENT_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization has no such event in its archive.",
@@ -121,6 +127,9 @@ func reasonsOfState() []ReasonInfo {
 		{Reason: "KEY_DIFFERS", Kind: errs.FailedPrecondition, Meaning: "The organization is known with another key.", Do: doOperator},
 		{Reason: "KEY_UNKNOWN", Kind: errs.FailedPrecondition, Meaning: "The organization's key is not known to this process.", Do: doOperator},
 		{Reason: "KEY_UNREADABLE", Kind: errs.FailedPrecondition, Meaning: "The organization's key cannot be opened with this master keyset.", Do: doOperator},
+		{Reason: "NOTHING_TO_CONFIRM", Kind: errs.FailedPrecondition, Meaning: "No second factor of the account waits for its first code.",
+			Do: "Enrol one."},
+		{Reason: "NOT_ENROLLED", Kind: errs.FailedPrecondition, Meaning: "The account has no second factor in this organization.", Do: "Enrol one."},
 		{Reason: "ORGANIZATION_NOT_FOUND", Kind: errs.NotFound, Meaning: "There is no such organization.", Do: doName},
 		{Reason: "PATH_NOT_FOUND", Kind: errs.NotFound, Meaning: "There is nothing at this HTTP path, or not for this HTTP method.", Do: "See /openapi.json."},
 		{Reason: "PERSONAL_ERASED", Kind: errs.NotFound, Meaning: "The personal part of a record was erased.", Do: doFollow},

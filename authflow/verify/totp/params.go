@@ -64,7 +64,7 @@ func (p Params) Validate() error {
 		return err
 	}
 	if p.Back < 0 || p.Back > MaxWindow || p.Ahead < 0 || p.Ahead > MaxWindow {
-		return errs.Field("window", "WINDOW_OUT_OF_RANGE", "0 or 1 steps back and ahead")
+		return errs.Field("window", "FIELD_INVALID", "0 or 1 steps back and ahead")
 	}
 	return nil
 }

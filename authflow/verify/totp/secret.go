@@ -23,7 +23,7 @@ var sizes = map[Algorithm]int{SHA1: 20, SHA256: 32, SHA512: 64}
 func NewSecret(random io.Reader, a Algorithm) (secret.Bytes, error) {
 	size, ok := sizes[a]
 	if !ok {
-		return secret.Bytes{}, errs.New(errs.Invalid, "ALGORITHM_UNKNOWN", "not an algorithm of TOTP; known are SHA1, SHA256, SHA512")
+		return secret.Bytes{}, errs.New(errs.Invalid, "ENUM_UNKNOWN", "not an algorithm of TOTP; known are SHA1, SHA256, SHA512")
 	}
 	raw := make([]byte, size)
 	if _, err := io.ReadFull(random, raw); err != nil {

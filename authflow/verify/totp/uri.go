@@ -60,15 +60,15 @@ func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+"
 func checkName(field, s string, longest int) error {
 	switch {
 	case s == "" || strings.TrimSpace(s) != s:
-		return errs.Field(field, "LABEL_INVALID", "not empty, no space at its ends")
+		return errs.Field(field, "FIELD_INVALID", "not empty, no space at its ends")
 	case len(s) > longest:
-		return errs.Field(field, "LABEL_INVALID", "at most "+strconv.Itoa(longest)+" bytes")
+		return errs.Field(field, "FIELD_INVALID", "at most "+strconv.Itoa(longest)+" bytes")
 	case !utf8.ValidString(s):
-		return errs.Field(field, "LABEL_INVALID", "valid UTF-8")
+		return errs.Field(field, "FIELD_INVALID", "valid UTF-8")
 	case strings.ContainsRune(s, ':'):
-		return errs.Field(field, "LABEL_INVALID", "no colon: it divides issuer and account")
+		return errs.Field(field, "FIELD_INVALID", "no colon: it divides issuer and account")
 	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return errs.Field(field, "LABEL_INVALID", "no control characters and nothing else that cannot be seen")
+		return errs.Field(field, "FIELD_INVALID", "no control characters and nothing else that cannot be seen")
 	}
 	return nil
 }
