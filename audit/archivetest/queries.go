@@ -83,6 +83,25 @@ var queryCases = []testCase{
 			w.Errorf("%d events in the last ten seconds", len(tail))
 		}
 	}},
+	{"one moment is found anywhere in a long record", func(w *world) {
+		const size = 2500
+		var record []audit.Event
+		for range size {
+			record = append(record, w.event())
+		}
+		w.add(record...)
+		for power := 1; power < size; power *= 2 {
+			for n := max(power-2, 0); n < min(power+2, size); n++ {
+				for _, desc := range []bool{false, true} {
+					at := record[n].Time
+					got := w.pages(audit.Query{OrganizationUID: orgA, Start: at, End: at.Add(1), Descending: desc}, 10)
+					if !slices.Equal(got, []string{record[n].ID}) {
+						w.Fatalf("the moment of event %d, descending %v: %v", n+1, desc, got)
+					}
+				}
+			}
+		}
+	}},
 	{"filters see their own organization only", func(w *world) {
 		share := func(e *audit.Event) {
 			e.Site, e.Flow, e.Step, e.Type = "portal", id("flow", 1), w.count, audit.TypeMFARejected

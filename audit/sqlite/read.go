@@ -36,18 +36,7 @@ func (a *Archive) Flow(ctx context.Context, organizationUID, idOrCode string) (a
 	var events []audit.Event
 	err := a.inRead(ctx, func(tx *sql.Tx) (err error) {
 		var number int64
-		bare := strings.ReplaceAll(strings.ToUpper(idOrCode), "-", "")
-		hyphened := bare
-		if half := len(bare) / 2; half > 0 {
-			hyphened = bare[:half] + "-" + bare[half:]
-		}
-		row, err = scanFlow(tx.QueryRowContext(ctx, `SELECT o.organization, `+flowColumns+` FROM organization_sequence o JOIN flow f USING (organization)
-			WHERE o.organization_uid = ?1 AND (f.id = ?2 OR f.support_code IN (?2, ?3, ?4)) ORDER BY f.id = ?2 DESC, f.started DESC LIMIT 1`,
-			organizationUID, idOrCode, bare, hyphened).Scan, &number)
-		if errors.Is(err, sql.ErrNoRows) {
-			return errs.New(errs.NotFound, reasonNoFlow, "there is no such flow in this organization's record")
-		}
-		if err != nil {
+		if row, number, err = findFlow(ctx, tx, organizationUID, idOrCode); err != nil {
 			return err
 		}
 		rows, err := tx.QueryContext(ctx, `SELECT `+eventColumns+` FROM event e INDEXED BY event_flow
@@ -63,6 +52,24 @@ func (a *Archive) Flow(ctx context.Context, organizationUID, idOrCode string) (a
 		return audit.FlowRow{}, nil, err
 	}
 	return row, events, nil
+}
+
+// findFlow returns the row with this id, else the latest one with this support code.
+func findFlow(ctx context.Context, tx querier, organizationUID, idOrCode string) (row audit.FlowRow, number int64, err error) {
+	bare := strings.ReplaceAll(strings.ToUpper(idOrCode), "-", "")
+	hyphened := bare[:len(bare)/2] + "-" + bare[len(bare)/2:]
+	const query = `SELECT o.organization, ` + flowColumns + ` FROM organization_sequence o CROSS JOIN flow f `
+	row, err = scanFlow(tx.QueryRowContext(ctx, query+`INDEXED BY flow_id
+		WHERE o.organization_uid = ? AND f.organization = o.organization AND f.id = ?`, organizationUID, idOrCode).Scan, &number)
+	if errors.Is(err, sql.ErrNoRows) {
+		row, err = scanFlow(tx.QueryRowContext(ctx, query+`INDEXED BY flow_code
+			WHERE o.organization_uid = ? AND f.organization = o.organization AND f.support_code IN (?, ?, ?)
+			ORDER BY f.started DESC LIMIT 1`, organizationUID, idOrCode, bare, hyphened).Scan, &number)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = errs.New(errs.NotFound, reasonNoFlow, "there is no such flow in this organization's record")
+	}
+	return row, number, err
 }
 
 // Keys returns stored organization keys after the given uid, in uid order, at most limit.
