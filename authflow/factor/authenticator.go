@@ -42,7 +42,7 @@ func (s State) String() string {
 // ParseState is the reverse of State.String.
 func ParseState(s string) (State, error) {
 	if i := slices.Index(stateNames, s); i >= 0 {
-		return State(i), nil
+		return State(i), nil //nolint:gosec // an index of a list of four
 	}
 	return None, errs.New(errs.Invalid, "ENUM_UNKNOWN", "not a state of an authenticator; known are NONE, PENDING, ACTIVE, DISABLED")
 }
@@ -70,7 +70,7 @@ func (a Algorithm) String() string {
 // ParseAlgorithm accepts exactly SHA1, SHA256 and SHA512.
 func ParseAlgorithm(s string) (Algorithm, error) {
 	if i := slices.Index(algorithmNames, s); i > 0 {
-		return Algorithm(i), nil
+		return Algorithm(i), nil //nolint:gosec // an index of a list of four
 	}
 	return 0, errs.New(errs.Invalid, "ENUM_UNKNOWN", "not an algorithm of TOTP; known are SHA1, SHA256, SHA512")
 }

@@ -99,7 +99,7 @@ func search(secret []byte, p Params, code string, present int64) (match, error) 
 	where, at := 0, 0
 	for offset := -Wide; offset <= Wide; offset++ {
 		step := present + int64(offset)
-		counter := uint64(max(step, 0)) //nolint:gosec // not negative
+		counter := uint64(max(step, 0))
 		place, hit := within, 0
 		switch {
 		case offset < -p.Back:
@@ -135,7 +135,7 @@ func near(secret []byte, p Params, code string) func(counter uint64) int {
 		mac.Write(in[:])
 		sum = mac.Sum(sum[:0])
 		offset := sum[len(sum)-1] & 0xf
-		value := int32(binary.BigEndian.Uint32(sum[offset:]) & 0x7fffffff) //nolint:gosec // 31 bits
+		value := int32(binary.BigEndian.Uint32(sum[offset:]) & 0x7fffffff)
 		return subtle.ConstantTimeEq(value%modulus, typed)
 	}
 }
