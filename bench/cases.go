@@ -70,12 +70,14 @@ func boundFlows(ctx context.Context, t *target, callers, perCaller int) ([][]str
 }
 
 func operations() []operation {
+	step := func(ctx context.Context, t *target, c int, flow string) error {
+		_, err := t.signIn(c).ReportStep(ctx, &posternv1.ReportStepRequest{Flow: flow, RequestId: t.requestID("step"),
+			Step: &posternv1.StepReport{Type: "mfa.challenged", Factor: "TOTP"}})
+		return err
+	}
 	return []operation{
-		{name: "ReportStep", calls: 1, each: 6, prepare: boundFlows, do: func(ctx context.Context, t *target, c int, flow string) error {
-			_, err := t.signIn(c).ReportStep(ctx, &posternv1.ReportStepRequest{Flow: flow, RequestId: t.requestID("step"),
-				Step: &posternv1.StepReport{Type: "mfa.challenged", Factor: "TOTP"}})
-			return err
-		}},
+		{name: "ReportStep", calls: 1, each: 6, prepare: boundFlows, do: step},
+		{name: "+archiver", calls: 1, each: 6, prepare: boundFlows, do: step, archiver: true},
 		{name: "StartFlow", calls: 1, do: func(ctx context.Context, t *target, c int, _ string) error {
 			_, err := t.signIn(c).StartFlow(ctx, startRequest(t, t.ids.Add(1)))
 			return err

@@ -62,20 +62,6 @@ func (f *floorServer) Explain(ctx context.Context, _ *posternv1.ExplainRequest) 
 	return &posternv1.ExplainResponse{Decision: f.answer.GetDecision()}, nil
 }
 
-// trim keeps the floor's stream from growing, as the archiver does for ours.
-func (f *floorServer) trim(ctx context.Context) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			_ = f.client.XTrimMaxLen(ctx, "floor:{00}:outbox", 1000).Err() // only keeps memory down
-		}
-	}
-}
-
 func floorMain(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("floor", flag.ContinueOnError)
 	addr := fs.String("redis", "", "address of the redis-server")
@@ -112,7 +98,11 @@ func floorMain(ctx context.Context, args []string) error {
 	posternv1.RegisterSignInServiceServer(s, f)
 	posternv1.RegisterPolicyServiceServer(s, f)
 	go serveMetrics(ctx, *metrics)
-	go f.trim(ctx)
+	trimming, err := trim(ctx, *addr, "floor:{00}:outbox")
+	if err != nil {
+		return err
+	}
+	defer trimming.stop()
 	go func() { <-ctx.Done(); s.Stop() }()
 	if err := s.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return err

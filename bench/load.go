@@ -52,7 +52,9 @@ type operation struct {
 	calls   float64 // gRPC calls per operation, to give round trips and allocations per call
 	prepare func(ctx context.Context, t *target, callers, perCaller int) ([][]string, error)
 	each    int // operations one prepared item is good for
-	do      func(ctx context.Context, t *target, caller int, item string) error
+	// archiver says that a second process archives what is committed, on the same processors, while this is measured.
+	archiver bool
+	do       func(ctx context.Context, t *target, caller int, item string) error
 }
 
 // sample is what one slice measured.

@@ -53,16 +53,18 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), nil
 }
 
-func startOurs(ctx context.Context, binary, dir, redisAddr string, weak bool) (*process, error) {
+// startOurs runs a sidecar with these components. Archiving is asynchronous and has a case of its own.
+func startOurs(ctx context.Context, binary, dir, redisAddr, components string, weak bool) (*process, error) {
 	web, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	data := filepath.Join(dir, "data")
+	socket := filepath.Join(dir, strings.ReplaceAll(components, ",", "-")+".sock")
 	cmd := exec.Command(binary, "serve") //nolint:gosec // G204: the binary this program has just built
-	cmd.Env = append(os.Environ(), "POSTERN_DATA_DIR="+data, "POSTERN_REDIS_MODE=standalone", "POSTERN_REDIS_ADDRESSES="+redisAddr,
-		"POSTERN_HTTP_ADDRESS="+web, "POSTERN_LOG_LEVEL=warn", "POSTERN_REDIS_INSECURE_NO_PERSISTENCE="+strconv.FormatBool(weak))
-	return start(ctx, cmd, "postern", filepath.Join(data, "postern.sock"), "http://"+web+"/metrics")
+	cmd.Env = append(os.Environ(), "POSTERN_DATA_DIR="+filepath.Join(dir, "data"), "POSTERN_REDIS_MODE=standalone", "POSTERN_REDIS_ADDRESSES="+redisAddr,
+		"POSTERN_HTTP_ADDRESS="+web, "POSTERN_LISTEN_SOCKET="+socket, "POSTERN_COMPONENTS="+components, "POSTERN_LOG_LEVEL=error",
+		"POSTERN_REDIS_INSECURE_NO_PERSISTENCE="+strconv.FormatBool(weak))
+	return start(ctx, cmd, "postern", socket, "http://"+web+"/metrics")
 }
 
 func startFloor(ctx context.Context, dir, redisAddr string) (*process, error) {

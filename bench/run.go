@@ -63,7 +63,7 @@ func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []r
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
 
-	ours, err := startOurs(ctx, binary, dir, server.Addr(), aof == "everysec")
+	ours, err := startOurs(ctx, binary, dir, server.Addr(), "signin,api", aof == "everysec")
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +71,15 @@ func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []r
 	if err := prepareOrganization(ctx, ours.target); err != nil {
 		return nil, err
 	}
-	if err := sampleBytes(ctx, ours.target, server.Addr(), dir); err != nil {
+	outbox, err := sampleBytes(ctx, ours.target, server.Addr(), dir)
+	if err != nil {
 		return nil, err
 	}
+	trimming, err := trim(ctx, server.Addr(), outbox)
+	if err != nil {
+		return nil, err
+	}
+	defer trimming.stop()
 	floor, err := startFloor(ctx, dir, server.Addr())
 	if err != nil {
 		return nil, err
@@ -85,6 +91,13 @@ func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []r
 		if !strings.Contains(op.name, o.only) {
 			continue
 		}
+		var archiver *process
+		if op.archiver {
+			trimming.pause(true)
+			if archiver, err = startOurs(ctx, binary, dir, server.Addr(), "archiver", aof == "everysec"); err != nil {
+				return nil, err
+			}
+		}
 		for _, callers := range o.callers {
 			_, _ = fmt.Fprintf(o.progress, "%s, aof %s, %d callers …\n", op.name, aof, callers)
 			r, err := compare(ctx, o, op, ours.target, floor.target, callers)
@@ -93,6 +106,10 @@ func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []r
 			}
 			r.AOF = aof
 			rows = append(rows, r)
+		}
+		if archiver != nil {
+			archiver.stop()
+			trimming.pause(false)
 		}
 	}
 	return rows, nil
@@ -143,55 +160,38 @@ func prepareOrganization(ctx context.Context, t *target) error {
 }
 
 // sampleBytes makes one bound flow with a typical number of steps and keeps its state and its last event for the floor.
-func sampleBytes(ctx context.Context, t *target, addr, dir string) error {
+func sampleBytes(ctx context.Context, t *target, addr, dir string) (outbox string, err error) {
 	flows, err := boundFlows(ctx, t, 1, 1)
 	if err != nil {
-		return err
+		return "", err
 	}
 	flow := flows[0][0]
 	client, err := redisClient(addr)
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer func() { _ = client.Close() }()
-	var event string
+	defer func() { err = errors.Join(err, client.Close()) }()
 	for range 3 {
 		if err := operations()[0].do(ctx, t, 0, flow); err != nil {
-			return err
+			return "", err
 		}
 	}
-	// The archiver trims what it has stored, so catch an entry while it is there: report steps until one is seen.
 	keys, err := client.Keys(ctx, "postern:{*}:flow:"+flow[strings.LastIndexByte(flow, '/')+1:]).Result()
 	if err != nil || len(keys) != 1 {
-		return fmt.Errorf("find the sample flow: %w (%d keys)", err, len(keys))
+		return "", fmt.Errorf("find the sample flow: %w (%d keys)", err, len(keys))
 	}
-	outbox := keys[0][:strings.Index(keys[0], ":flow:")] + ":outbox"
+	outbox = keys[0][:strings.Index(keys[0], ":flow:")] + ":outbox"
 	state, err := client.HGet(ctx, keys[0], "s").Result()
 	if err != nil {
-		return fmt.Errorf("read the sample state: %w", err)
+		return "", fmt.Errorf("read the sample state: %w", err)
 	}
-	for range 50 {
-		f, err := boundFlows(ctx, t, 1, 1)
-		if err != nil {
-			return err
-		}
-		if err := operations()[0].do(ctx, t, 0, f[0][0]); err != nil {
-			return err
-		}
-		entries, err := client.XRevRangeN(ctx, outbox, "+", "-", 1).Result()
-		if err != nil {
-			return fmt.Errorf("read a sample event: %w", err)
-		}
-		if len(entries) == 1 {
-			event, _ = entries[0].Values["e"].(string)
-			break
-		}
+	entries, err := client.XRevRangeN(ctx, outbox, "+", "-", 1).Result()
+	if err != nil || len(entries) != 1 {
+		return "", fmt.Errorf("read the sample event: %w (%d entries)", err, len(entries))
 	}
-	if event == "" {
-		return errors.New("no event was caught in the outbox")
-	}
+	event, _ := entries[0].Values["e"].(string)
 	if err := os.WriteFile(filepath.Join(dir, "state"), []byte(state), 0o600); err != nil {
-		return err
+		return "", err
 	}
-	return os.WriteFile(filepath.Join(dir, "event"), []byte(event), 0o600)
+	return outbox, os.WriteFile(filepath.Join(dir, "event"), []byte(event), 0o600)
 }

@@ -40,10 +40,10 @@ policy:
   rules:
     - id: partners
       match: {domains: [partner-firm.com]}
-      demand: {sso: {connection: partner, evidence: ASSERTED}}
+      demands: {sso: {connection: partner, evidence: ASSERTED}}
     - id: freemail
       match: {domains: [gmail.com]}
-      demand: {mfa: {factors: [TOTP, WEBAUTHN], evidence: ASSERTED}}
+      demands: {mfa: {factors: [TOTP, WEBAUTHN], evidence: ASSERTED}}
 `
 )
 
