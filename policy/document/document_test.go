@@ -281,6 +281,15 @@ policy: {rules: [{id: r}]}
 	}
 }
 
+func TestAConnectionOfAnotherKindIsAnotherConnection(t *testing.T) {
+	first := plan(t, "organization: acme\nconnections: [{id: x, kind: social}, {id: y, kind: social}]\n", document.Current{})
+	d := parse(t, "organization: acme\nconnections: [{id: x, kind: sso, protocol: oidc}, {id: y, kind: social}]\n")
+	p, problems := document.PlanOf(d, document.Current{Organization: first.Organization, UID: "org-uid"}, namer{}, func() string { return "fresh" })
+	if p == nil || p.Organization.Connections[0].UID != "fresh" || p.Organization.Connections[1].UID != first.Organization.Connections[1].UID {
+		t.Errorf("%+v, %v", p, problems)
+	}
+}
+
 func TestClaimsAreOnlyAddedAndDomainsFollowTheDocument(t *testing.T) {
 	keep, _ := policy.ParseDomain("keep-x.com")
 	gone, _ := policy.ParseDomain("gone-x.com")
@@ -338,6 +347,9 @@ func TestAnUnreadablePolicyIsNotOverwrittenByAccident(t *testing.T) {
 	if p, problems := document.PlanOf(parse(t, "organization: acme\ndisplay_name: Acme\n"), now, namer{}, counter()); p != nil || problems.Err() == nil {
 		t.Errorf("planned %+v", p)
 	}
+	if p := plan(t, "organization: acme\ndomains: [acme-x.com]\n", now); p.WritePolicy || len(p.AddDomains) != 1 || !p.Organization.Unreadable {
+		t.Errorf("domains cannot be added: %+v", p)
+	}
 	p, problems := document.PlanOf(parse(t, "organization: acme\npolicy: {rules: []}\n"), now, namer{}, counter())
 	if p == nil || p.Organization.Unreadable || !p.WritePolicy {
 		t.Errorf("a whole policy does not repair it: %v", problems)
@@ -355,38 +367,4 @@ func TestDurations(t *testing.T) {
 			t.Errorf("%q is accepted as %v", s, d)
 		}
 	}
-}
-
-func FuzzParse(f *testing.F) {
-	b, err := os.ReadFile(filepath.Join("..", "..", "examples", "acme.yaml"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b)
-	f.Add([]byte(`{"organization":"acme","domains":["acme-x.com"]}`))
-	f.Add([]byte("organization: acme\npolicy:\n  rules:\n  - id: a\n    match: {kinds: [person]}\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		d, problems := document.Parse(b)
-		if (d == nil) != (problems.Err() != nil) {
-			t.Fatalf("document %v, problems %v", d, problems)
-		}
-		if d == nil {
-			return
-		}
-		first, problems := document.PlanOf(d, document.Current{UID: "u"}, namer{}, counter())
-		if (first == nil) != (problems.Err() != nil) {
-			t.Fatalf("plan %v, problems %v", first, problems)
-		}
-		if first == nil {
-			return
-		}
-		claims := map[policy.AccountKey]policy.ClaimRecord{}
-		for _, c := range first.AddClaims {
-			claims[c.Record.Key] = c.Record
-		}
-		again, _ := document.PlanOf(d, document.Current{Organization: first.Organization, UID: "u", Domains: first.AddDomains, Claims: claims}, namer{}, counter())
-		if again == nil || !again.Empty() {
-			t.Fatal("applying a document twice does something")
-		}
-	})
 }

@@ -89,10 +89,8 @@ func PlanOf(d *Document, now Current, namer policy.Namer, newUID func() string) 
 	if next.ID != d.ID {
 		m.conflict("organization", "the document is for organization "+d.ID+", not "+next.ID, "apply it to "+d.ID)
 	}
-	if next.Unreadable && (d.Policy == nil || d.Policy.Rules == nil) {
-		m.conflict("policy", "the stored policy cannot be read, and writing would lose it", "add a policy section with rules: it then replaces the policy as a whole")
-	}
-	next.Unreadable = false
+	whole := d.Policy != nil && d.Policy.Rules != nil
+	next.Unreadable = next.Unreadable && !whole
 	set(&next.DisplayName, d.DisplayName)
 	set(&next.Disabled, d.Disabled)
 	if d.Sites != nil {
@@ -120,6 +118,10 @@ func PlanOf(d *Document, now Current, namer policy.Namer, newUID func() string) 
 	}
 	p.Objects = differences(now.Organization, &next)
 	p.WritePolicy = len(p.Objects) > 0
+	if next.Unreadable && p.WritePolicy {
+		m.conflict("policy", "the stored policy cannot be read, and writing would lose it", "add a policy section with rules: it then replaces the policy as a whole")
+		return nil, m.problems
+	}
 	return p, problems.sorted()
 }
 
