@@ -40,10 +40,10 @@ policy:
   rules:
     - id: partners
       match: {domains: [partner-firm.com]}
-      demands: {sso: {connection: partner, evidence: ASSERTED}}
+      demands: {sso: partner, evidence: asserted}
     - id: freemail
       match: {domains: [gmail.com]}
-      demands: {mfa: {factors: [TOTP, WEBAUTHN], evidence: ASSERTED}}
+      demands: {mfa: {factors: [TOTP, WEBAUTHN], evidence: asserted}}
 `
 )
 
