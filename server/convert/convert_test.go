@@ -217,10 +217,3 @@ func TestExplainTakesAnAddressThatIsNotUsableAsAnAnswer(t *testing.T) {
 	_, err = newConverter(t).Explain(&posternv1.ExplainRequest{Site: siteName, Method: "password:x"})
 	refused(t, err, "METHOD_CONNECTION", "method")
 }
-
-func TestNobodyAppliesTheReservedOrganization(t *testing.T) {
-	_, err := newConverter(t).ApplyOrganization(&posternv1.ApplyOrganizationRequest{Name: "organizations/system", RequestId: "r", Document: "x"})
-	if !errs.Is(err, "ORGANIZATION_RESERVED") {
-		t.Errorf("got %v", err)
-	}
-}

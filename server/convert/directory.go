@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	"github.com/postern-audit/postern/audit"
-	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/policy"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/names"
@@ -29,10 +28,7 @@ func (c *Converter) ApplyOrganization(r *posternv1.ApplyOrganizationRequest) (Ap
 	if err != nil {
 		return Apply{}, err
 	}
-	switch {
-	case organization == audit.SystemID:
-		return Apply{}, errs.New(errs.PermissionDenied, "ORGANIZATION_RESERVED", "the organization "+audit.SystemID+" belongs to the sidecar itself")
-	case r.GetDocument() == "":
+	if r.GetDocument() == "" {
 		return Apply{}, required("document")
 	}
 	return Apply{

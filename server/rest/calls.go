@@ -62,6 +62,7 @@ func (g *Gateway) guard(next http.Handler) http.Handler {
 		principal := g.principal(r)
 		r.Header.Del("Authorization")
 		ctx := context.WithValue(r.Context(), principalKey{}, principal)
+		r = r.WithContext(ctx) // a copy: net/http still needs to know of the body it has to skip
 		defer g.recovered(ctx, w, r)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if !g.hosts[hostOf(r.Host)] {
@@ -69,12 +70,14 @@ func (g *Gateway) guard(next http.Handler) http.Handler {
 			return
 		}
 		if principal != interceptor.PrincipalKeyLocal {
-			r.Body, r.ContentLength, r.URL.RawQuery = http.NoBody, 0, ""
+			bare := *r.URL
+			bare.RawQuery = ""
+			r.Body, r.ContentLength, r.URL = http.NoBody, 0, &bare
 		} else if code, err := readBody(w, r); err != nil {
 			g.refuse(ctx, w, r, code, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.ServeHTTP(w, r)
 	})
 }
 
