@@ -50,6 +50,7 @@ type Flows interface {
 
 // Directory keeps organizations. redisdirectory.Directory is one.
 type Directory interface {
+	Resolve(ctx context.Context, id string) (uid string, err error)
 	Organization(ctx context.Context, uid string) (*policy.Organization, error)
 	RaiseRevision(ctx context.Context, uid string, revision int64) error
 }
@@ -113,11 +114,9 @@ func (r *run) organizations(ctx context.Context) error {
 	for uid, archived := range revisions {
 		o, err := r.Directory.Organization(ctx, uid)
 		if errs.KindOf(err) == errs.NotFound && err != nil {
-			id, err := r.nameOf(ctx, uid)
-			if err != nil {
+			if err := r.gone(ctx, uid); err != nil {
 				return err
 			}
-			r.report.Organizations = append(r.report.Organizations, id)
 			continue
 		}
 		if err != nil {
@@ -133,6 +132,19 @@ func (r *run) organizations(ctx context.Context) error {
 	}
 	slices.Sort(r.report.Organizations)
 	slices.Sort(r.report.Changed)
+	return nil
+}
+
+// gone names an organization that the store does not have, unless it was made anew since.
+func (r *run) gone(ctx context.Context, uid string) error {
+	id, err := r.nameOf(ctx, uid)
+	if err != nil {
+		return err
+	}
+	if _, err := r.Directory.Resolve(ctx, id); err == nil || errs.KindOf(err) != errs.NotFound {
+		return err
+	}
+	r.report.Organizations = append(r.report.Organizations, id)
 	return nil
 }
 

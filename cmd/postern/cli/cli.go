@@ -101,6 +101,7 @@ func (a *app) getenv(name, fallback string) string {
 // group makes a command that only holds others: without one of them it shows its help, with something else it is wrong usage.
 func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
 	cmd.Args = cobra.ArbitraryArgs
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()

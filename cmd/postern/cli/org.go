@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/postern-audit/postern/internal/client"
+	"github.com/postern-audit/postern/internal/printable"
 	"github.com/postern-audit/postern/internal/show"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 )
@@ -64,7 +65,7 @@ now; with it, the change is refused when somebody else came first.`,
 				if err != nil {
 					return err
 				}
-				return a.applied(answer, check)
+				return a.applied(name, answer, check)
 			})
 		},
 	}
@@ -120,13 +121,13 @@ func currentEtag(ctx context.Context, c *client.Client, name string) (string, er
 	return o.GetEtag(), err
 }
 
-func (a *app) applied(answer *posternv1.ApplyOrganizationResponse, check bool) error {
+func (a *app) applied(name string, answer *posternv1.ApplyOrganizationResponse, check bool) error {
 	if a.json() {
 		return a.message(answer)
 	}
 	o := answer.GetOrganization()
 	if check {
-		fmt.Fprintf(a.stdout, "%s would change:\n", o.GetName())
+		fmt.Fprintf(a.stdout, "%s would change:\n", printable.Escape(name))
 	} else {
 		fmt.Fprintf(a.stdout, "%s is at revision %d, etag %s\n", o.GetName(), o.GetRevision(), o.GetEtag())
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/postern-audit/postern/internal/client"
 	"github.com/postern-audit/postern/internal/printable"
@@ -101,7 +102,10 @@ func (w *watch) begin() error {
 // stream follows one stream until it ends, and reports whether anything came.
 func (w *watch) stream(ctx context.Context, c *client.Client) (got bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	defer func() {
+		cancel()
+		takeLeave(ctx, c)
+	}()
 	s, err := c.Events.WatchEvents(ctx, w.request)
 	if err != nil {
 		return false, err
@@ -119,6 +123,14 @@ func (w *watch) stream(ctx context.Context, c *client.Client) (got bool, err err
 			return got, err
 		}
 	}
+}
+
+// takeLeave makes sure that the sidecar has seen the end of the stream before that of the connection: what breaks off without
+// having been ended goes on the record as a broken stream.
+func takeLeave(ctx context.Context, c *client.Client) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, _ = c.Health.Check(ctx, &healthpb.HealthCheckRequest{}) // whatever it says: it comes after the end of the stream
 }
 
 // take prints an event and then remembers the place behind it. It is not interrupted in between.

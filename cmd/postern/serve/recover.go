@@ -51,7 +51,11 @@ func (p *process) recoverLost(ctx context.Context) error {
 
 // tellLost says what a kill of the process before cost.
 func (p *process) tellLost(ctx context.Context, killed bool, r recovery.Report) {
-	if !killed && r.Empty() {
+	if !killed {
+		if !r.Empty() {
+			p.log.WarnContext(ctx, "the archive is still ahead of the embedded store", "flows_ended", r.FlowsEnded, "flows_set_back", r.FlowsSetBack,
+				"organizations_lost", r.Organizations, "organizations_set_back", r.Changed)
+		}
 		return
 	}
 	saved := "never"

@@ -1,0 +1,420 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/postern-audit/postern/examples"
+	"github.com/postern-audit/postern/internal/testkit/redistest"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+)
+
+// embeddedProcess starts a process with the embedded store and HTTP on a free port, and waits until it serves.
+func embeddedProcess(t *testing.T, data string) *process {
+	t.Helper()
+	p := lone(t, data, "POSTERN_HTTP_ADDRESS=127.0.0.1:0")
+	p.run()
+	p.awaitServing()
+	return p
+}
+
+// lone is a process that is no part of a rig; it is not running yet.
+func lone(t *testing.T, data string, env ...string) *process {
+	t.Helper()
+	sockets, err := os.MkdirTemp("", "ps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	p := &process{rig: &rig{t: t, data: data}, name: "lone", socket: filepath.Join(sockets, "s")}
+	p.env = append(os.Environ(), append([]string{"POSTERN_DATA_DIR=" + data, "POSTERN_LISTEN_SOCKET=" + p.socket, "POSTERN_LOG_FORMAT=json"}, env...)...)
+	if p.log, err = os.Create(filepath.Join(sockets, "log")); err != nil {
+		t.Fatal(err)
+	}
+	if p.conn, err = grpc.NewClient("unix:"+p.socket, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.conn.Close()
+		p.kill()
+		if t.Failed() {
+			t.Logf("log:\n%s", tail(p.log.Name()))
+		}
+		_ = p.log.Close()
+	})
+	return p
+}
+
+// restart starts a process that has ended again, with an empty log.
+func (p *process) restart() {
+	p.rig.t.Helper()
+	if err := errors.Join(p.log.Truncate(0), seekStart(p.log)); err != nil {
+		p.rig.t.Fatal(err)
+	}
+	p.run()
+	p.awaitServing()
+}
+
+func seekStart(f *os.File) error {
+	_, err := f.Seek(0, io.SeekStart)
+	return err
+}
+
+// logged returns the log's lines that hold a text.
+func (p *process) logged(text string) []string {
+	p.rig.t.Helper()
+	b, err := os.ReadFile(p.log.Name())
+	if err != nil {
+		p.rig.t.Fatal(err)
+	}
+	var found []string
+	for l := range strings.SplitSeq(string(b), "\n") {
+		if strings.Contains(l, text) {
+			found = append(found, l)
+		}
+	}
+	return found
+}
+
+// get asks the process's HTTP side, which says its port in the log.
+func (p *process) get(path string) (int, string) {
+	p.rig.t.Helper()
+	m := regexp.MustCompile(`"http":"(127\.0\.0\.1:[0-9]+)"`).FindStringSubmatch(strings.Join(p.logged(`"serving"`), ""))
+	if m == nil {
+		p.rig.t.Fatal("the log says no HTTP address")
+	}
+	r, err := http.Get("http://" + m[1] + path) //nolint:noctx // a loopback server of this test
+	if err != nil {
+		p.rig.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		p.rig.t.Fatal(err)
+	}
+	return r.StatusCode, string(b)
+}
+
+// open starts a flow of a guest and leaves it open.
+func (p *process) open(requestID string) (*posternv1.FlowAnswer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return p.signIn().StartFlow(ctx, &posternv1.StartFlowRequest{
+		Parent: "organizations/acme/sites/wiki", RequestId: requestID, Subject: &posternv1.Subject{Email: "guest@gmail.com"}})
+}
+
+// must is open on a process that serves.
+func (p *process) must(requestID string) *posternv1.FlowAnswer {
+	p.rig.t.Helper()
+	a, err := p.open(requestID)
+	if err != nil {
+		p.rig.t.Fatal(err)
+	}
+	return a
+}
+
+// eventsOf waits until the archive holds the last given type for a flow, and returns the flow's events. It fails on gaps.
+func (p *process) eventsOf(flow, last string) []*posternv1.Event {
+	p.rig.t.Helper()
+	var of []*posternv1.Event
+	err := eventually(30*time.Second, func(context.Context) error {
+		all, err := p.record("organizations/acme")
+		if err != nil {
+			return err
+		}
+		of = nil
+		for i, e := range all {
+			if e.GetSequence() != int64(i+1) {
+				p.rig.t.Fatalf("event %d has sequence %d", i+1, e.GetSequence())
+			}
+			if strings.HasSuffix(flow, "/"+e.GetFlow()) && e.GetFlow() != "" {
+				of = append(of, e)
+			}
+		}
+		if len(of) == 0 || of[len(of)-1].GetType() != last {
+			return fmt.Errorf("the record of %s does not end with %s", flow, last)
+		}
+		return nil
+	})
+	if err != nil {
+		p.rig.t.Fatal(err)
+	}
+	return of
+}
+
+func TestAKilledEmbeddedSidecarStartsOnItsOwnDataAndSaysWhatItLost(t *testing.T) {
+	p := embeddedProcess(t, t.TempDir())
+	p.apply("organizations/acme", string(examples.Acme()))
+	kept := p.must("kept")
+	snapshot := func() time.Time {
+		info, err := os.Stat(filepath.Join(p.rig.data, "embedded.snapshot"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.ModTime()
+	}
+	// Something that is archived, but in no snapshot: done right after one was taken, and again if the next one was faster.
+	var lost *posternv1.FlowAnswer
+	for n := 0; ; n++ {
+		before := snapshot()
+		err := eventually(60*time.Second, func(context.Context) error {
+			if snapshot().Equal(before) {
+				return errors.New("no new snapshot")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = snapshot()
+		lost = p.must(fmt.Sprintf("lost-%d", n))
+		p.apply("organizations/late", "organization: late")
+		p.eventsOf(lost.GetFlow(), "sign_in.started")
+		p.kill()
+		if snapshot().Equal(before) {
+			break
+		}
+		p.restart()
+	}
+	p.restart()
+
+	told := p.logged("RECOVERED")
+	if len(told) != 1 || !strings.Contains(told[0], `"flows_ended":1`) || !strings.Contains(told[0], "late") {
+		t.Errorf("the log says %q, want one line that names a sign-in and the organization late", told)
+	}
+	events := p.eventsOf(lost.GetFlow(), "sign_in.abandoned")
+	if end := events[len(events)-1]; end.GetReason() != "STORE_LOST" || end.GetStep() != 2 || len(end.GetSteps()) != 1 ||
+		end.GetPersonal().GetTypedAddress() != "guest@gmail.com" {
+		t.Errorf("the lost flow ended with %v", end)
+	}
+	// What the snapshot had goes on.
+	if _, err := p.signIn().FinishFlow(t.Context(), &posternv1.FinishFlowRequest{Flow: kept.GetFlow(), RequestId: "end",
+		Finish: &posternv1.Finish{Action: posternv1.Finish_ACTION_CANCEL}}); err != nil {
+		t.Errorf("a flow of the snapshot does not go on: %v", err)
+	}
+	p.eventsOf(kept.GetFlow(), "sign_in.cancelled")
+
+	if err := p.terminate(); err != nil {
+		t.Fatal(err)
+	}
+	p.restart()
+	if told := p.logged("RECOVERED"); len(told) != 0 {
+		t.Errorf("after a stop in order the log says %q", told)
+	}
+	if n := len(p.eventsOf(lost.GetFlow(), "sign_in.abandoned")); n != 2 {
+		t.Errorf("the lost flow has %d events now", n)
+	}
+}
+
+func TestAStopInOrderLosesNothing(t *testing.T) {
+	p := embeddedProcess(t, t.TempDir())
+	p.apply("organizations/acme", string(examples.Acme()))
+	var last *posternv1.FlowAnswer
+	for i := range 50 {
+		last = p.must(fmt.Sprintf("r%d", i))
+	}
+	if err := p.terminate(); err != nil { // at once: most of it is not archived yet
+		t.Fatalf("exit: %v", err)
+	}
+	p.restart()
+	events, err := p.record("organizations/acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := 0
+	for _, e := range events {
+		if e.GetType() == "sign_in.started" {
+			started++
+		}
+	}
+	if started != 50 || len(p.logged("RECOVERED")) != 0 {
+		t.Errorf("%d of 50 flows are in the record; the log says %q", started, p.logged("RECOVERED"))
+	}
+	again, err := p.open("r49")
+	if err != nil || again.GetFlow() != last.GetFlow() || !again.GetRepeatedAnswer() {
+		t.Errorf("a request id of before the stop is answered %v, %v", again, err)
+	}
+}
+
+func TestReadinessAndMetricsOverHTTP(t *testing.T) {
+	p := embeddedProcess(t, t.TempDir())
+	p.apply("organizations/acme", string(examples.Acme()))
+	p.must("r1")
+	var ready struct {
+		Ready   bool
+		Notice  string
+		Archive struct{ Waiting *int64 }
+	}
+	code, body := p.get("/readyz")
+	if err := json.Unmarshal([]byte(body), &ready); err != nil || code != http.StatusOK || !ready.Ready ||
+		!strings.HasPrefix(ready.Notice, "EMBEDDED") || ready.Archive.Waiting == nil {
+		t.Errorf("/readyz answers %d %s (%v)", code, body, err)
+	}
+	code, body = p.get("/metrics")
+	for _, want := range []string{"postern_ready 1", `postern_commits_total{result="committed"} 1`,
+		`postern_calls_total{code="OK",method="/postern.v1.SignInService/StartFlow"} 1`} {
+		if code != http.StatusOK || !strings.Contains(body, want+"\n") {
+			t.Errorf("/metrics answers %d without %s:\n%s", code, want, body)
+		}
+	}
+	if strings.Contains(body, "acme") || strings.Contains(body, "guest") {
+		t.Errorf("/metrics names a tenant or a person:\n%s", body)
+	}
+	if code, _ := p.get("/v1/organizations"); code != http.StatusUnauthorized {
+		t.Errorf("a call without the key is answered %d", code)
+	}
+}
+
+func TestRedisAwayAndBackWithoutARestart(t *testing.T) {
+	r := newRig(t)
+	p := r.start("one", "signin", "archiver", "api")
+	p.apply("organizations/acme", string(examples.Acme()))
+	flow := p.must("before")
+	r.redis.Kill()
+	if _, err := p.open("away"); status.Code(err) != codes.Unavailable {
+		t.Errorf("without Redis StartFlow answers %v", err)
+	}
+	health := func(want healthpb.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		if err := eventually(30*time.Second, func(ctx context.Context) error {
+			a, err := healthpb.NewHealthClient(p.conn).Check(ctx, &healthpb.HealthCheckRequest{})
+			if err != nil || a.GetStatus() != want {
+				return fmt.Errorf("health is %s, %w", a.GetStatus(), err)
+			}
+			return nil
+		}); err != nil {
+			t.Fatalf("want %s: %v", want, err)
+		}
+	}
+	health(healthpb.HealthCheckResponse_NOT_SERVING)
+	r.redis.Restart()
+	health(healthpb.HealthCheckResponse_SERVING)
+	if _, err := p.signIn().FinishFlow(t.Context(), &posternv1.FinishFlowRequest{Flow: flow.GetFlow(), RequestId: "end",
+		Finish: &posternv1.Finish{Action: posternv1.Finish_ACTION_CANCEL}}); err != nil {
+		t.Errorf("the flow does not go on: %v", err)
+	}
+	p.eventsOf(flow.GetFlow(), "sign_in.cancelled")
+	if err := p.terminate(); err != nil {
+		t.Errorf("exit: %v", err)
+	}
+}
+
+// refused runs a process that must not start, and returns its exit code and what it says.
+func (p *process) refused() (int, string) {
+	p.rig.t.Helper()
+	path, err := binary()
+	if err != nil {
+		p.rig.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "serve")
+	cmd.Env = p.env
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		p.rig.t.Fatalf("it ended with %v:\n%s", err, out)
+	}
+	return exit.ExitCode(), string(out)
+}
+
+func onRedis(s *redistest.Server) []string {
+	return []string{"POSTERN_HTTP_ADDRESS=", "POSTERN_REDIS_MODE=standalone", "POSTERN_REDIS_ADDRESSES=" + s.Addr(), "POSTERN_DEADLINES_START=2s"}
+}
+
+func TestAStartIsRefusedWithItsReason(t *testing.T) {
+	good := redistest.Start(t)
+	away := redistest.Start(t)
+	away.Kill()
+	for name, tc := range map[string]struct {
+		env  []string
+		code int
+		want string
+	}{
+		"without persistence": {onRedis(redistest.Start(t, redistest.NoPersistence())), 4, "redis.insecure_no_persistence"},
+		"weak fsync":          {onRedis(redistest.Start(t, redistest.FsyncEverySecond())), 4, "redis.insecure_no_persistence"},
+		"evicting":            {onRedis(redistest.Start(t, redistest.Set("maxmemory-policy", "allkeys-lru"))), 4, "redis.insecure_evicting"},
+		"Redis is away":       {onRedis(away), 4, "Redis: not reached in time"},
+		"no keysets":          {append(onRedis(good), "POSTERN_KEYS_MASTER_FILE=/none/m", "POSTERN_KEYS_HASH_FILE=/none/h"), 3, "/none/m does not exist"},
+		"no archive":          {append(onRedis(good), "POSTERN_ARCHIVE_SQLITE=/none/archive.db"), 4, "archive"},
+		"wrong setting":       {append(onRedis(good), "POSTERN_LOG_LEVEL=loud"), 3, "log.level: must be"},
+		"unknown setting":     {append(onRedis(good), "POSTERN_LOG_LEVLE=info"), 3, "POSTERN_LOG_LEVLE: is no setting"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, said := lone(t, t.TempDir(), tc.env...).refused()
+			if code != tc.code || !strings.Contains(said, tc.want) {
+				t.Errorf("exit code %d, want %d with %q:\n%s", code, tc.code, tc.want, said)
+			}
+		})
+	}
+}
+
+func TestAWeakRedisIsTakenWhenASettingSaysSo(t *testing.T) {
+	p := lone(t, t.TempDir(), append(onRedis(redistest.Start(t, redistest.NoPersistence())), "POSTERN_REDIS_INSECURE_NO_PERSISTENCE=true")...)
+	p.run()
+	p.awaitServing()
+	if len(p.logged("REDIS_NO_APPENDONLY")) == 0 {
+		t.Error("the log does not say what is given up")
+	}
+}
+
+func TestWhatDoesNotBelongTogetherIsNotServed(t *testing.T) {
+	server := redistest.Start(t)
+	data := t.TempDir()
+	p := lone(t, data, onRedis(server)...)
+	p.run()
+	p.awaitServing()
+	p.apply("organizations/acme", string(examples.Acme()))
+	p.eventsOf(p.must("r1").GetFlow(), "sign_in.started")
+	if err := p.terminate(); err != nil {
+		t.Fatal(err)
+	}
+	check := func(name, want string, env ...string) {
+		t.Helper()
+		dir := data
+		if strings.HasPrefix(name, "other") {
+			dir = t.TempDir()
+		}
+		if code, said := lone(t, dir, append(onRedis(server), env...)...).refused(); code != 3 || !strings.Contains(said, want) {
+			t.Errorf("%s: exit code %d, want 3 with %q:\n%s", name, code, want, said)
+		}
+	}
+	check("fewer partitions", "the setting partitions is 8", "POSTERN_PARTITIONS=8")
+	check("other keys and archive", "the archive")
+	check("other keys", "hash keyset", "POSTERN_ARCHIVE_SQLITE="+filepath.Join(data, "archive.db"))
+	if err := server.Client().FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	check("an empty Redis", "Redis lost its data")
+}
+
+func TestTwoProcessesNeverShareAnEmbeddedStore(t *testing.T) {
+	first := embeddedProcess(t, t.TempDir())
+	if code, said := lone(t, first.rig.data).refused(); code != 3 || !strings.Contains(said, "another process runs on it") {
+		t.Errorf("exit code %d:\n%s", code, said)
+	}
+	second := lone(t, t.TempDir(), "POSTERN_HTTP_ADDRESS=", "POSTERN_LISTEN_SOCKET="+first.socket)
+	if code, said := second.refused(); code != 3 || !strings.Contains(said, "another process serves on") {
+		t.Errorf("exit code %d:\n%s", code, said)
+	}
+	if _, err := first.open("r1"); status.Code(err) != codes.NotFound { // no organization, but an answer
+		t.Errorf("the first process answers %v", err)
+	}
+}
