@@ -115,7 +115,7 @@ func (a *Archiver) Run(ctx context.Context) error {
 		n, err := a.trip(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // being stopped is no error
 		case err != nil:
 			a.wait(ctx, backoff, nil)
 			backoff = min(2*backoff, backoffMax)

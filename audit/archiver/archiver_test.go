@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,8 +202,7 @@ func TestALostPartitionIsTakenAgainOnlyWhenTheLeaseGivesIt(t *testing.T) {
 		o.event(t, 0)
 		o.event(t, 1)
 		hint.set([]int{1}, nil)
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		if n := o.waiting(); n != 1 {
 			t.Errorf("%d wait, want the lost partition's one", n)
 		}
@@ -211,13 +211,12 @@ func TestALostPartitionIsTakenAgainOnlyWhenTheLeaseGivesIt(t *testing.T) {
 		}
 		hint.set([]int{0, 1}, errors.New("redis is away")) // keeps what it has
 		o.event(t, 1)
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		if n := o.waiting(); n != 1 || a.State().Trouble != archiver.FailedLease {
 			t.Errorf("%d wait, trouble %q", n, a.State().Trouble)
 		}
 		hint.set([]int{0, 1}, nil)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		stop()
 		check(t, o, s)
 	})
@@ -226,11 +225,12 @@ func TestALostPartitionIsTakenAgainOnlyWhenTheLeaseGivesIt(t *testing.T) {
 func TestAnArchiveAwayForAWhileHoldsUpAndLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, s := newOutbox(), newStore(t)
-		away := true
+		var away atomic.Bool
+		away.Store(true)
 		var tries []time.Duration
 		begin := time.Now()
 		s.before = func([]audit.Batch) error {
-			if !away {
+			if !away.Load() {
 				return nil
 			}
 			tries = append(tries, time.Since(begin).Round(time.Millisecond))
@@ -241,8 +241,7 @@ func TestAnArchiveAwayForAWhileHoldsUpAndLosesNothing(t *testing.T) {
 			o.event(t, n%4)
 		}
 		stop := run(t, a)
-		time.Sleep(30 * time.Second)
-		synctest.Wait()
+		pass(30 * time.Second)
 		ms := time.Millisecond
 		want := []time.Duration{0, 100 * ms, 300 * ms, 700 * ms, 1500 * ms, 3100 * ms, 6300 * ms, 11300 * ms, 16300 * ms, 21300 * ms, 26300 * ms}
 		tries = slices.Compact(tries) // one trip tries several transactions
@@ -252,9 +251,8 @@ func TestAnArchiveAwayForAWhileHoldsUpAndLosesNothing(t *testing.T) {
 		if o.waiting() != 700 || a.State().Trouble != archiver.FailedArchive || a.State().Backlog != 700 || a.State().Since.Before(begin) {
 			t.Errorf("%d wait, state %+v", o.waiting(), a.State())
 		}
-		away = false
-		time.Sleep(6 * time.Second)
-		synctest.Wait()
+		away.Store(false)
+		pass(6 * time.Second)
 		stop()
 		check(t, o, s)
 		if n := j.logged("archiving is held up; events wait in the outbox"); n != 1 || j.logged("archiving again") != 1 || a.State().Trouble != "" {
@@ -271,8 +269,7 @@ func TestIdleWaitsGrowAndWakeEndsThem(t *testing.T) {
 		o, s := newOutbox(), newStore(t)
 		a, _ := newArchiver(t, o, s)
 		stop := run(t, a)
-		time.Sleep(400 * time.Millisecond)
-		synctest.Wait()
+		pass(400 * time.Millisecond)
 		var waits []time.Duration
 		for i := 1; i < len(o.reads); i++ {
 			waits = append(waits, o.reads[i].Sub(o.reads[i-1]))

@@ -11,6 +11,7 @@ import (
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
 	storev1 "github.com/postern-audit/postern/proto/gen/go/postern/store/v1"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 )
 
 // decode makes a load of one partition's raw entries, with the keys of organizations new to this archiver. An error means
@@ -47,20 +48,23 @@ func (a *Archiver) decode(ctx context.Context, partition int, raw []audit.RawEnt
 // place gives an unreadable entry to its organization when the bytes still name one that exists. Only an organization with a
 // key exists: garbage must not invent one.
 func (a *Archiver) place(ctx context.Context, e *audit.Event, data []byte, l *load, asked map[string]bool) error {
-	var record storev1.EventRecord
-	if len(data) < 2 || (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(data[1:], &record) != nil {
-		return nil
-	}
-	uid := record.GetEvent().GetOrganizationUid()
+	named := eventOf(data)
+	uid := named.GetOrganizationUid()
 	if uid == "" || len(uid) > 64 {
 		return nil
 	}
 	found, err := a.key(ctx, uid, l, asked)
-	if err != nil {
-		return err
-	}
 	if found {
-		e.OrganizationUID, e.Organization = uid, record.GetEvent().GetOrganization()
+		e.OrganizationUID, e.Organization = uid, named.GetOrganization()
+	}
+	return err
+}
+
+// eventOf reads what it can of a record that cannot be decoded as a whole; nil when that is nothing.
+func eventOf(data []byte) *posternv1.Event {
+	var record storev1.EventRecord
+	if len(data) > 1 && proto.Unmarshal(data[1:], &record) == nil {
+		return record.GetEvent()
 	}
 	return nil
 }
@@ -86,7 +90,7 @@ func (a *Archiver) key(ctx context.Context, uid string, l *load, asked map[strin
 	if a.cfg.Keys != nil && !a.cfg.Keys.Has(uid) {
 		if err := a.cfg.Keys.Add(k); err != nil {
 			a.cfg.Metrics.Failed(FailedKey)
-			a.cfg.Log.Error("an organization's key cannot be used", "organization_uid", uid, "error", err)
+			a.cfg.Log.ErrorContext(ctx, "an organization's key cannot be used", "organization_uid", uid, "error", err)
 		}
 	}
 	return true, nil

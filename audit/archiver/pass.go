@@ -141,7 +141,7 @@ func (a *Archiver) put(ctx context.Context, batches []audit.Batch) ([]audit.Appe
 		kept := audit.Entry{OutboxID: e.OutboxID, RecordedTime: e.RecordedTime, Raw: e.Raw,
 			Event: audit.NewUnreadable(b.Partition, e.OutboxID, e.Raw, e.RecordedTime)}
 		a.cfg.Metrics.Failed(FailedUnreadable)
-		a.cfg.Log.Error("the archive cannot store an event; its bytes are kept as an event of type unreadable",
+		a.cfg.Log.ErrorContext(ctx, "the archive cannot store an event; its bytes are kept as an event of type unreadable",
 			"partition", b.Partition, "entry", e.OutboxID, "error", err)
 		b.Entries = []audit.Entry{kept}
 		return a.put(ctx, []audit.Batch{b})

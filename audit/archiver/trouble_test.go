@@ -252,11 +252,11 @@ func TestTwoArchiversThroughAllTrouble(t *testing.T) {
 		for n := range 2000 {
 			o.event(t, n%4, func(e *audit.Event) { e.Type, e.Flow, e.Step = audit.TypePasswordRejected, "flow", n })
 			if n%50 == 0 {
-				time.Sleep(100 * time.Millisecond)
+				pass(100 * time.Millisecond)
 			}
 		}
 		for wait := 0; o.waiting() > 0 && wait < 3600; wait++ {
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		for _, stop := range stops {
 			stop()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -281,6 +282,12 @@ func check(t testing.TB, o *outbox, s audit.Reader, organizations ...string) {
 	if !slices.Equal(got, want) {
 		t.Errorf("archived %d events:\n%v\nwant %d:\n%v", len(got), got, len(want), want)
 	}
+}
+
+// pass lets time go by inside a synctest bubble and waits until everybody has done what there was to do.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
 }
 
 // run runs a until the returned stop is called; stop waits for its end.

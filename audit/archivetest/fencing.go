@@ -26,7 +26,7 @@ var fencingCases = []testCase{
 		stale := w.batch(0, w.event(), w.event(ofB))
 		stale.Keys = []audit.OrganizationKey{{OrganizationUID: orgA, Wrapped: []byte("k")}}
 		other := w.Another(w)
-		defer other.Close() //nolint:errcheck // closing is no part of this case
+		defer other.Close()
 		taken := must(other.Take(w.Context(), 0, "other"))(w)
 		done, err := w.Append(w.Context(), stale)
 		if !errors.Is(err, audit.ErrFenced) || done != (audit.Appended{}) {
@@ -68,7 +68,7 @@ func contend(w *world) {
 		outbox = append(outbox, w.entry(w.event()))
 	}
 	other := w.Another(w)
-	defer other.Close() //nolint:errcheck // closing is no part of this case
+	defer other.Close()
 	var wg sync.WaitGroup
 	problems := make(chan error, 2)
 	var mu sync.Mutex

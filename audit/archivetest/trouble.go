@@ -31,7 +31,7 @@ var durabilityCases = []testCase{
 		if err := again.Close(); err != nil {
 			w.Fatal(err)
 		}
-		defer third.Close() //nolint:errcheck // closing is no part of what follows
+		defer third.Close()
 		if got := snapshot(w, third); !reflect.DeepEqual(got, before) {
 			w.Errorf("got  %+v\nwant %+v", got, before)
 		}
@@ -41,7 +41,7 @@ var durabilityCases = []testCase{
 	}},
 	{"another handle sees what is acknowledged, at once", func(w *world) {
 		other := w.Another(w)
-		defer other.Close() //nolint:errcheck // closing is no part of this case
+		defer other.Close()
 		for n := range 5 {
 			e := w.event()
 			w.add(e)

@@ -23,11 +23,13 @@ const crashFile = "POSTERN_CRASH_FILE" // set in the child: the archive to write
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(crashFile) != "":
-		os.Exit(writeUntilKilled(os.Getenv(crashFile), os.Getenv("POSTERN_CRASH_FROM")))
+		err := writeUntilKilled(os.Getenv(crashFile), os.Getenv("POSTERN_CRASH_FROM"))
+		fmt.Fprintln(os.Stderr, "the child ended by itself:", err)
 	case os.Getenv(limitedFile) != "":
-		os.Exit(writeUntilRefused(os.Getenv(limitedFile)))
+		fmt.Fprintln(os.Stdout, "child:", fillAndRecover(context.Background(), os.Getenv(limitedFile)))
+	default:
+		m.Run()
 	}
-	os.Exit(m.Run())
 }
 
 const crashBatch = 20
@@ -50,34 +52,30 @@ func crashEvents(n int) ([]audit.Entry, error) {
 }
 
 // writeUntilKilled appends batches from the given one on and says on stdout which ones are durable.
-func writeUntilKilled(path, from string) int {
-	fail := func(err error) int {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
+func writeUntilKilled(path, from string) error {
 	first, err := strconv.Atoi(from)
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	ctx := context.Background()
 	a, err := sqlite.Open(ctx, path)
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	epoch, err := a.Take(ctx, 0, "child")
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	for n := first; ; n++ {
 		entries, err := crashEvents(n)
 		if err != nil {
-			return fail(err)
+			return err
 		}
 		if _, err := a.Append(ctx, audit.Batch{Epoch: epoch, Entries: entries}); err != nil {
-			return fail(err)
+			return err
 		}
 		if _, err := os.Stdout.WriteString(strconv.Itoa(n) + "\n"); err != nil {
-			return fail(err)
+			return err
 		}
 	}
 }
@@ -133,7 +131,7 @@ func killAfter(t *testing.T, path string, from, batches int) (last int) {
 func checkCrashed(t *testing.T, path string, acknowledged int) {
 	t.Helper()
 	a := open(t, path)
-	defer a.Close() //nolint:errcheck // closed again at the end of the test
+	defer a.Close()
 	for half, org := range []string{"org-even", "org-odd"} {
 		events, err := a.Events(t.Context(), audit.Query{OrganizationUID: org, Limit: 1 << 20})
 		if err != nil {

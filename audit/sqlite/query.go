@@ -202,7 +202,7 @@ func (s *search) types() ([]string, error) {
 
 // collect reads and closes rows.
 func collect[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) ([]T, error) {
-	defer rows.Close() //nolint:errcheck // rows.Err says it
+	defer rows.Close()
 	var out []T
 	for rows.Next() {
 		v, err := scan(rows)
