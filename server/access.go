@@ -71,7 +71,6 @@ func (c *Config) complete() error {
 	need("Log", c.Log != nil)
 	f := c.Forms
 	need("Forms", f.Event != nil && f.Personal != nil && f.Decision != nil && f.Organization != nil && f.Policy != nil && f.Domain != nil)
-	need("SignIn or Query", c.SignIn != nil || c.Query != nil)
 	need("SignIn.Flows", c.SignIn == nil || c.SignIn.Flows != nil)
 	if q := c.Query; q != nil {
 		need("Query.Reader", q.Reader != nil)

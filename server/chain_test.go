@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -50,6 +52,47 @@ func TestAnotherUserIsRefusedAndRecordedInSystem(t *testing.T) {
 	}
 	if len(w.flows.calls) != 0 {
 		t.Error("the handler was reached")
+	}
+}
+
+func TestWhoMayNotCallLearnsNothingAboutTheRequest(t *testing.T) {
+	w := newWorld(t, func(c *server.Config) { c.UIDs = []uint32{4_000_000} })
+	conn := w.dial(t, grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+	err := conn.Invoke(testContext(t), "/postern.v1.SignInService/StartFlow", []byte{0xff}, &[]byte{})
+	failed(t, err, "PERMISSION_DENIED", "PERMISSION_DENIED")
+	w.one(t)
+}
+
+func TestEachListenerProvesItsOwnKindOfCaller(t *testing.T) {
+	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, log: &syncBuffer{}, served: make(chan error, 1)}
+	var err error
+	if w.server, err = server.New(w.config()); err != nil {
+		t.Fatal(err)
+	}
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	open, wrong := listen(), listen()
+	go func() { w.served <- w.server.Serve(server.Listeners{Open: open, Socket: wrong}) }()
+	t.Cleanup(func() { w.stop(t) })
+	call := func(l net.Listener) error {
+		conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = posternv1.NewSignInServiceClient(conn).ReportStep(testContext(t), stepRequest())
+		return err
+	}
+	if err := call(open); err != nil || w.flows.calls[0].Principal != "tcp:open" {
+		t.Errorf("open listener: %v, %v", err, w.flows.calls)
+	}
+	if err := call(wrong); grpcstatus.Code(err) != codes.Unavailable || len(w.flows.calls) != 1 {
+		t.Errorf("a TCP connection on the listener for sockets: %v", err)
 	}
 }
 

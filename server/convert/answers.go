@@ -72,6 +72,9 @@ func (f Forms) LiveFlow(v authflow.View) *posternv1.Flow {
 		if !b.Email.IsZero() {
 			p.Email, p.EmailVerified = b.Email.String(), &b.EmailVerified
 		}
+		if b.Step >= 1 && b.Step <= len(s.Steps) {
+			p.DisplayName = s.Steps[b.Step-1].Event.Personal.DisplayName
+		}
 		out.Personal = f.Personal(&p)
 	}
 	for i := range s.Steps {

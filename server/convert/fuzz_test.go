@@ -1,0 +1,47 @@
+package convert_test
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/postern-audit/postern/internal/errs"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+	"github.com/postern-audit/postern/server/convert"
+)
+
+// FuzzStartFlow: whatever bytes come, the converter refuses them with a documented error or returns values within bounds.
+func FuzzStartFlow(f *testing.F) {
+	c, err := convert.New()
+	if err != nil {
+		f.Fatal(err)
+	}
+	r := startRequest()
+	r.Subject = &posternv1.Subject{Email: "a@partner.com", AccountId: "a"}
+	r.Context = &posternv1.Context{Ip: "192.0.2.1"}
+	r.Steps = []*posternv1.StepReport{{Type: "sso.verified", Connection: "okta", Amr: []string{"mfa"}}}
+	seed, err := proto.Marshal(r)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m posternv1.StartFlowRequest
+		if proto.Unmarshal(b, &m) != nil {
+			return
+		}
+		in, err := c.StartFlow(&m)
+		if err != nil {
+			if e := errs.As(err); e == nil || e.Kind != errs.Invalid || len(e.Violations) == 0 {
+				t.Errorf("refused without a reason: %v", err)
+			}
+			return
+		}
+		if len(in.Steps) > 62 || len(in.Subject.AccountID) > 128 || len(in.CorrelationID) > 128 || in.RequestID == "" || in.Organization == "" || in.Site == "" {
+			t.Errorf("out of bounds: %+v", in)
+		}
+		if !in.Subject.Address.IsZero() && in.Subject.Identifier != "" {
+			t.Errorf("both an address and not one: %+v", in.Subject)
+		}
+	})
+}
