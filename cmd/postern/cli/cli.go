@@ -56,7 +56,7 @@ did not.
 "postern serve" runs the sidecar; "postern demo" shows what it does; the other commands talk to a running one.
 
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 wrong configuration; 4 the sidecar, or what it needs, cannot be
-reached.`
+reached or used.`
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{

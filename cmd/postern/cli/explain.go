@@ -111,7 +111,7 @@ func (a *app) addresses() *cobra.Command {
 		Short: "What Postern makes of e-mail addresses",
 		Long: `What Postern makes of e-mail addresses: one JSON line each, with the canonical form, its domains, whether it is free
 mail, and, when it is not usable, the reason. Exit code 1 when one is not usable. No sidecar is needed.`,
-		Example: `  postern address check guest@Partner.Example
+		Example: `  postern address check guest@Gmail.COM
   postern address check -- -x@example.org "a b@example.org"`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -35,5 +36,15 @@ func TestEveryCommandShowsHowItIsUsed(t *testing.T) {
 	walk(a.root())
 	if commands < 17 {
 		t.Errorf("only %d commands were looked at", commands)
+	}
+}
+
+func TestThePageOfTheCommandLineIsFresh(t *testing.T) {
+	got, err := os.ReadFile("../../../docs/reference/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != Reference() {
+		t.Error("docs/reference/cli.md is stale: run `make docs`")
 	}
 }
