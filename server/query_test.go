@@ -232,7 +232,6 @@ func TestAnIncompleteConfigDoesNotStart(t *testing.T) {
 		"Outbox": func(c *server.Config) { c.Outbox = nil }, "Live": func(c *server.Config) { c.Live = nil },
 		"Forms": func(c *server.Config) { c.Forms.Event = nil }, "Query.MAC": func(c *server.Config) { c.Query.MAC = nil },
 		"SignIn.Flows":    func(c *server.Config) { c.SignIn.Flows = nil },
-		"SignIn or Query": func(c *server.Config) { c.SignIn, c.Query = nil, nil },
 	} {
 		c := w.config()
 		spoil(&c)
