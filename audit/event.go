@@ -141,7 +141,11 @@ type Event struct {
 	Origin          Origin
 	IdentifierHash  string
 	UserVerified    *bool
-	PersonalState   string // "", ERASED or UNREADABLE; set by readers
+	Enrolment       *Enrolment // how the factor used was enrolled
+	EndCause        string     // LOGOUT, EXPIRED or REVOKED, when a session or token ended
+	Uses            int64      // how many alike uses the event stands for; 0 means one
+	Authenticator   string     // uid of the authenticator's secret the event is about
+	PersonalState   string     // "", ERASED or UNREADABLE; set by readers
 
 	Personal Personal
 	Sealed   *Sealed // the personal part as stored; when set, encoders use it as it is
@@ -248,7 +252,28 @@ type Demand struct {
 	AcceptPartner bool
 	Met           bool
 	MetByStep     int
+	MetByProof    *ProofRef // remembered from an earlier flow
 	Reason        string
+}
+
+// ProofRef names a remembered proof.
+type ProofRef struct {
+	Flow     string
+	Step     int
+	Time     time.Time
+	SiteUID  string
+	Proven   string // method token or factor
+	Evidence Evidence
+}
+
+// Enrolment says who enrolled a factor, when, and after which proof.
+type Enrolment struct {
+	Time     time.Time
+	Caller   string
+	Flow     string
+	Method   string
+	Evidence Evidence
+	Imported bool
 }
 
 // WouldBe is the verdict with report-only rules enforced.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/authflow/factor"
 	"github.com/postern-audit/postern/policy"
 )
 
@@ -68,7 +69,27 @@ type Reading struct {
 	Records      []policy.Records
 	Last         FlowID
 	Session      *Session
+	Subject      *SubjectRecords // of Subject: never nil when it was asked for
 }
+
+// SubjectRecords are the two records kept of one subject of one organization, with the stamps they had. Shared: never changed.
+type SubjectRecords struct {
+	Key                policy.AccountKey
+	Authenticator      *factor.Authenticator // nil: there is none
+	AuthenticatorStamp policy.Stamp
+	Person             *Person // nil: there is none
+	PersonStamp        policy.Stamp
+}
+
+// Person is what an organization remembers of a subject: at most MaxProofs proofs, newest of each method or factor,
+// connection and device, and a bound before which none counts.
+type Person struct {
+	Proofs    []policy.Proof
+	NotBefore time.Time
+}
+
+// MaxProofs bounds a person record.
+const MaxProofs = 32
 
 // Session is a session of a site, by its hashed handle.
 type Session struct {
@@ -94,6 +115,8 @@ type Commit struct {
 	Flow            *FlowWrite
 	Last            *LastWrite
 	Session         *SessionWrite
+	Authenticator   *AuthenticatorWrite
+	Person          *PersonWrite
 	Claims          []Claim
 	Tallies         []Tally
 	Events          []audit.Event
@@ -120,6 +143,21 @@ type SessionWrite struct {
 	Handle  [32]byte
 	Session Session
 	IsNew   bool // it must not exist
+}
+
+// AuthenticatorWrite replaces, or with a nil Next only compares, the authenticator of a subject.
+type AuthenticatorWrite struct {
+	Subject policy.AccountKey
+	From    policy.Stamp // zero: it must not exist
+	Next    *factor.Authenticator
+}
+
+// PersonWrite replaces, or with a nil Next only compares, what is remembered of a subject. The record expires with its last proof.
+type PersonWrite struct {
+	Subject policy.AccountKey
+	From    policy.Stamp // zero: it must not exist
+	Next    *Person
+	Until   time.Time // when it may go
 }
 
 // Claim is a name that can be taken once: a support code, and later codes, assertions and tokens.
@@ -153,6 +191,7 @@ type Conflict struct {
 	LastMoved    bool                 // the supersession index moved
 	Claimed      *Claim               // this claim is taken by another value
 	SessionTaken bool
+	Subject      *SubjectRecords // current records of the subject, when one of them moved
 }
 
 // Error implements error.

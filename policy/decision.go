@@ -40,6 +40,23 @@ type Shown struct {
 	PartnerACR   string
 }
 
+// Proof is what an organization remembers of a subject: one success of one method or factor. Proofs are per organization:
+// they are good across its sites and nowhere else.
+type Proof struct {
+	Method       string // method token; "" for a factor
+	Factor       string // "" for a method
+	Connection   string
+	Device       [16]byte // keyed hash of the device id; zero without one
+	At           time.Time
+	Evidence     audit.Evidence
+	UserVerified bool
+	PartnerAMR   []string
+	PartnerACR   string
+	Flow         string
+	Step         int
+	SiteUID      string
+}
+
 // Enrolment says which factors a subject has. Known false: nothing is known (the case until authenticators exist).
 type Enrolment struct {
 	Known   bool
@@ -54,6 +71,9 @@ type Input struct {
 	Records      Records
 	Context      Context
 	Shown        []Shown
+	Proofs       []Proof   // remembered, of this subject in this organization; demands with an age count them too
+	NotBefore    time.Time // the subject's own bound: older proofs count no more
+	Device       [16]byte  // keyed hash of this flow's device id; zero without one
 	Enrolment    Enrolment
 	Now          time.Time
 }

@@ -29,7 +29,10 @@ type Organization struct {
 	Sites       []Site
 	Connections []Connection
 	Policy      Policy
-	Unreadable  bool // the policy's stored form could not be read; Policy is empty
+	// ProofsNotBefore makes older proofs count nowhere in the organization; zero: no bound. It is part of what the policy
+	// stamp covers, so that it binds at the next call.
+	ProofsNotBefore time.Time
+	Unreadable      bool // the policy's stored form could not be read; Policy is empty
 	// AllowUnreadable is the organization's choice for an unreadable policy, kept apart from the policy itself.
 	AllowUnreadable bool
 	Key             audit.OrganizationKey
@@ -44,6 +47,7 @@ type Site struct {
 	Disabled           bool
 	TrustsAccountEmail bool
 	Origin             audit.Origin
+	ProofsNotBefore    time.Time // makes older proofs count no more at this site; zero: no bound
 }
 
 // ConnectionKind says what a connection is for. Numbers equal posternv1.Connection_Kind.

@@ -846,7 +846,9 @@ type Demand struct {
 	// Step of this flow that met it; 0 when none did.
 	MetByStep int32 `protobuf:"varint,8,opt,name=met_by_step,json=metByStep,proto3" json:"met_by_step,omitempty"`
 	// Why it is not met: a policy reason such as MFA_REQUIRED.
-	Reason        string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Remembered proof that met it, from another flow. Absent when none did.
+	MetByProof    *ProofRef `protobuf:"bytes,10,opt,name=met_by_proof,json=metByProof,proto3" json:"met_by_proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -944,6 +946,104 @@ func (x *Demand) GetReason() string {
 	return ""
 }
 
+func (x *Demand) GetMetByProof() *ProofRef {
+	if x != nil {
+		return x.MetByProof
+	}
+	return nil
+}
+
+// ProofRef names a proof remembered from an earlier flow.
+type ProofRef struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Flow it was proven in.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// Step of that flow.
+	Step int32 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
+	// When it was proven.
+	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// Uid of the site it was proven at.
+	SiteUid string `protobuf:"bytes,4,opt,name=site_uid,json=siteUid,proto3" json:"site_uid,omitempty"`
+	// Method token or factor.
+	Proven string `protobuf:"bytes,5,opt,name=proven,proto3" json:"proven,omitempty"`
+	// On whose word it rests.
+	Evidence      Evidence `protobuf:"varint,6,opt,name=evidence,proto3,enum=postern.v1.Evidence" json:"evidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProofRef) Reset() {
+	*x = ProofRef{}
+	mi := &file_postern_v1_common_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProofRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProofRef) ProtoMessage() {}
+
+func (x *ProofRef) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_common_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProofRef.ProtoReflect.Descriptor instead.
+func (*ProofRef) Descriptor() ([]byte, []int) {
+	return file_postern_v1_common_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ProofRef) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ProofRef) GetStep() int32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *ProofRef) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *ProofRef) GetSiteUid() string {
+	if x != nil {
+		return x.SiteUid
+	}
+	return ""
+}
+
+func (x *ProofRef) GetProven() string {
+	if x != nil {
+		return x.Proven
+	}
+	return ""
+}
+
+func (x *ProofRef) GetEvidence() Evidence {
+	if x != nil {
+		return x.Evidence
+	}
+	return Evidence_EVIDENCE_UNSPECIFIED
+}
+
 // WouldBe is the verdict if report-only rules were enforced.
 type WouldBe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -959,7 +1059,7 @@ type WouldBe struct {
 
 func (x *WouldBe) Reset() {
 	*x = WouldBe{}
-	mi := &file_postern_v1_common_proto_msgTypes[4]
+	mi := &file_postern_v1_common_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1071,7 @@ func (x *WouldBe) String() string {
 func (*WouldBe) ProtoMessage() {}
 
 func (x *WouldBe) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_common_proto_msgTypes[4]
+	mi := &file_postern_v1_common_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1084,7 @@ func (x *WouldBe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WouldBe.ProtoReflect.Descriptor instead.
 func (*WouldBe) Descriptor() ([]byte, []int) {
-	return file_postern_v1_common_proto_rawDescGZIP(), []int{4}
+	return file_postern_v1_common_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WouldBe) GetVerdict() Verdict {
@@ -1025,7 +1125,7 @@ type ClassBasis struct {
 
 func (x *ClassBasis) Reset() {
 	*x = ClassBasis{}
-	mi := &file_postern_v1_common_proto_msgTypes[5]
+	mi := &file_postern_v1_common_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1137,7 @@ func (x *ClassBasis) String() string {
 func (*ClassBasis) ProtoMessage() {}
 
 func (x *ClassBasis) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_common_proto_msgTypes[5]
+	mi := &file_postern_v1_common_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1150,7 @@ func (x *ClassBasis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClassBasis.ProtoReflect.Descriptor instead.
 func (*ClassBasis) Descriptor() ([]byte, []int) {
-	return file_postern_v1_common_proto_rawDescGZIP(), []int{5}
+	return file_postern_v1_common_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ClassBasis) GetBy() string {
@@ -1120,7 +1220,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_postern_v1_common_proto_msgTypes[6]
+	mi := &file_postern_v1_common_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1232,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_common_proto_msgTypes[6]
+	mi := &file_postern_v1_common_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1245,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_postern_v1_common_proto_rawDescGZIP(), []int{6}
+	return file_postern_v1_common_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Decision) GetClass() Class {
@@ -1272,7 +1372,7 @@ type NextStep struct {
 
 func (x *NextStep) Reset() {
 	*x = NextStep{}
-	mi := &file_postern_v1_common_proto_msgTypes[7]
+	mi := &file_postern_v1_common_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1384,7 @@ func (x *NextStep) String() string {
 func (*NextStep) ProtoMessage() {}
 
 func (x *NextStep) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_common_proto_msgTypes[7]
+	mi := &file_postern_v1_common_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1397,7 @@ func (x *NextStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextStep.ProtoReflect.Descriptor instead.
 func (*NextStep) Descriptor() ([]byte, []int) {
-	return file_postern_v1_common_proto_rawDescGZIP(), []int{7}
+	return file_postern_v1_common_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *NextStep) GetMethod() string {
@@ -1352,7 +1452,7 @@ type UserMessage struct {
 
 func (x *UserMessage) Reset() {
 	*x = UserMessage{}
-	mi := &file_postern_v1_common_proto_msgTypes[8]
+	mi := &file_postern_v1_common_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1464,7 @@ func (x *UserMessage) String() string {
 func (*UserMessage) ProtoMessage() {}
 
 func (x *UserMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_common_proto_msgTypes[8]
+	mi := &file_postern_v1_common_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1477,7 @@ func (x *UserMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserMessage.ProtoReflect.Descriptor instead.
 func (*UserMessage) Descriptor() ([]byte, []int) {
-	return file_postern_v1_common_proto_rawDescGZIP(), []int{8}
+	return file_postern_v1_common_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UserMessage) GetKey() string {
@@ -1431,7 +1531,7 @@ const file_postern_v1_common_proto_rawDesc = "" +
 	"\tCondition\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03met\x18\x02 \x01(\bR\x03met\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xad\x02\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xe5\x02\n" +
 	"\x06Demand\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1e\n" +
 	"\n" +
@@ -1443,7 +1543,17 @@ const file_postern_v1_common_proto_rawDesc = "" +
 	"\x0eaccept_partner\x18\x06 \x01(\bR\racceptPartner\x12\x10\n" +
 	"\x03met\x18\a \x01(\bR\x03met\x12\x1e\n" +
 	"\vmet_by_step\x18\b \x01(\x05R\tmetByStep\x12\x16\n" +
-	"\x06reason\x18\t \x01(\tR\x06reason\"d\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\x126\n" +
+	"\fmet_by_proof\x18\n" +
+	" \x01(\v2\x14.postern.v1.ProofRefR\n" +
+	"metByProof\"\xc7\x01\n" +
+	"\bProofRef\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x12\n" +
+	"\x04step\x18\x02 \x01(\x05R\x04step\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x19\n" +
+	"\bsite_uid\x18\x04 \x01(\tR\asiteUid\x12\x16\n" +
+	"\x06proven\x18\x05 \x01(\tR\x06proven\x120\n" +
+	"\bevidence\x18\x06 \x01(\x0e2\x14.postern.v1.EvidenceR\bevidence\"d\n" +
 	"\aWouldBe\x12-\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x13.postern.v1.VerdictR\averdict\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +
@@ -1562,7 +1672,7 @@ func file_postern_v1_common_proto_rawDescGZIP() []byte {
 }
 
 var file_postern_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_postern_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_postern_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_postern_v1_common_proto_goTypes = []any{
 	(Class)(0),                    // 0: postern.v1.Class
 	(Evidence)(0),                 // 1: postern.v1.Evidence
@@ -1578,32 +1688,36 @@ var file_postern_v1_common_proto_goTypes = []any{
 	(*Context)(nil),               // 11: postern.v1.Context
 	(*Condition)(nil),             // 12: postern.v1.Condition
 	(*Demand)(nil),                // 13: postern.v1.Demand
-	(*WouldBe)(nil),               // 14: postern.v1.WouldBe
-	(*ClassBasis)(nil),            // 15: postern.v1.ClassBasis
-	(*Decision)(nil),              // 16: postern.v1.Decision
-	(*NextStep)(nil),              // 17: postern.v1.NextStep
-	(*UserMessage)(nil),           // 18: postern.v1.UserMessage
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*ProofRef)(nil),              // 14: postern.v1.ProofRef
+	(*WouldBe)(nil),               // 15: postern.v1.WouldBe
+	(*ClassBasis)(nil),            // 16: postern.v1.ClassBasis
+	(*Decision)(nil),              // 17: postern.v1.Decision
+	(*NextStep)(nil),              // 18: postern.v1.NextStep
+	(*UserMessage)(nil),           // 19: postern.v1.UserMessage
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 }
 var file_postern_v1_common_proto_depIdxs = []int32{
 	7,  // 0: postern.v1.Subject.kind:type_name -> postern.v1.SubjectKind
 	8,  // 1: postern.v1.Context.client:type_name -> postern.v1.Client
-	19, // 2: postern.v1.Demand.max_age:type_name -> google.protobuf.Duration
+	20, // 2: postern.v1.Demand.max_age:type_name -> google.protobuf.Duration
 	1,  // 3: postern.v1.Demand.evidence:type_name -> postern.v1.Evidence
-	2,  // 4: postern.v1.WouldBe.verdict:type_name -> postern.v1.Verdict
-	0,  // 5: postern.v1.Decision.class:type_name -> postern.v1.Class
-	15, // 6: postern.v1.Decision.class_basis:type_name -> postern.v1.ClassBasis
-	12, // 7: postern.v1.Decision.conditions:type_name -> postern.v1.Condition
-	13, // 8: postern.v1.Decision.demands:type_name -> postern.v1.Demand
-	2,  // 9: postern.v1.Decision.verdict:type_name -> postern.v1.Verdict
-	14, // 10: postern.v1.Decision.would_be:type_name -> postern.v1.WouldBe
-	20, // 11: postern.v1.Decision.grace_until:type_name -> google.protobuf.Timestamp
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	14, // 4: postern.v1.Demand.met_by_proof:type_name -> postern.v1.ProofRef
+	21, // 5: postern.v1.ProofRef.time:type_name -> google.protobuf.Timestamp
+	1,  // 6: postern.v1.ProofRef.evidence:type_name -> postern.v1.Evidence
+	2,  // 7: postern.v1.WouldBe.verdict:type_name -> postern.v1.Verdict
+	0,  // 8: postern.v1.Decision.class:type_name -> postern.v1.Class
+	16, // 9: postern.v1.Decision.class_basis:type_name -> postern.v1.ClassBasis
+	12, // 10: postern.v1.Decision.conditions:type_name -> postern.v1.Condition
+	13, // 11: postern.v1.Decision.demands:type_name -> postern.v1.Demand
+	2,  // 12: postern.v1.Decision.verdict:type_name -> postern.v1.Verdict
+	15, // 13: postern.v1.Decision.would_be:type_name -> postern.v1.WouldBe
+	21, // 14: postern.v1.Decision.grace_until:type_name -> google.protobuf.Timestamp
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_common_proto_init() }
@@ -1612,14 +1726,14 @@ func file_postern_v1_common_proto_init() {
 		return
 	}
 	file_postern_v1_common_proto_msgTypes[0].OneofWrappers = []any{}
-	file_postern_v1_common_proto_msgTypes[7].OneofWrappers = []any{}
+	file_postern_v1_common_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_common_proto_rawDesc), len(file_postern_v1_common_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -309,9 +309,11 @@ type Site struct {
 	// Whether the account's own e-mail counts as verified.
 	TrustsAccountEmail bool `protobuf:"varint,6,opt,name=trusts_account_email,json=trustsAccountEmail,proto3" json:"trusts_account_email,omitempty"`
 	// Who maintains it.
-	Origin        Origin `protobuf:"varint,7,opt,name=origin,proto3,enum=postern.v1.Origin" json:"origin,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Origin Origin `protobuf:"varint,7,opt,name=origin,proto3,enum=postern.v1.Origin" json:"origin,omitempty"`
+	// Proofs older than this do not count at this site. Written by RevokeProofs.
+	ProofsNotBefore *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=proofs_not_before,json=proofsNotBefore,proto3" json:"proofs_not_before,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Site) Reset() {
@@ -391,6 +393,13 @@ func (x *Site) GetOrigin() Origin {
 		return x.Origin
 	}
 	return Origin_ORIGIN_UNSPECIFIED
+}
+
+func (x *Site) GetProofsNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ProofsNotBefore
+	}
+	return nil
 }
 
 // Connection is a configured way to sign in elsewhere.
@@ -974,7 +983,7 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xe3\x01\n" +
+	"updateTime\"\xab\x02\n" +
 	"\x04Site\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12!\n" +
@@ -982,7 +991,8 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\thostnames\x18\x04 \x03(\tR\thostnames\x12\x1a\n" +
 	"\bdisabled\x18\x05 \x01(\bR\bdisabled\x120\n" +
 	"\x14trusts_account_email\x18\x06 \x01(\bR\x12trustsAccountEmail\x12*\n" +
-	"\x06origin\x18\a \x01(\x0e2\x12.postern.v1.OriginR\x06origin\"\x90\x03\n" +
+	"\x06origin\x18\a \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12F\n" +
+	"\x11proofs_not_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\"\x90\x03\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -1076,24 +1086,25 @@ var file_postern_v1_directory_proto_depIdxs = []int32{
 	13, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
 	13, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
 	14, // 6: postern.v1.Site.origin:type_name -> postern.v1.Origin
-	0,  // 7: postern.v1.Connection.kind:type_name -> postern.v1.Connection.Kind
-	1,  // 8: postern.v1.Connection.protocol:type_name -> postern.v1.Connection.Protocol
-	14, // 9: postern.v1.Connection.origin:type_name -> postern.v1.Origin
-	14, // 10: postern.v1.Domain.origin:type_name -> postern.v1.Origin
-	2,  // 11: postern.v1.ApplyOrganizationResponse.organization:type_name -> postern.v1.Organization
-	8,  // 12: postern.v1.ApplyOrganizationResponse.commits:type_name -> postern.v1.AppliedCommit
-	2,  // 13: postern.v1.ListOrganizationsResponse.organizations:type_name -> postern.v1.Organization
-	6,  // 14: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
-	9,  // 15: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
-	10, // 16: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
-	7,  // 17: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
-	2,  // 18: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
-	11, // 19: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
-	17, // [17:20] is the sub-list for method output_type
-	14, // [14:17] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	13, // 7: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
+	0,  // 8: postern.v1.Connection.kind:type_name -> postern.v1.Connection.Kind
+	1,  // 9: postern.v1.Connection.protocol:type_name -> postern.v1.Connection.Protocol
+	14, // 10: postern.v1.Connection.origin:type_name -> postern.v1.Origin
+	14, // 11: postern.v1.Domain.origin:type_name -> postern.v1.Origin
+	2,  // 12: postern.v1.ApplyOrganizationResponse.organization:type_name -> postern.v1.Organization
+	8,  // 13: postern.v1.ApplyOrganizationResponse.commits:type_name -> postern.v1.AppliedCommit
+	2,  // 14: postern.v1.ListOrganizationsResponse.organizations:type_name -> postern.v1.Organization
+	6,  // 15: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
+	9,  // 16: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
+	10, // 17: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
+	7,  // 18: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
+	2,  // 19: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
+	11, // 20: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
+	18, // [18:21] is the sub-list for method output_type
+	15, // [15:18] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_directory_proto_init() }

@@ -117,6 +117,14 @@ type Event struct {
 	PersonalState string `protobuf:"bytes,44,opt,name=personal_state,json=personalState,proto3" json:"personal_state,omitempty"`
 	// Whether a passkey step verified the user, as asserted. Absent on other steps.
 	UserVerified *bool `protobuf:"varint,46,opt,name=user_verified,json=userVerified,proto3,oneof" json:"user_verified,omitempty"`
+	// How the factor that was used was enrolled, on verified mfa events.
+	Enrolment *Enrolment `protobuf:"bytes,47,opt,name=enrolment,proto3" json:"enrolment,omitempty"`
+	// Why a session or token ended: LOGOUT, EXPIRED or REVOKED.
+	EndCause string `protobuf:"bytes,48,opt,name=end_cause,json=endCause,proto3" json:"end_cause,omitempty"`
+	// How many alike uses this event stands for; 0 means one.
+	Uses int64 `protobuf:"varint,49,opt,name=uses,proto3" json:"uses,omitempty"`
+	// Uid of the authenticator an event is about.
+	Authenticator string `protobuf:"bytes,50,opt,name=authenticator,proto3" json:"authenticator,omitempty"`
 	// Fields that identify a person. Stored sealed; opened for entitled readers.
 	Personal      *Personal `protobuf:"bytes,45,opt,name=personal,proto3" json:"personal,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -468,6 +476,34 @@ func (x *Event) GetUserVerified() bool {
 	return false
 }
 
+func (x *Event) GetEnrolment() *Enrolment {
+	if x != nil {
+		return x.Enrolment
+	}
+	return nil
+}
+
+func (x *Event) GetEndCause() string {
+	if x != nil {
+		return x.EndCause
+	}
+	return ""
+}
+
+func (x *Event) GetUses() int64 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *Event) GetAuthenticator() string {
+	if x != nil {
+		return x.Authenticator
+	}
+	return ""
+}
+
 func (x *Event) GetPersonal() *Personal {
 	if x != nil {
 		return x.Personal
@@ -765,6 +801,97 @@ func (x *StepSummary) GetCounts() bool {
 	return false
 }
 
+// Enrolment says who enrolled a factor and after which proof.
+type Enrolment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// Principal that made the call.
+	Caller string `protobuf:"bytes,2,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Flow whose proof it rests on; empty when an administrator enrolled or imported it.
+	Flow string `protobuf:"bytes,3,opt,name=flow,proto3" json:"flow,omitempty"`
+	// Method token of that proof.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// Evidence of that proof.
+	Evidence Evidence `protobuf:"varint,5,opt,name=evidence,proto3,enum=postern.v1.Evidence" json:"evidence,omitempty"`
+	// Whether it was imported in bulk.
+	Imported      bool `protobuf:"varint,6,opt,name=imported,proto3" json:"imported,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Enrolment) Reset() {
+	*x = Enrolment{}
+	mi := &file_postern_v1_event_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Enrolment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Enrolment) ProtoMessage() {}
+
+func (x *Enrolment) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_event_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Enrolment.ProtoReflect.Descriptor instead.
+func (*Enrolment) Descriptor() ([]byte, []int) {
+	return file_postern_v1_event_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Enrolment) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Enrolment) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *Enrolment) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *Enrolment) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *Enrolment) GetEvidence() Evidence {
+	if x != nil {
+		return x.Evidence
+	}
+	return Evidence_EVIDENCE_UNSPECIFIED
+}
+
+func (x *Enrolment) GetImported() bool {
+	if x != nil {
+		return x.Imported
+	}
+	return false
+}
+
 // Target names the object of an administrative event.
 type Target struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -782,7 +909,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_postern_v1_event_proto_msgTypes[3]
+	mi := &file_postern_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +921,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_proto_msgTypes[3]
+	mi := &file_postern_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +934,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_postern_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Target) GetType() string {
@@ -853,7 +980,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_postern_v1_event_proto_msgTypes[4]
+	mi := &file_postern_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +992,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_proto_msgTypes[4]
+	mi := &file_postern_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +1005,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_postern_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Change) GetField() string {
@@ -921,7 +1048,7 @@ type Denial struct {
 
 func (x *Denial) Reset() {
 	*x = Denial{}
-	mi := &file_postern_v1_event_proto_msgTypes[5]
+	mi := &file_postern_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1060,7 @@ func (x *Denial) String() string {
 func (*Denial) ProtoMessage() {}
 
 func (x *Denial) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_proto_msgTypes[5]
+	mi := &file_postern_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1073,7 @@ func (x *Denial) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Denial.ProtoReflect.Descriptor instead.
 func (*Denial) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_postern_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Denial) GetMethod() string {
@@ -989,7 +1116,7 @@ var File_postern_v1_event_proto protoreflect.FileDescriptor
 const file_postern_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x16postern/v1/event.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\x9b\x0e\n" +
+	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\xa7\x0f\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
@@ -1039,7 +1166,11 @@ const file_postern_v1_event_proto_rawDesc = "" +
 	"\x06origin\x18* \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12'\n" +
 	"\x0fidentifier_hash\x18+ \x01(\tR\x0eidentifierHash\x12%\n" +
 	"\x0epersonal_state\x18, \x01(\tR\rpersonalState\x12(\n" +
-	"\ruser_verified\x18. \x01(\bH\x01R\fuserVerified\x88\x01\x01\x120\n" +
+	"\ruser_verified\x18. \x01(\bH\x01R\fuserVerified\x88\x01\x01\x123\n" +
+	"\tenrolment\x18/ \x01(\v2\x15.postern.v1.EnrolmentR\tenrolment\x12\x1b\n" +
+	"\tend_cause\x180 \x01(\tR\bendCause\x12\x12\n" +
+	"\x04uses\x181 \x01(\x03R\x04uses\x12$\n" +
+	"\rauthenticator\x182 \x01(\tR\rauthenticator\x120\n" +
 	"\bpersonal\x18- \x01(\v2\x14.postern.v1.PersonalR\bpersonal\x1a8\n" +
 	"\n" +
 	"TallyEntry\x12\x10\n" +
@@ -1080,7 +1211,14 @@ const file_postern_v1_event_proto_rawDesc = "" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12\x1b\n" +
 	"\x06counts\x18\n" +
 	" \x01(\bH\x00R\x06counts\x88\x01\x01B\t\n" +
-	"\a_counts\"T\n" +
+	"\a_counts\"\xcd\x01\n" +
+	"\tEnrolment\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06caller\x18\x02 \x01(\tR\x06caller\x12\x12\n" +
+	"\x04flow\x18\x03 \x01(\tR\x04flow\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x120\n" +
+	"\bevidence\x18\x05 \x01(\x0e2\x14.postern.v1.EvidenceR\bevidence\x12\x1a\n" +
+	"\bimported\x18\x06 \x01(\bR\bimported\"T\n" +
 	"\x06Target\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x10\n" +
@@ -1109,51 +1247,55 @@ func file_postern_v1_event_proto_rawDescGZIP() []byte {
 	return file_postern_v1_event_proto_rawDescData
 }
 
-var file_postern_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_postern_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_postern_v1_event_proto_goTypes = []any{
 	(*Event)(nil),                 // 0: postern.v1.Event
 	(*Personal)(nil),              // 1: postern.v1.Personal
 	(*StepSummary)(nil),           // 2: postern.v1.StepSummary
-	(*Target)(nil),                // 3: postern.v1.Target
-	(*Change)(nil),                // 4: postern.v1.Change
-	(*Denial)(nil),                // 5: postern.v1.Denial
-	nil,                           // 6: postern.v1.Event.TallyEntry
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(Class)(0),                    // 8: postern.v1.Class
-	(Outcome)(0),                  // 9: postern.v1.Outcome
-	(Evidence)(0),                 // 10: postern.v1.Evidence
-	(Client)(0),                   // 11: postern.v1.Client
-	(*Decision)(nil),              // 12: postern.v1.Decision
-	(Ending)(0),                   // 13: postern.v1.Ending
-	(SubjectKind)(0),              // 14: postern.v1.SubjectKind
-	(Origin)(0),                   // 15: postern.v1.Origin
+	(*Enrolment)(nil),             // 3: postern.v1.Enrolment
+	(*Target)(nil),                // 4: postern.v1.Target
+	(*Change)(nil),                // 5: postern.v1.Change
+	(*Denial)(nil),                // 6: postern.v1.Denial
+	nil,                           // 7: postern.v1.Event.TallyEntry
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(Class)(0),                    // 9: postern.v1.Class
+	(Outcome)(0),                  // 10: postern.v1.Outcome
+	(Evidence)(0),                 // 11: postern.v1.Evidence
+	(Client)(0),                   // 12: postern.v1.Client
+	(*Decision)(nil),              // 13: postern.v1.Decision
+	(Ending)(0),                   // 14: postern.v1.Ending
+	(SubjectKind)(0),              // 15: postern.v1.SubjectKind
+	(Origin)(0),                   // 16: postern.v1.Origin
 }
 var file_postern_v1_event_proto_depIdxs = []int32{
-	7,  // 0: postern.v1.Event.time:type_name -> google.protobuf.Timestamp
-	7,  // 1: postern.v1.Event.recorded_time:type_name -> google.protobuf.Timestamp
-	8,  // 2: postern.v1.Event.class:type_name -> postern.v1.Class
-	9,  // 3: postern.v1.Event.outcome:type_name -> postern.v1.Outcome
-	10, // 4: postern.v1.Event.evidence:type_name -> postern.v1.Evidence
-	11, // 5: postern.v1.Event.client:type_name -> postern.v1.Client
-	7,  // 6: postern.v1.Event.authenticated_at:type_name -> google.protobuf.Timestamp
-	12, // 7: postern.v1.Event.decision:type_name -> postern.v1.Decision
-	13, // 8: postern.v1.Event.ending:type_name -> postern.v1.Ending
+	8,  // 0: postern.v1.Event.time:type_name -> google.protobuf.Timestamp
+	8,  // 1: postern.v1.Event.recorded_time:type_name -> google.protobuf.Timestamp
+	9,  // 2: postern.v1.Event.class:type_name -> postern.v1.Class
+	10, // 3: postern.v1.Event.outcome:type_name -> postern.v1.Outcome
+	11, // 4: postern.v1.Event.evidence:type_name -> postern.v1.Evidence
+	12, // 5: postern.v1.Event.client:type_name -> postern.v1.Client
+	8,  // 6: postern.v1.Event.authenticated_at:type_name -> google.protobuf.Timestamp
+	13, // 7: postern.v1.Event.decision:type_name -> postern.v1.Decision
+	14, // 8: postern.v1.Event.ending:type_name -> postern.v1.Ending
 	2,  // 9: postern.v1.Event.steps:type_name -> postern.v1.StepSummary
-	3,  // 10: postern.v1.Event.target:type_name -> postern.v1.Target
-	4,  // 11: postern.v1.Event.changes:type_name -> postern.v1.Change
-	6,  // 12: postern.v1.Event.tally:type_name -> postern.v1.Event.TallyEntry
-	7,  // 13: postern.v1.Event.tally_hour:type_name -> google.protobuf.Timestamp
-	5,  // 14: postern.v1.Event.denial:type_name -> postern.v1.Denial
-	14, // 15: postern.v1.Event.subject_kind:type_name -> postern.v1.SubjectKind
-	15, // 16: postern.v1.Event.origin:type_name -> postern.v1.Origin
-	1,  // 17: postern.v1.Event.personal:type_name -> postern.v1.Personal
-	7,  // 18: postern.v1.StepSummary.time:type_name -> google.protobuf.Timestamp
-	10, // 19: postern.v1.StepSummary.evidence:type_name -> postern.v1.Evidence
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	4,  // 10: postern.v1.Event.target:type_name -> postern.v1.Target
+	5,  // 11: postern.v1.Event.changes:type_name -> postern.v1.Change
+	7,  // 12: postern.v1.Event.tally:type_name -> postern.v1.Event.TallyEntry
+	8,  // 13: postern.v1.Event.tally_hour:type_name -> google.protobuf.Timestamp
+	6,  // 14: postern.v1.Event.denial:type_name -> postern.v1.Denial
+	15, // 15: postern.v1.Event.subject_kind:type_name -> postern.v1.SubjectKind
+	16, // 16: postern.v1.Event.origin:type_name -> postern.v1.Origin
+	3,  // 17: postern.v1.Event.enrolment:type_name -> postern.v1.Enrolment
+	1,  // 18: postern.v1.Event.personal:type_name -> postern.v1.Personal
+	8,  // 19: postern.v1.StepSummary.time:type_name -> google.protobuf.Timestamp
+	11, // 20: postern.v1.StepSummary.evidence:type_name -> postern.v1.Evidence
+	8,  // 21: postern.v1.Enrolment.time:type_name -> google.protobuf.Timestamp
+	11, // 22: postern.v1.Enrolment.evidence:type_name -> postern.v1.Evidence
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_event_proto_init() }
@@ -1171,7 +1313,7 @@ func file_postern_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_event_proto_rawDesc), len(file_postern_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

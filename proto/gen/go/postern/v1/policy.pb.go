@@ -203,9 +203,11 @@ type Policy struct {
 	// Classes recorded besides EXTERNAL.
 	RecordClasses []Class `protobuf:"varint,5,rep,packed,name=record_classes,json=recordClasses,proto3,enum=postern.v1.Class" json:"record_classes,omitempty"`
 	// DENY (default) or ALLOW when the policy cannot be read.
-	OnUnreadable  string `protobuf:"bytes,6,opt,name=on_unreadable,json=onUnreadable,proto3" json:"on_unreadable,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	OnUnreadable string `protobuf:"bytes,6,opt,name=on_unreadable,json=onUnreadable,proto3" json:"on_unreadable,omitempty"`
+	// Proofs older than this do not count anywhere in the organization. Written by RevokeProofs.
+	ProofsNotBefore *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=proofs_not_before,json=proofsNotBefore,proto3" json:"proofs_not_before,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -278,6 +280,13 @@ func (x *Policy) GetOnUnreadable() string {
 		return x.OnUnreadable
 	}
 	return ""
+}
+
+func (x *Policy) GetProofsNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ProofsNotBefore
+	}
+	return nil
 }
 
 // Rule is one rule.
@@ -890,14 +899,15 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x14.postern.v1.DecisionR\bdecision\x12(\n" +
 	"\x04next\x18\x02 \x03(\v2\x14.postern.v1.NextStepR\x04next\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12%\n" +
-	"\x0eaddress_reason\x18\x04 \x01(\tR\raddressReason\"\xb4\x02\n" +
+	"\x0eaddress_reason\x18\x04 \x01(\tR\raddressReason\"\xfc\x02\n" +
 	"\x06Policy\x12&\n" +
 	"\x05rules\x18\x01 \x03(\v2\x10.postern.v1.RuleR\x05rules\x12<\n" +
 	"\x0fdefault_demands\x18\x02 \x01(\v2\x13.postern.v1.DemandsR\x0edefaultDemands\x12'\n" +
 	"\x05stops\x18\x03 \x01(\v2\x11.postern.v1.StopsR\x05stops\x12<\n" +
 	"\raccount_lists\x18\x04 \x03(\v2\x17.postern.v1.AccountListR\faccountLists\x128\n" +
 	"\x0erecord_classes\x18\x05 \x03(\x0e2\x11.postern.v1.ClassR\rrecordClasses\x12#\n" +
-	"\ron_unreadable\x18\x06 \x01(\tR\fonUnreadable\"\xd5\x03\n" +
+	"\ron_unreadable\x18\x06 \x01(\tR\fonUnreadable\x12F\n" +
+	"\x11proofs_not_before\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\"\xd5\x03\n" +
 	"\x04Rule\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12'\n" +
@@ -977,8 +987,8 @@ var file_postern_v1_policy_proto_goTypes = []any{
 	(*Decision)(nil),              // 12: postern.v1.Decision
 	(*NextStep)(nil),              // 13: postern.v1.NextStep
 	(Class)(0),                    // 14: postern.v1.Class
-	(Mode)(0),                     // 15: postern.v1.Mode
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(Mode)(0),                     // 16: postern.v1.Mode
 	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
 	(Origin)(0),                   // 18: postern.v1.Origin
 	(Evidence)(0),                 // 19: postern.v1.Evidence
@@ -993,29 +1003,30 @@ var file_postern_v1_policy_proto_depIdxs = []int32{
 	9,  // 6: postern.v1.Policy.stops:type_name -> postern.v1.Stops
 	6,  // 7: postern.v1.Policy.account_lists:type_name -> postern.v1.AccountList
 	14, // 8: postern.v1.Policy.record_classes:type_name -> postern.v1.Class
-	4,  // 9: postern.v1.Rule.match:type_name -> postern.v1.Match
-	7,  // 10: postern.v1.Rule.demands:type_name -> postern.v1.Demands
-	15, // 11: postern.v1.Rule.mode:type_name -> postern.v1.Mode
-	16, // 12: postern.v1.Rule.enforce_from:type_name -> google.protobuf.Timestamp
-	16, // 13: postern.v1.Rule.expires_at:type_name -> google.protobuf.Timestamp
-	17, // 14: postern.v1.Rule.enrolment_grace:type_name -> google.protobuf.Duration
-	18, // 15: postern.v1.Rule.origin:type_name -> postern.v1.Origin
-	5,  // 16: postern.v1.Match.domains:type_name -> postern.v1.DomainMatch
-	10, // 17: postern.v1.Match.kinds:type_name -> postern.v1.SubjectKind
-	8,  // 18: postern.v1.Demands.mfa:type_name -> postern.v1.MfaDemand
-	19, // 19: postern.v1.Demands.sso_evidence:type_name -> postern.v1.Evidence
-	17, // 20: postern.v1.Demands.reverification:type_name -> google.protobuf.Duration
-	17, // 21: postern.v1.Demands.session_length:type_name -> google.protobuf.Duration
-	17, // 22: postern.v1.MfaDemand.max_age:type_name -> google.protobuf.Duration
-	19, // 23: postern.v1.MfaDemand.evidence:type_name -> postern.v1.Evidence
-	5,  // 24: postern.v1.Stops.domains:type_name -> postern.v1.DomainMatch
-	0,  // 25: postern.v1.PolicyService.Explain:input_type -> postern.v1.ExplainRequest
-	1,  // 26: postern.v1.PolicyService.Explain:output_type -> postern.v1.ExplainResponse
-	26, // [26:27] is the sub-list for method output_type
-	25, // [25:26] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	15, // 9: postern.v1.Policy.proofs_not_before:type_name -> google.protobuf.Timestamp
+	4,  // 10: postern.v1.Rule.match:type_name -> postern.v1.Match
+	7,  // 11: postern.v1.Rule.demands:type_name -> postern.v1.Demands
+	16, // 12: postern.v1.Rule.mode:type_name -> postern.v1.Mode
+	15, // 13: postern.v1.Rule.enforce_from:type_name -> google.protobuf.Timestamp
+	15, // 14: postern.v1.Rule.expires_at:type_name -> google.protobuf.Timestamp
+	17, // 15: postern.v1.Rule.enrolment_grace:type_name -> google.protobuf.Duration
+	18, // 16: postern.v1.Rule.origin:type_name -> postern.v1.Origin
+	5,  // 17: postern.v1.Match.domains:type_name -> postern.v1.DomainMatch
+	10, // 18: postern.v1.Match.kinds:type_name -> postern.v1.SubjectKind
+	8,  // 19: postern.v1.Demands.mfa:type_name -> postern.v1.MfaDemand
+	19, // 20: postern.v1.Demands.sso_evidence:type_name -> postern.v1.Evidence
+	17, // 21: postern.v1.Demands.reverification:type_name -> google.protobuf.Duration
+	17, // 22: postern.v1.Demands.session_length:type_name -> google.protobuf.Duration
+	17, // 23: postern.v1.MfaDemand.max_age:type_name -> google.protobuf.Duration
+	19, // 24: postern.v1.MfaDemand.evidence:type_name -> postern.v1.Evidence
+	5,  // 25: postern.v1.Stops.domains:type_name -> postern.v1.DomainMatch
+	0,  // 26: postern.v1.PolicyService.Explain:input_type -> postern.v1.ExplainRequest
+	1,  // 27: postern.v1.PolicyService.Explain:output_type -> postern.v1.ExplainResponse
+	27, // [27:28] is the sub-list for method output_type
+	26, // [26:27] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_policy_proto_init() }

@@ -132,7 +132,117 @@ func (x RecordSessionRequest_Event) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RecordSessionRequest_Event.Descriptor instead.
 func (RecordSessionRequest_Event) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{6, 0}
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{10, 0}
+}
+
+// Kind says what the handle is of.
+type RecordSessionRequest_Kind int32
+
+const (
+	// Not given: a session.
+	RecordSessionRequest_KIND_UNSPECIFIED RecordSessionRequest_Kind = 0
+	// A session of a browser or app.
+	RecordSessionRequest_KIND_SESSION RecordSessionRequest_Kind = 1
+	// An API token.
+	RecordSessionRequest_KIND_TOKEN RecordSessionRequest_Kind = 2
+)
+
+// Enum value maps for RecordSessionRequest_Kind.
+var (
+	RecordSessionRequest_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_SESSION",
+		2: "KIND_TOKEN",
+	}
+	RecordSessionRequest_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_SESSION":     1,
+		"KIND_TOKEN":       2,
+	}
+)
+
+func (x RecordSessionRequest_Kind) Enum() *RecordSessionRequest_Kind {
+	p := new(RecordSessionRequest_Kind)
+	*p = x
+	return p
+}
+
+func (x RecordSessionRequest_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RecordSessionRequest_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_postern_v1_sign_in_proto_enumTypes[2].Descriptor()
+}
+
+func (RecordSessionRequest_Kind) Type() protoreflect.EnumType {
+	return &file_postern_v1_sign_in_proto_enumTypes[2]
+}
+
+func (x RecordSessionRequest_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RecordSessionRequest_Kind.Descriptor instead.
+func (RecordSessionRequest_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{10, 1}
+}
+
+// EndCause says why a session or token ended.
+type RecordSessionRequest_EndCause int32
+
+const (
+	// Not given: LOGOUT.
+	RecordSessionRequest_END_CAUSE_UNSPECIFIED RecordSessionRequest_EndCause = 0
+	// The person signed out, or deleted the token.
+	RecordSessionRequest_END_CAUSE_LOGOUT RecordSessionRequest_EndCause = 1
+	// It ran out.
+	RecordSessionRequest_END_CAUSE_EXPIRED RecordSessionRequest_EndCause = 2
+	// Somebody took it away.
+	RecordSessionRequest_END_CAUSE_REVOKED RecordSessionRequest_EndCause = 3
+)
+
+// Enum value maps for RecordSessionRequest_EndCause.
+var (
+	RecordSessionRequest_EndCause_name = map[int32]string{
+		0: "END_CAUSE_UNSPECIFIED",
+		1: "END_CAUSE_LOGOUT",
+		2: "END_CAUSE_EXPIRED",
+		3: "END_CAUSE_REVOKED",
+	}
+	RecordSessionRequest_EndCause_value = map[string]int32{
+		"END_CAUSE_UNSPECIFIED": 0,
+		"END_CAUSE_LOGOUT":      1,
+		"END_CAUSE_EXPIRED":     2,
+		"END_CAUSE_REVOKED":     3,
+	}
+)
+
+func (x RecordSessionRequest_EndCause) Enum() *RecordSessionRequest_EndCause {
+	p := new(RecordSessionRequest_EndCause)
+	*p = x
+	return p
+}
+
+func (x RecordSessionRequest_EndCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RecordSessionRequest_EndCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_postern_v1_sign_in_proto_enumTypes[3].Descriptor()
+}
+
+func (RecordSessionRequest_EndCause) Type() protoreflect.EnumType {
+	return &file_postern_v1_sign_in_proto_enumTypes[3]
+}
+
+func (x RecordSessionRequest_EndCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RecordSessionRequest_EndCause.Descriptor instead.
+func (RecordSessionRequest_EndCause) EnumDescriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{10, 2}
 }
 
 // StartFlowRequest opens a flow.
@@ -281,7 +391,10 @@ type StepReport struct {
 	// Authentication methods the partner asserted (OIDC amr, RFC 8176): at most 16 of at most 64 bytes.
 	Amr []string `protobuf:"bytes,12,rep,name=amr,proto3" json:"amr,omitempty"`
 	// Authentication context class the partner asserted (OIDC acr, SAML AuthnContextClassRef): at most 256 bytes.
-	Acr           string `protobuf:"bytes,13,opt,name=acr,proto3" json:"acr,omitempty"`
+	Acr string `protobuf:"bytes,13,opt,name=acr,proto3" json:"acr,omitempty"`
+	// Handle of the session that was reused, 16 to 512 bytes, only on session.reused. When it is one that RecordSession was told of, the
+	// step is VERIFIED: who and since when come from the record. Hashed at once, never kept.
+	SessionHandle []byte `protobuf:"bytes,14,opt,name=session_handle,json=sessionHandle,proto3" json:"session_handle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -405,6 +518,13 @@ func (x *StepReport) GetAcr() string {
 		return x.Acr
 	}
 	return ""
+}
+
+func (x *StepReport) GetSessionHandle() []byte {
+	if x != nil {
+		return x.SessionHandle
+	}
+	return nil
 }
 
 // Finish is how the login service ends a flow.
@@ -771,7 +891,358 @@ func (x *FlowAnswer) GetRepeatedAnswer() bool {
 	return false
 }
 
-// RecordSessionRequest reports a session of the site's own.
+// VerifyTotpRequest hands in a one-time code.
+type VerifyTotpRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Flow: organizations/{organization}/flows/{flow}. Required; it must be bound.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. A retry gets the first answer, not "replayed".
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The code as typed, at most 16 bytes. Required. Never kept.
+	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	// Where the request came from. Absent means as in the step before.
+	Context       *Context `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyTotpRequest) Reset() {
+	*x = VerifyTotpRequest{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyTotpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyTotpRequest) ProtoMessage() {}
+
+func (x *VerifyTotpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyTotpRequest.ProtoReflect.Descriptor instead.
+func (*VerifyTotpRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *VerifyTotpRequest) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *VerifyTotpRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *VerifyTotpRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *VerifyTotpRequest) GetContext() *Context {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+// VerifyRecoveryCodeRequest hands in a recovery code.
+type VerifyRecoveryCodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Flow: organizations/{organization}/flows/{flow}. Required; it must be bound.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The code as typed, at most 32 bytes. Required. Never kept.
+	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	// Where the request came from. Absent means as in the step before.
+	Context       *Context `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRecoveryCodeRequest) Reset() {
+	*x = VerifyRecoveryCodeRequest{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRecoveryCodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRecoveryCodeRequest) ProtoMessage() {}
+
+func (x *VerifyRecoveryCodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRecoveryCodeRequest.ProtoReflect.Descriptor instead.
+func (*VerifyRecoveryCodeRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *VerifyRecoveryCodeRequest) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *VerifyRecoveryCodeRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *VerifyRecoveryCodeRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *VerifyRecoveryCodeRequest) GetContext() *Context {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+// CheckAccessRequest asks whether a session or token may still be used at a site.
+type CheckAccessRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Site: organizations/{organization}/sites/{site}. Required.
+	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// What is presented. Exactly one.
+	//
+	// Types that are valid to be assigned to Credential:
+	//
+	//	*CheckAccessRequest_SessionHandle
+	//	*CheckAccessRequest_TokenHandle
+	Credential isCheckAccessRequest_Credential `protobuf_oneof:"credential"`
+	// Where the request came from.
+	Context       *Context `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckAccessRequest) Reset() {
+	*x = CheckAccessRequest{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckAccessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckAccessRequest) ProtoMessage() {}
+
+func (x *CheckAccessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckAccessRequest.ProtoReflect.Descriptor instead.
+func (*CheckAccessRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CheckAccessRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *CheckAccessRequest) GetCredential() isCheckAccessRequest_Credential {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
+func (x *CheckAccessRequest) GetSessionHandle() []byte {
+	if x != nil {
+		if x, ok := x.Credential.(*CheckAccessRequest_SessionHandle); ok {
+			return x.SessionHandle
+		}
+	}
+	return nil
+}
+
+func (x *CheckAccessRequest) GetTokenHandle() []byte {
+	if x != nil {
+		if x, ok := x.Credential.(*CheckAccessRequest_TokenHandle); ok {
+			return x.TokenHandle
+		}
+	}
+	return nil
+}
+
+func (x *CheckAccessRequest) GetContext() *Context {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+type isCheckAccessRequest_Credential interface {
+	isCheckAccessRequest_Credential()
+}
+
+type CheckAccessRequest_SessionHandle struct {
+	// The site's own session handle, 16 to 512 bytes. Hashed at once.
+	SessionHandle []byte `protobuf:"bytes,2,opt,name=session_handle,json=sessionHandle,proto3,oneof"`
+}
+
+type CheckAccessRequest_TokenHandle struct {
+	// An API token's handle, 16 to 512 bytes. Hashed at once.
+	TokenHandle []byte `protobuf:"bytes,3,opt,name=token_handle,json=tokenHandle,proto3,oneof"`
+}
+
+func (*CheckAccessRequest_SessionHandle) isCheckAccessRequest_Credential() {}
+
+func (*CheckAccessRequest_TokenHandle) isCheckAccessRequest_Credential() {}
+
+// CheckAccessResponse is the answer.
+type CheckAccessResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ALLOW or DENY.
+	Verdict Verdict `protobuf:"varint,1,opt,name=verdict,proto3,enum=postern.v1.Verdict" json:"verdict,omitempty"`
+	// Why not: a policy reason, SESSION_UNKNOWN, SESSION_EXPIRED, TOKEN_EXPIRED or TOKEN_REVOKED. Empty with ALLOW.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What the policy demands and what met it.
+	Decision *Decision `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
+	// Until when the caller may use this answer without asking again: at most 60 seconds ahead.
+	ValidUntil *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"`
+	// Keyed hash of the handle, as events show it.
+	Session string `protobuf:"bytes,5,opt,name=session,proto3" json:"session,omitempty"`
+	// Flow the session or token came from, when it is known.
+	Flow string `protobuf:"bytes,6,opt,name=flow,proto3" json:"flow,omitempty"`
+	// What to show the person.
+	UserMessage   *UserMessage `protobuf:"bytes,7,opt,name=user_message,json=userMessage,proto3" json:"user_message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckAccessResponse) Reset() {
+	*x = CheckAccessResponse{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckAccessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckAccessResponse) ProtoMessage() {}
+
+func (x *CheckAccessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckAccessResponse.ProtoReflect.Descriptor instead.
+func (*CheckAccessResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CheckAccessResponse) GetVerdict() Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+func (x *CheckAccessResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CheckAccessResponse) GetDecision() *Decision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+func (x *CheckAccessResponse) GetValidUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ValidUntil
+	}
+	return nil
+}
+
+func (x *CheckAccessResponse) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *CheckAccessResponse) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *CheckAccessResponse) GetUserMessage() *UserMessage {
+	if x != nil {
+		return x.UserMessage
+	}
+	return nil
+}
+
+// RecordSessionRequest reports a session or token of the site's own.
 type RecordSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Site: organizations/{organization}/sites/{site}. Required.
@@ -789,14 +1260,18 @@ type RecordSessionRequest struct {
 	// When the session ends by itself: at most 400 days ahead. 30 days when absent.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// Where the request came from.
-	Context       *Context `protobuf:"bytes,8,opt,name=context,proto3" json:"context,omitempty"`
+	Context *Context `protobuf:"bytes,8,opt,name=context,proto3" json:"context,omitempty"`
+	// What the handle is of.
+	Kind RecordSessionRequest_Kind `protobuf:"varint,9,opt,name=kind,proto3,enum=postern.v1.RecordSessionRequest_Kind" json:"kind,omitempty"`
+	// Why it ended. Refused with STARTED.
+	EndCause      RecordSessionRequest_EndCause `protobuf:"varint,10,opt,name=end_cause,json=endCause,proto3,enum=postern.v1.RecordSessionRequest_EndCause" json:"end_cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordSessionRequest) Reset() {
 	*x = RecordSessionRequest{}
-	mi := &file_postern_v1_sign_in_proto_msgTypes[6]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +1283,7 @@ func (x *RecordSessionRequest) String() string {
 func (*RecordSessionRequest) ProtoMessage() {}
 
 func (x *RecordSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_sign_in_proto_msgTypes[6]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1296,7 @@ func (x *RecordSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordSessionRequest.ProtoReflect.Descriptor instead.
 func (*RecordSessionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{6}
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RecordSessionRequest) GetParent() string {
@@ -880,6 +1355,20 @@ func (x *RecordSessionRequest) GetContext() *Context {
 	return nil
 }
 
+func (x *RecordSessionRequest) GetKind() RecordSessionRequest_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return RecordSessionRequest_KIND_UNSPECIFIED
+}
+
+func (x *RecordSessionRequest) GetEndCause() RecordSessionRequest_EndCause {
+	if x != nil {
+		return x.EndCause
+	}
+	return RecordSessionRequest_END_CAUSE_UNSPECIFIED
+}
+
 // RecordSessionResponse says what was recorded.
 type RecordSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -897,7 +1386,7 @@ type RecordSessionResponse struct {
 
 func (x *RecordSessionResponse) Reset() {
 	*x = RecordSessionResponse{}
-	mi := &file_postern_v1_sign_in_proto_msgTypes[7]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1398,7 @@ func (x *RecordSessionResponse) String() string {
 func (*RecordSessionResponse) ProtoMessage() {}
 
 func (x *RecordSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_sign_in_proto_msgTypes[7]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1411,7 @@ func (x *RecordSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordSessionResponse.ProtoReflect.Descriptor instead.
 func (*RecordSessionResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{7}
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RecordSessionResponse) GetSession() string {
@@ -970,7 +1459,7 @@ const file_postern_v1_sign_in_proto_rawDesc = "" +
 	"\x05steps\x18\a \x03(\v2\x16.postern.v1.StepReportR\x05steps\x12*\n" +
 	"\x06finish\x18\b \x01(\v2\x12.postern.v1.FinishR\x06finish\x12;\n" +
 	"\voccurred_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"occurredAt\"\xe2\x03\n" +
+	"occurredAt\"\x89\x04\n" +
 	"\n" +
 	"StepReport\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
@@ -989,7 +1478,8 @@ const file_postern_v1_sign_in_proto_rawDesc = "" +
 	"\voccurred_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12\x10\n" +
 	"\x03amr\x18\f \x03(\tR\x03amr\x12\x10\n" +
-	"\x03acr\x18\r \x01(\tR\x03acrB\x10\n" +
+	"\x03acr\x18\r \x01(\tR\x03acr\x12%\n" +
+	"\x0esession_handle\x18\x0e \x01(\fR\rsessionHandleB\x10\n" +
 	"\x0e_user_verified\"\x85\x02\n" +
 	"\x06Finish\x121\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x19.postern.v1.Finish.ActionR\x06action\x12\x16\n" +
@@ -1029,7 +1519,35 @@ const file_postern_v1_sign_in_proto_rawDesc = "" +
 	"\fuser_message\x18\f \x01(\v2\x17.postern.v1.UserMessageR\vuserMessage\x12\x1a\n" +
 	"\brecorded\x18\r \x01(\bR\brecorded\x12'\n" +
 	"\x0frepeated_answer\x18\x0e \x01(\bR\x0erepeatedAnswerB\t\n" +
-	"\a_counts\"\xb1\x03\n" +
+	"\a_counts\"\x89\x01\n" +
+	"\x11VerifyTotpRequest\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\x12-\n" +
+	"\acontext\x18\x04 \x01(\v2\x13.postern.v1.ContextR\acontext\"\x91\x01\n" +
+	"\x19VerifyRecoveryCodeRequest\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\x12-\n" +
+	"\acontext\x18\x04 \x01(\v2\x13.postern.v1.ContextR\acontext\"\xb3\x01\n" +
+	"\x12CheckAccessRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12'\n" +
+	"\x0esession_handle\x18\x02 \x01(\fH\x00R\rsessionHandle\x12#\n" +
+	"\ftoken_handle\x18\x03 \x01(\fH\x00R\vtokenHandle\x12-\n" +
+	"\acontext\x18\x04 \x01(\v2\x13.postern.v1.ContextR\acontextB\f\n" +
+	"\n" +
+	"credential\"\xb5\x02\n" +
+	"\x13CheckAccessResponse\x12-\n" +
+	"\averdict\x18\x01 \x01(\x0e2\x13.postern.v1.VerdictR\averdict\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x120\n" +
+	"\bdecision\x18\x03 \x01(\v2\x14.postern.v1.DecisionR\bdecision\x12;\n" +
+	"\vvalid_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"validUntil\x12\x18\n" +
+	"\asession\x18\x05 \x01(\tR\asession\x12\x12\n" +
+	"\x04flow\x18\x06 \x01(\tR\x04flow\x12:\n" +
+	"\fuser_message\x18\a \x01(\v2\x17.postern.v1.UserMessageR\vuserMessage\"\xdf\x05\n" +
 	"\x14RecordSessionRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1d\n" +
 	"\n" +
@@ -1041,22 +1559,39 @@ const file_postern_v1_sign_in_proto_rawDesc = "" +
 	"occurredAt\x129\n" +
 	"\n" +
 	"expires_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12-\n" +
-	"\acontext\x18\b \x01(\v2\x13.postern.v1.ContextR\acontext\"B\n" +
+	"\acontext\x18\b \x01(\v2\x13.postern.v1.ContextR\acontext\x129\n" +
+	"\x04kind\x18\t \x01(\x0e2%.postern.v1.RecordSessionRequest.KindR\x04kind\x12F\n" +
+	"\tend_cause\x18\n" +
+	" \x01(\x0e2).postern.v1.RecordSessionRequest.EndCauseR\bendCause\"B\n" +
 	"\x05Event\x12\x15\n" +
 	"\x11EVENT_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rEVENT_STARTED\x10\x01\x12\x0f\n" +
-	"\vEVENT_ENDED\x10\x02\"\x8a\x01\n" +
+	"\vEVENT_ENDED\x10\x02\">\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fKIND_SESSION\x10\x01\x12\x0e\n" +
+	"\n" +
+	"KIND_TOKEN\x10\x02\"i\n" +
+	"\bEndCause\x12\x19\n" +
+	"\x15END_CAUSE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10END_CAUSE_LOGOUT\x10\x01\x12\x15\n" +
+	"\x11END_CAUSE_EXPIRED\x10\x02\x12\x15\n" +
+	"\x11END_CAUSE_REVOKED\x10\x03\"\x8a\x01\n" +
 	"\x15RecordSessionResponse\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1a\n" +
 	"\brecorded\x18\x03 \x01(\bR\brecorded\x12'\n" +
-	"\x0fagainst_verdict\x18\x04 \x01(\bR\x0eagainstVerdict2\xb2\x02\n" +
+	"\x0fagainst_verdict\x18\x04 \x01(\bR\x0eagainstVerdict2\x9c\x04\n" +
 	"\rSignInService\x12A\n" +
 	"\tStartFlow\x12\x1c.postern.v1.StartFlowRequest\x1a\x16.postern.v1.FlowAnswer\x12C\n" +
 	"\n" +
 	"ReportStep\x12\x1d.postern.v1.ReportStepRequest\x1a\x16.postern.v1.FlowAnswer\x12C\n" +
 	"\n" +
-	"FinishFlow\x12\x1d.postern.v1.FinishFlowRequest\x1a\x16.postern.v1.FlowAnswer\x12T\n" +
+	"FinishFlow\x12\x1d.postern.v1.FinishFlowRequest\x1a\x16.postern.v1.FlowAnswer\x12C\n" +
+	"\n" +
+	"VerifyTotp\x12\x1d.postern.v1.VerifyTotpRequest\x1a\x16.postern.v1.FlowAnswer\x12S\n" +
+	"\x12VerifyRecoveryCode\x12%.postern.v1.VerifyRecoveryCodeRequest\x1a\x16.postern.v1.FlowAnswer\x12N\n" +
+	"\vCheckAccess\x12\x1e.postern.v1.CheckAccessRequest\x1a\x1f.postern.v1.CheckAccessResponse\x12T\n" +
 	"\rRecordSession\x12 .postern.v1.RecordSessionRequest\x1a!.postern.v1.RecordSessionResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
 var (
@@ -1071,69 +1606,90 @@ func file_postern_v1_sign_in_proto_rawDescGZIP() []byte {
 	return file_postern_v1_sign_in_proto_rawDescData
 }
 
-var file_postern_v1_sign_in_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_postern_v1_sign_in_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_postern_v1_sign_in_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_postern_v1_sign_in_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_postern_v1_sign_in_proto_goTypes = []any{
-	(Finish_Action)(0),              // 0: postern.v1.Finish.Action
-	(RecordSessionRequest_Event)(0), // 1: postern.v1.RecordSessionRequest.Event
-	(*StartFlowRequest)(nil),        // 2: postern.v1.StartFlowRequest
-	(*StepReport)(nil),              // 3: postern.v1.StepReport
-	(*Finish)(nil),                  // 4: postern.v1.Finish
-	(*ReportStepRequest)(nil),       // 5: postern.v1.ReportStepRequest
-	(*FinishFlowRequest)(nil),       // 6: postern.v1.FinishFlowRequest
-	(*FlowAnswer)(nil),              // 7: postern.v1.FlowAnswer
-	(*RecordSessionRequest)(nil),    // 8: postern.v1.RecordSessionRequest
-	(*RecordSessionResponse)(nil),   // 9: postern.v1.RecordSessionResponse
-	(*Subject)(nil),                 // 10: postern.v1.Subject
-	(*Context)(nil),                 // 11: postern.v1.Context
-	(*durationpb.Duration)(nil),     // 12: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),   // 13: google.protobuf.Timestamp
-	(Phase)(0),                      // 14: postern.v1.Phase
-	(Verdict)(0),                    // 15: postern.v1.Verdict
-	(*Decision)(nil),                // 16: postern.v1.Decision
-	(*NextStep)(nil),                // 17: postern.v1.NextStep
-	(Ending)(0),                     // 18: postern.v1.Ending
-	(*UserMessage)(nil),             // 19: postern.v1.UserMessage
+	(Finish_Action)(0),                 // 0: postern.v1.Finish.Action
+	(RecordSessionRequest_Event)(0),    // 1: postern.v1.RecordSessionRequest.Event
+	(RecordSessionRequest_Kind)(0),     // 2: postern.v1.RecordSessionRequest.Kind
+	(RecordSessionRequest_EndCause)(0), // 3: postern.v1.RecordSessionRequest.EndCause
+	(*StartFlowRequest)(nil),           // 4: postern.v1.StartFlowRequest
+	(*StepReport)(nil),                 // 5: postern.v1.StepReport
+	(*Finish)(nil),                     // 6: postern.v1.Finish
+	(*ReportStepRequest)(nil),          // 7: postern.v1.ReportStepRequest
+	(*FinishFlowRequest)(nil),          // 8: postern.v1.FinishFlowRequest
+	(*FlowAnswer)(nil),                 // 9: postern.v1.FlowAnswer
+	(*VerifyTotpRequest)(nil),          // 10: postern.v1.VerifyTotpRequest
+	(*VerifyRecoveryCodeRequest)(nil),  // 11: postern.v1.VerifyRecoveryCodeRequest
+	(*CheckAccessRequest)(nil),         // 12: postern.v1.CheckAccessRequest
+	(*CheckAccessResponse)(nil),        // 13: postern.v1.CheckAccessResponse
+	(*RecordSessionRequest)(nil),       // 14: postern.v1.RecordSessionRequest
+	(*RecordSessionResponse)(nil),      // 15: postern.v1.RecordSessionResponse
+	(*Subject)(nil),                    // 16: postern.v1.Subject
+	(*Context)(nil),                    // 17: postern.v1.Context
+	(*durationpb.Duration)(nil),        // 18: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
+	(Phase)(0),                         // 20: postern.v1.Phase
+	(Verdict)(0),                       // 21: postern.v1.Verdict
+	(*Decision)(nil),                   // 22: postern.v1.Decision
+	(*NextStep)(nil),                   // 23: postern.v1.NextStep
+	(Ending)(0),                        // 24: postern.v1.Ending
+	(*UserMessage)(nil),                // 25: postern.v1.UserMessage
 }
 var file_postern_v1_sign_in_proto_depIdxs = []int32{
-	10, // 0: postern.v1.StartFlowRequest.subject:type_name -> postern.v1.Subject
-	11, // 1: postern.v1.StartFlowRequest.context:type_name -> postern.v1.Context
-	12, // 2: postern.v1.StartFlowRequest.lifetime:type_name -> google.protobuf.Duration
-	3,  // 3: postern.v1.StartFlowRequest.steps:type_name -> postern.v1.StepReport
-	4,  // 4: postern.v1.StartFlowRequest.finish:type_name -> postern.v1.Finish
-	13, // 5: postern.v1.StartFlowRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	10, // 6: postern.v1.StepReport.subject:type_name -> postern.v1.Subject
-	13, // 7: postern.v1.StepReport.authenticated_at:type_name -> google.protobuf.Timestamp
-	11, // 8: postern.v1.StepReport.context:type_name -> postern.v1.Context
-	13, // 9: postern.v1.StepReport.occurred_at:type_name -> google.protobuf.Timestamp
+	16, // 0: postern.v1.StartFlowRequest.subject:type_name -> postern.v1.Subject
+	17, // 1: postern.v1.StartFlowRequest.context:type_name -> postern.v1.Context
+	18, // 2: postern.v1.StartFlowRequest.lifetime:type_name -> google.protobuf.Duration
+	5,  // 3: postern.v1.StartFlowRequest.steps:type_name -> postern.v1.StepReport
+	6,  // 4: postern.v1.StartFlowRequest.finish:type_name -> postern.v1.Finish
+	19, // 5: postern.v1.StartFlowRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	16, // 6: postern.v1.StepReport.subject:type_name -> postern.v1.Subject
+	19, // 7: postern.v1.StepReport.authenticated_at:type_name -> google.protobuf.Timestamp
+	17, // 8: postern.v1.StepReport.context:type_name -> postern.v1.Context
+	19, // 9: postern.v1.StepReport.occurred_at:type_name -> google.protobuf.Timestamp
 	0,  // 10: postern.v1.Finish.action:type_name -> postern.v1.Finish.Action
-	13, // 11: postern.v1.Finish.occurred_at:type_name -> google.protobuf.Timestamp
-	3,  // 12: postern.v1.ReportStepRequest.step:type_name -> postern.v1.StepReport
-	4,  // 13: postern.v1.FinishFlowRequest.finish:type_name -> postern.v1.Finish
-	14, // 14: postern.v1.FlowAnswer.phase:type_name -> postern.v1.Phase
-	15, // 15: postern.v1.FlowAnswer.verdict:type_name -> postern.v1.Verdict
-	16, // 16: postern.v1.FlowAnswer.decision:type_name -> postern.v1.Decision
-	17, // 17: postern.v1.FlowAnswer.next:type_name -> postern.v1.NextStep
-	13, // 18: postern.v1.FlowAnswer.deadline:type_name -> google.protobuf.Timestamp
-	18, // 19: postern.v1.FlowAnswer.ending:type_name -> postern.v1.Ending
-	19, // 20: postern.v1.FlowAnswer.user_message:type_name -> postern.v1.UserMessage
-	1,  // 21: postern.v1.RecordSessionRequest.event:type_name -> postern.v1.RecordSessionRequest.Event
-	13, // 22: postern.v1.RecordSessionRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	13, // 23: postern.v1.RecordSessionRequest.expires_at:type_name -> google.protobuf.Timestamp
-	11, // 24: postern.v1.RecordSessionRequest.context:type_name -> postern.v1.Context
-	2,  // 25: postern.v1.SignInService.StartFlow:input_type -> postern.v1.StartFlowRequest
-	5,  // 26: postern.v1.SignInService.ReportStep:input_type -> postern.v1.ReportStepRequest
-	6,  // 27: postern.v1.SignInService.FinishFlow:input_type -> postern.v1.FinishFlowRequest
-	8,  // 28: postern.v1.SignInService.RecordSession:input_type -> postern.v1.RecordSessionRequest
-	7,  // 29: postern.v1.SignInService.StartFlow:output_type -> postern.v1.FlowAnswer
-	7,  // 30: postern.v1.SignInService.ReportStep:output_type -> postern.v1.FlowAnswer
-	7,  // 31: postern.v1.SignInService.FinishFlow:output_type -> postern.v1.FlowAnswer
-	9,  // 32: postern.v1.SignInService.RecordSession:output_type -> postern.v1.RecordSessionResponse
-	29, // [29:33] is the sub-list for method output_type
-	25, // [25:29] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	19, // 11: postern.v1.Finish.occurred_at:type_name -> google.protobuf.Timestamp
+	5,  // 12: postern.v1.ReportStepRequest.step:type_name -> postern.v1.StepReport
+	6,  // 13: postern.v1.FinishFlowRequest.finish:type_name -> postern.v1.Finish
+	20, // 14: postern.v1.FlowAnswer.phase:type_name -> postern.v1.Phase
+	21, // 15: postern.v1.FlowAnswer.verdict:type_name -> postern.v1.Verdict
+	22, // 16: postern.v1.FlowAnswer.decision:type_name -> postern.v1.Decision
+	23, // 17: postern.v1.FlowAnswer.next:type_name -> postern.v1.NextStep
+	19, // 18: postern.v1.FlowAnswer.deadline:type_name -> google.protobuf.Timestamp
+	24, // 19: postern.v1.FlowAnswer.ending:type_name -> postern.v1.Ending
+	25, // 20: postern.v1.FlowAnswer.user_message:type_name -> postern.v1.UserMessage
+	17, // 21: postern.v1.VerifyTotpRequest.context:type_name -> postern.v1.Context
+	17, // 22: postern.v1.VerifyRecoveryCodeRequest.context:type_name -> postern.v1.Context
+	17, // 23: postern.v1.CheckAccessRequest.context:type_name -> postern.v1.Context
+	21, // 24: postern.v1.CheckAccessResponse.verdict:type_name -> postern.v1.Verdict
+	22, // 25: postern.v1.CheckAccessResponse.decision:type_name -> postern.v1.Decision
+	19, // 26: postern.v1.CheckAccessResponse.valid_until:type_name -> google.protobuf.Timestamp
+	25, // 27: postern.v1.CheckAccessResponse.user_message:type_name -> postern.v1.UserMessage
+	1,  // 28: postern.v1.RecordSessionRequest.event:type_name -> postern.v1.RecordSessionRequest.Event
+	19, // 29: postern.v1.RecordSessionRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	19, // 30: postern.v1.RecordSessionRequest.expires_at:type_name -> google.protobuf.Timestamp
+	17, // 31: postern.v1.RecordSessionRequest.context:type_name -> postern.v1.Context
+	2,  // 32: postern.v1.RecordSessionRequest.kind:type_name -> postern.v1.RecordSessionRequest.Kind
+	3,  // 33: postern.v1.RecordSessionRequest.end_cause:type_name -> postern.v1.RecordSessionRequest.EndCause
+	4,  // 34: postern.v1.SignInService.StartFlow:input_type -> postern.v1.StartFlowRequest
+	7,  // 35: postern.v1.SignInService.ReportStep:input_type -> postern.v1.ReportStepRequest
+	8,  // 36: postern.v1.SignInService.FinishFlow:input_type -> postern.v1.FinishFlowRequest
+	10, // 37: postern.v1.SignInService.VerifyTotp:input_type -> postern.v1.VerifyTotpRequest
+	11, // 38: postern.v1.SignInService.VerifyRecoveryCode:input_type -> postern.v1.VerifyRecoveryCodeRequest
+	12, // 39: postern.v1.SignInService.CheckAccess:input_type -> postern.v1.CheckAccessRequest
+	14, // 40: postern.v1.SignInService.RecordSession:input_type -> postern.v1.RecordSessionRequest
+	9,  // 41: postern.v1.SignInService.StartFlow:output_type -> postern.v1.FlowAnswer
+	9,  // 42: postern.v1.SignInService.ReportStep:output_type -> postern.v1.FlowAnswer
+	9,  // 43: postern.v1.SignInService.FinishFlow:output_type -> postern.v1.FlowAnswer
+	9,  // 44: postern.v1.SignInService.VerifyTotp:output_type -> postern.v1.FlowAnswer
+	9,  // 45: postern.v1.SignInService.VerifyRecoveryCode:output_type -> postern.v1.FlowAnswer
+	13, // 46: postern.v1.SignInService.CheckAccess:output_type -> postern.v1.CheckAccessResponse
+	15, // 47: postern.v1.SignInService.RecordSession:output_type -> postern.v1.RecordSessionResponse
+	41, // [41:48] is the sub-list for method output_type
+	34, // [34:41] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_sign_in_proto_init() }
@@ -1144,13 +1700,17 @@ func file_postern_v1_sign_in_proto_init() {
 	file_postern_v1_common_proto_init()
 	file_postern_v1_sign_in_proto_msgTypes[1].OneofWrappers = []any{}
 	file_postern_v1_sign_in_proto_msgTypes[5].OneofWrappers = []any{}
+	file_postern_v1_sign_in_proto_msgTypes[8].OneofWrappers = []any{
+		(*CheckAccessRequest_SessionHandle)(nil),
+		(*CheckAccessRequest_TokenHandle)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_sign_in_proto_rawDesc), len(file_postern_v1_sign_in_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   8,
+			NumEnums:      4,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

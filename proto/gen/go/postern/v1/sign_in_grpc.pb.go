@@ -21,10 +21,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SignInService_StartFlow_FullMethodName     = "/postern.v1.SignInService/StartFlow"
-	SignInService_ReportStep_FullMethodName    = "/postern.v1.SignInService/ReportStep"
-	SignInService_FinishFlow_FullMethodName    = "/postern.v1.SignInService/FinishFlow"
-	SignInService_RecordSession_FullMethodName = "/postern.v1.SignInService/RecordSession"
+	SignInService_StartFlow_FullMethodName          = "/postern.v1.SignInService/StartFlow"
+	SignInService_ReportStep_FullMethodName         = "/postern.v1.SignInService/ReportStep"
+	SignInService_FinishFlow_FullMethodName         = "/postern.v1.SignInService/FinishFlow"
+	SignInService_VerifyTotp_FullMethodName         = "/postern.v1.SignInService/VerifyTotp"
+	SignInService_VerifyRecoveryCode_FullMethodName = "/postern.v1.SignInService/VerifyRecoveryCode"
+	SignInService_CheckAccess_FullMethodName        = "/postern.v1.SignInService/CheckAccess"
+	SignInService_RecordSession_FullMethodName      = "/postern.v1.SignInService/RecordSession"
 )
 
 // SignInServiceClient is the client API for SignInService service.
@@ -39,7 +42,13 @@ type SignInServiceClient interface {
 	ReportStep(ctx context.Context, in *ReportStepRequest, opts ...grpc.CallOption) (*FlowAnswer, error)
 	// FinishFlow ends a flow and gives the final verdict.
 	FinishFlow(ctx context.Context, in *FinishFlowRequest, opts ...grpc.CallOption) (*FlowAnswer, error)
-	// RecordSession joins a session of the site's own to the flow that let it in.
+	// VerifyTotp checks a one-time code of the bound subject's authenticator and records the step.
+	VerifyTotp(ctx context.Context, in *VerifyTotpRequest, opts ...grpc.CallOption) (*FlowAnswer, error)
+	// VerifyRecoveryCode checks and uses up a recovery code of the bound subject and records the step.
+	VerifyRecoveryCode(ctx context.Context, in *VerifyRecoveryCodeRequest, opts ...grpc.CallOption) (*FlowAnswer, error)
+	// CheckAccess holds a session or an API token to the policy, with an answer that may be cached for a moment.
+	CheckAccess(ctx context.Context, in *CheckAccessRequest, opts ...grpc.CallOption) (*CheckAccessResponse, error)
+	// RecordSession joins a session or token of the site's own to the flow that let it in.
 	RecordSession(ctx context.Context, in *RecordSessionRequest, opts ...grpc.CallOption) (*RecordSessionResponse, error)
 }
 
@@ -81,6 +90,36 @@ func (c *signInServiceClient) FinishFlow(ctx context.Context, in *FinishFlowRequ
 	return out, nil
 }
 
+func (c *signInServiceClient) VerifyTotp(ctx context.Context, in *VerifyTotpRequest, opts ...grpc.CallOption) (*FlowAnswer, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FlowAnswer)
+	err := c.cc.Invoke(ctx, SignInService_VerifyTotp_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) VerifyRecoveryCode(ctx context.Context, in *VerifyRecoveryCodeRequest, opts ...grpc.CallOption) (*FlowAnswer, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FlowAnswer)
+	err := c.cc.Invoke(ctx, SignInService_VerifyRecoveryCode_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) CheckAccess(ctx context.Context, in *CheckAccessRequest, opts ...grpc.CallOption) (*CheckAccessResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CheckAccessResponse)
+	err := c.cc.Invoke(ctx, SignInService_CheckAccess_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *signInServiceClient) RecordSession(ctx context.Context, in *RecordSessionRequest, opts ...grpc.CallOption) (*RecordSessionResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RecordSessionResponse)
@@ -103,7 +142,13 @@ type SignInServiceServer interface {
 	ReportStep(context.Context, *ReportStepRequest) (*FlowAnswer, error)
 	// FinishFlow ends a flow and gives the final verdict.
 	FinishFlow(context.Context, *FinishFlowRequest) (*FlowAnswer, error)
-	// RecordSession joins a session of the site's own to the flow that let it in.
+	// VerifyTotp checks a one-time code of the bound subject's authenticator and records the step.
+	VerifyTotp(context.Context, *VerifyTotpRequest) (*FlowAnswer, error)
+	// VerifyRecoveryCode checks and uses up a recovery code of the bound subject and records the step.
+	VerifyRecoveryCode(context.Context, *VerifyRecoveryCodeRequest) (*FlowAnswer, error)
+	// CheckAccess holds a session or an API token to the policy, with an answer that may be cached for a moment.
+	CheckAccess(context.Context, *CheckAccessRequest) (*CheckAccessResponse, error)
+	// RecordSession joins a session or token of the site's own to the flow that let it in.
 	RecordSession(context.Context, *RecordSessionRequest) (*RecordSessionResponse, error)
 	mustEmbedUnimplementedSignInServiceServer()
 }
@@ -123,6 +168,15 @@ func (UnimplementedSignInServiceServer) ReportStep(context.Context, *ReportStepR
 }
 func (UnimplementedSignInServiceServer) FinishFlow(context.Context, *FinishFlowRequest) (*FlowAnswer, error) {
 	return nil, status.Error(codes.Unimplemented, "method FinishFlow not implemented")
+}
+func (UnimplementedSignInServiceServer) VerifyTotp(context.Context, *VerifyTotpRequest) (*FlowAnswer, error) {
+	return nil, status.Error(codes.Unimplemented, "method VerifyTotp not implemented")
+}
+func (UnimplementedSignInServiceServer) VerifyRecoveryCode(context.Context, *VerifyRecoveryCodeRequest) (*FlowAnswer, error) {
+	return nil, status.Error(codes.Unimplemented, "method VerifyRecoveryCode not implemented")
+}
+func (UnimplementedSignInServiceServer) CheckAccess(context.Context, *CheckAccessRequest) (*CheckAccessResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CheckAccess not implemented")
 }
 func (UnimplementedSignInServiceServer) RecordSession(context.Context, *RecordSessionRequest) (*RecordSessionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RecordSession not implemented")
@@ -202,6 +256,60 @@ func _SignInService_FinishFlow_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SignInService_VerifyTotp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyTotpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).VerifyTotp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_VerifyTotp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).VerifyTotp(ctx, req.(*VerifyTotpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_VerifyRecoveryCode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyRecoveryCodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).VerifyRecoveryCode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_VerifyRecoveryCode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).VerifyRecoveryCode(ctx, req.(*VerifyRecoveryCodeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_CheckAccess_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckAccessRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).CheckAccess(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_CheckAccess_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).CheckAccess(ctx, req.(*CheckAccessRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SignInService_RecordSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RecordSessionRequest)
 	if err := dec(in); err != nil {
@@ -238,6 +346,18 @@ var SignInService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "FinishFlow",
 			Handler:    _SignInService_FinishFlow_Handler,
+		},
+		{
+			MethodName: "VerifyTotp",
+			Handler:    _SignInService_VerifyTotp_Handler,
+		},
+		{
+			MethodName: "VerifyRecoveryCode",
+			Handler:    _SignInService_VerifyRecoveryCode_Handler,
+		},
+		{
+			MethodName: "CheckAccess",
+			Handler:    _SignInService_CheckAccess_Handler,
 		},
 		{
 			MethodName: "RecordSession",

@@ -1276,8 +1276,28 @@ type SessionRecord struct {
 	AgainstVerdict bool `protobuf:"varint,9,opt,name=against_verdict,json=againstVerdict,proto3" json:"against_verdict,omitempty"`
 	// Organization uid.
 	OrganizationUid string `protobuf:"bytes,10,opt,name=organization_uid,json=organizationUid,proto3" json:"organization_uid,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// SESSION or TOKEN.
+	Kind string `protobuf:"bytes,11,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Why it ended.
+	EndCause string `protobuf:"bytes,12,opt,name=end_cause,json=endCause,proto3" json:"end_cause,omitempty"`
+	// Account id and e-mail of the subject, as a sealed postern.v1.Personal; AAD = organization uid and the handle's hash in hex.
+	Personal *SealedPart `protobuf:"bytes,13,opt,name=personal,proto3" json:"personal,omitempty"`
+	// Class and demands as the flow was bound: kept so that a reused session is told from a fresh credential.
+	Class v1.Class `protobuf:"varint,14,opt,name=class,proto3,enum=postern.v1.Class" json:"class,omitempty"`
+	// When the person last gave a fresh credential.
+	Authenticated *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=authenticated,proto3" json:"authenticated,omitempty"`
+	// Keyed hash of the address of its last recorded use, 16 bytes.
+	LastIp []byte `protobuf:"bytes,16,opt,name=last_ip,json=lastIp,proto3" json:"last_ip,omitempty"`
+	// Verdict of its last recorded use.
+	LastVerdict v1.Verdict `protobuf:"varint,17,opt,name=last_verdict,json=lastVerdict,proto3,enum=postern.v1.Verdict" json:"last_verdict,omitempty"`
+	// When the last use was recorded.
+	LastUse *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=last_use,json=lastUse,proto3" json:"last_use,omitempty"`
+	// Kind of actor.
+	SubjectKind v1.SubjectKind `protobuf:"varint,19,opt,name=subject_kind,json=subjectKind,proto3,enum=postern.v1.SubjectKind" json:"subject_kind,omitempty"`
+	// Whether the e-mail was verified when the flow was bound.
+	EmailVerified bool `protobuf:"varint,20,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionRecord) Reset() {
@@ -1380,6 +1400,548 @@ func (x *SessionRecord) GetOrganizationUid() string {
 	return ""
 }
 
+func (x *SessionRecord) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SessionRecord) GetEndCause() string {
+	if x != nil {
+		return x.EndCause
+	}
+	return ""
+}
+
+func (x *SessionRecord) GetPersonal() *SealedPart {
+	if x != nil {
+		return x.Personal
+	}
+	return nil
+}
+
+func (x *SessionRecord) GetClass() v1.Class {
+	if x != nil {
+		return x.Class
+	}
+	return v1.Class(0)
+}
+
+func (x *SessionRecord) GetAuthenticated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Authenticated
+	}
+	return nil
+}
+
+func (x *SessionRecord) GetLastIp() []byte {
+	if x != nil {
+		return x.LastIp
+	}
+	return nil
+}
+
+func (x *SessionRecord) GetLastVerdict() v1.Verdict {
+	if x != nil {
+		return x.LastVerdict
+	}
+	return v1.Verdict(0)
+}
+
+func (x *SessionRecord) GetLastUse() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastUse
+	}
+	return nil
+}
+
+func (x *SessionRecord) GetSubjectKind() v1.SubjectKind {
+	if x != nil {
+		return x.SubjectKind
+	}
+	return v1.SubjectKind(0)
+}
+
+func (x *SessionRecord) GetEmailVerified() bool {
+	if x != nil {
+		return x.EmailVerified
+	}
+	return false
+}
+
+// AuthenticatorRecord is the TOTP factor of one account in one organization.
+type AuthenticatorRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Organization uid.
+	OrganizationUid string `protobuf:"bytes,1,opt,name=organization_uid,json=organizationUid,proto3" json:"organization_uid,omitempty"`
+	// The secret whose codes count; absent while none does.
+	Active *CredentialRecord `protobuf:"bytes,2,opt,name=active,proto3" json:"active,omitempty"`
+	// A new secret that waits to be confirmed.
+	Pending *CredentialRecord `protobuf:"bytes,3,opt,name=pending,proto3" json:"pending,omitempty"`
+	// Last accepted time step.
+	LastStep int64 `protobuf:"varint,4,opt,name=last_step,json=lastStep,proto3" json:"last_step,omitempty"`
+	// Wrong codes since the last right one.
+	Failures int32 `protobuf:"varint,5,opt,name=failures,proto3" json:"failures,omitempty"`
+	// How often it was locked since the last right code.
+	Locks int32 `protobuf:"varint,6,opt,name=locks,proto3" json:"locks,omitempty"`
+	// Until when every code is refused.
+	LockUntil *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=lock_until,json=lockUntil,proto3" json:"lock_until,omitempty"`
+	// Disabled after too many wrong codes.
+	Disabled bool `protobuf:"varint,8,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// Keyed hashes of the recovery codes left.
+	Recovery [][]byte `protobuf:"bytes,9,rep,name=recovery,proto3" json:"recovery,omitempty"`
+	// Keyed hashes of the recovery codes used.
+	RecoveryUsed [][]byte `protobuf:"bytes,10,rep,name=recovery_used,json=recoveryUsed,proto3" json:"recovery_used,omitempty"`
+	// How many were issued.
+	RecoveryIssued int32 `protobuf:"varint,11,opt,name=recovery_issued,json=recoveryIssued,proto3" json:"recovery_issued,omitempty"`
+	// When they were made.
+	RecoveryMade *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=recovery_made,json=recoveryMade,proto3" json:"recovery_made,omitempty"`
+	// The account id, as a sealed postern.v1.Personal; AAD = organization uid and account key in hex.
+	Personal      *SealedPart `protobuf:"bytes,13,opt,name=personal,proto3" json:"personal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthenticatorRecord) Reset() {
+	*x = AuthenticatorRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthenticatorRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthenticatorRecord) ProtoMessage() {}
+
+func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthenticatorRecord.ProtoReflect.Descriptor instead.
+func (*AuthenticatorRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AuthenticatorRecord) GetOrganizationUid() string {
+	if x != nil {
+		return x.OrganizationUid
+	}
+	return ""
+}
+
+func (x *AuthenticatorRecord) GetActive() *CredentialRecord {
+	if x != nil {
+		return x.Active
+	}
+	return nil
+}
+
+func (x *AuthenticatorRecord) GetPending() *CredentialRecord {
+	if x != nil {
+		return x.Pending
+	}
+	return nil
+}
+
+func (x *AuthenticatorRecord) GetLastStep() int64 {
+	if x != nil {
+		return x.LastStep
+	}
+	return 0
+}
+
+func (x *AuthenticatorRecord) GetFailures() int32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *AuthenticatorRecord) GetLocks() int32 {
+	if x != nil {
+		return x.Locks
+	}
+	return 0
+}
+
+func (x *AuthenticatorRecord) GetLockUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LockUntil
+	}
+	return nil
+}
+
+func (x *AuthenticatorRecord) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *AuthenticatorRecord) GetRecovery() [][]byte {
+	if x != nil {
+		return x.Recovery
+	}
+	return nil
+}
+
+func (x *AuthenticatorRecord) GetRecoveryUsed() [][]byte {
+	if x != nil {
+		return x.RecoveryUsed
+	}
+	return nil
+}
+
+func (x *AuthenticatorRecord) GetRecoveryIssued() int32 {
+	if x != nil {
+		return x.RecoveryIssued
+	}
+	return 0
+}
+
+func (x *AuthenticatorRecord) GetRecoveryMade() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RecoveryMade
+	}
+	return nil
+}
+
+func (x *AuthenticatorRecord) GetPersonal() *SealedPart {
+	if x != nil {
+		return x.Personal
+	}
+	return nil
+}
+
+// CredentialRecord is one TOTP secret.
+type CredentialRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Minted here.
+	Uid string `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	// The secret under the organization's key; AAD = organization uid, "totp", this uid.
+	Sealed []byte `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	// SHA1, SHA256 or SHA512.
+	Algorithm string `protobuf:"bytes,3,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
+	// Digits.
+	Digits int32 `protobuf:"varint,4,opt,name=digits,proto3" json:"digits,omitempty"`
+	// Seconds.
+	Period int32 `protobuf:"varint,5,opt,name=period,proto3" json:"period,omitempty"`
+	// Who enrolled it, when, after which proof.
+	Enrolment *v1.Enrolment `protobuf:"bytes,6,opt,name=enrolment,proto3" json:"enrolment,omitempty"`
+	// When it was confirmed.
+	Confirmed     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CredentialRecord) Reset() {
+	*x = CredentialRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CredentialRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CredentialRecord) ProtoMessage() {}
+
+func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CredentialRecord.ProtoReflect.Descriptor instead.
+func (*CredentialRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CredentialRecord) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *CredentialRecord) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *CredentialRecord) GetAlgorithm() string {
+	if x != nil {
+		return x.Algorithm
+	}
+	return ""
+}
+
+func (x *CredentialRecord) GetDigits() int32 {
+	if x != nil {
+		return x.Digits
+	}
+	return 0
+}
+
+func (x *CredentialRecord) GetPeriod() int32 {
+	if x != nil {
+		return x.Period
+	}
+	return 0
+}
+
+func (x *CredentialRecord) GetEnrolment() *v1.Enrolment {
+	if x != nil {
+		return x.Enrolment
+	}
+	return nil
+}
+
+func (x *CredentialRecord) GetConfirmed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Confirmed
+	}
+	return nil
+}
+
+// PersonRecord is what an organization remembers of one subject. Nothing in it is personal in the clear.
+type PersonRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Organization uid.
+	OrganizationUid string `protobuf:"bytes,1,opt,name=organization_uid,json=organizationUid,proto3" json:"organization_uid,omitempty"`
+	// What was proven, newest of each kind, connection, factor and device: at most 32.
+	Proofs []*ProofRecord `protobuf:"bytes,2,rep,name=proofs,proto3" json:"proofs,omitempty"`
+	// Proofs before this count no more.
+	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonRecord) Reset() {
+	*x = PersonRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonRecord) ProtoMessage() {}
+
+func (x *PersonRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonRecord.ProtoReflect.Descriptor instead.
+func (*PersonRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PersonRecord) GetOrganizationUid() string {
+	if x != nil {
+		return x.OrganizationUid
+	}
+	return ""
+}
+
+func (x *PersonRecord) GetProofs() []*ProofRecord {
+	if x != nil {
+		return x.Proofs
+	}
+	return nil
+}
+
+func (x *PersonRecord) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+// ProofRecord is one remembered proof.
+type ProofRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Method token; empty for a factor.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// Factor; empty for a method.
+	Factor string `protobuf:"bytes,2,opt,name=factor,proto3" json:"factor,omitempty"`
+	// Connection id.
+	Connection string `protobuf:"bytes,3,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Connection uid.
+	ConnectionUid string `protobuf:"bytes,4,opt,name=connection_uid,json=connectionUid,proto3" json:"connection_uid,omitempty"`
+	// Keyed hash of the device id, 16 bytes; empty without one.
+	Device []byte `protobuf:"bytes,5,opt,name=device,proto3" json:"device,omitempty"`
+	// When it was proven; an asserted time only makes it older.
+	Time *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=time,proto3" json:"time,omitempty"`
+	// Evidence.
+	Evidence v1.Evidence `protobuf:"varint,7,opt,name=evidence,proto3,enum=postern.v1.Evidence" json:"evidence,omitempty"`
+	// Flow id.
+	Flow string `protobuf:"bytes,8,opt,name=flow,proto3" json:"flow,omitempty"`
+	// Step.
+	Step int32 `protobuf:"varint,9,opt,name=step,proto3" json:"step,omitempty"`
+	// Site uid.
+	SiteUid string `protobuf:"bytes,10,opt,name=site_uid,json=siteUid,proto3" json:"site_uid,omitempty"`
+	// Passkey with user verification.
+	UserVerified bool `protobuf:"varint,11,opt,name=user_verified,json=userVerified,proto3" json:"user_verified,omitempty"`
+	// Partner's amr.
+	PartnerAmr []string `protobuf:"bytes,12,rep,name=partner_amr,json=partnerAmr,proto3" json:"partner_amr,omitempty"`
+	// Partner's acr.
+	PartnerAcr    string `protobuf:"bytes,13,opt,name=partner_acr,json=partnerAcr,proto3" json:"partner_acr,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProofRecord) Reset() {
+	*x = ProofRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProofRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProofRecord) ProtoMessage() {}
+
+func (x *ProofRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProofRecord.ProtoReflect.Descriptor instead.
+func (*ProofRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ProofRecord) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *ProofRecord) GetFactor() string {
+	if x != nil {
+		return x.Factor
+	}
+	return ""
+}
+
+func (x *ProofRecord) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *ProofRecord) GetConnectionUid() string {
+	if x != nil {
+		return x.ConnectionUid
+	}
+	return ""
+}
+
+func (x *ProofRecord) GetDevice() []byte {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+func (x *ProofRecord) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *ProofRecord) GetEvidence() v1.Evidence {
+	if x != nil {
+		return x.Evidence
+	}
+	return v1.Evidence(0)
+}
+
+func (x *ProofRecord) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ProofRecord) GetStep() int32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *ProofRecord) GetSiteUid() string {
+	if x != nil {
+		return x.SiteUid
+	}
+	return ""
+}
+
+func (x *ProofRecord) GetUserVerified() bool {
+	if x != nil {
+		return x.UserVerified
+	}
+	return false
+}
+
+func (x *ProofRecord) GetPartnerAmr() []string {
+	if x != nil {
+		return x.PartnerAmr
+	}
+	return nil
+}
+
+func (x *ProofRecord) GetPartnerAcr() string {
+	if x != nil {
+		return x.PartnerAcr
+	}
+	return ""
+}
+
 // InstallationRecord says what belongs together; the same in Redis and archive.
 type InstallationRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1403,7 +1965,7 @@ type InstallationRecord struct {
 
 func (x *InstallationRecord) Reset() {
 	*x = InstallationRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	mi := &file_postern_store_v1_store_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1977,7 @@ func (x *InstallationRecord) String() string {
 func (*InstallationRecord) ProtoMessage() {}
 
 func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	mi := &file_postern_store_v1_store_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1990,7 @@ func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallationRecord.ProtoReflect.Descriptor instead.
 func (*InstallationRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{13}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *InstallationRecord) GetId() string {
@@ -1595,7 +2157,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x14\n" +
 	"\x05stamp\x18\x02 \x01(\fR\x05stamp\x123\n" +
 	"\acommits\x18\x03 \x03(\v2\x19.postern.v1.AppliedCommitR\acommits\x12\x12\n" +
-	"\x04done\x18\x04 \x01(\bR\x04done\"\x9c\x03\n" +
+	"\x04done\x18\x04 \x01(\bR\x04done\"\xdd\x06\n" +
 	"\rSessionRecord\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1f\n" +
 	"\vsubject_key\x18\x02 \x01(\fR\n" +
@@ -1608,7 +2170,65 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\brecorded\x18\b \x01(\bR\brecorded\x12'\n" +
 	"\x0fagainst_verdict\x18\t \x01(\bR\x0eagainstVerdict\x12)\n" +
 	"\x10organization_uid\x18\n" +
-	" \x01(\tR\x0forganizationUid\"\xaa\x02\n" +
+	" \x01(\tR\x0forganizationUid\x12\x12\n" +
+	"\x04kind\x18\v \x01(\tR\x04kind\x12\x1b\n" +
+	"\tend_cause\x18\f \x01(\tR\bendCause\x128\n" +
+	"\bpersonal\x18\r \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\x12'\n" +
+	"\x05class\x18\x0e \x01(\x0e2\x11.postern.v1.ClassR\x05class\x12@\n" +
+	"\rauthenticated\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\rauthenticated\x12\x17\n" +
+	"\alast_ip\x18\x10 \x01(\fR\x06lastIp\x126\n" +
+	"\flast_verdict\x18\x11 \x01(\x0e2\x13.postern.v1.VerdictR\vlastVerdict\x125\n" +
+	"\blast_use\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\alastUse\x12:\n" +
+	"\fsubject_kind\x18\x13 \x01(\x0e2\x17.postern.v1.SubjectKindR\vsubjectKind\x12%\n" +
+	"\x0eemail_verified\x18\x14 \x01(\bR\remailVerified\"\xc5\x04\n" +
+	"\x13AuthenticatorRecord\x12)\n" +
+	"\x10organization_uid\x18\x01 \x01(\tR\x0forganizationUid\x12:\n" +
+	"\x06active\x18\x02 \x01(\v2\".postern.store.v1.CredentialRecordR\x06active\x12<\n" +
+	"\apending\x18\x03 \x01(\v2\".postern.store.v1.CredentialRecordR\apending\x12\x1b\n" +
+	"\tlast_step\x18\x04 \x01(\x03R\blastStep\x12\x1a\n" +
+	"\bfailures\x18\x05 \x01(\x05R\bfailures\x12\x14\n" +
+	"\x05locks\x18\x06 \x01(\x05R\x05locks\x129\n" +
+	"\n" +
+	"lock_until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tlockUntil\x12\x1a\n" +
+	"\bdisabled\x18\b \x01(\bR\bdisabled\x12\x1a\n" +
+	"\brecovery\x18\t \x03(\fR\brecovery\x12#\n" +
+	"\rrecovery_used\x18\n" +
+	" \x03(\fR\frecoveryUsed\x12'\n" +
+	"\x0frecovery_issued\x18\v \x01(\x05R\x0erecoveryIssued\x12?\n" +
+	"\rrecovery_made\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\frecoveryMade\x128\n" +
+	"\bpersonal\x18\r \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\"\xf9\x01\n" +
+	"\x10CredentialRecord\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x16\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12\x1c\n" +
+	"\talgorithm\x18\x03 \x01(\tR\talgorithm\x12\x16\n" +
+	"\x06digits\x18\x04 \x01(\x05R\x06digits\x12\x16\n" +
+	"\x06period\x18\x05 \x01(\x05R\x06period\x123\n" +
+	"\tenrolment\x18\x06 \x01(\v2\x15.postern.v1.EnrolmentR\tenrolment\x128\n" +
+	"\tconfirmed\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tconfirmed\"\xab\x01\n" +
+	"\fPersonRecord\x12)\n" +
+	"\x10organization_uid\x18\x01 \x01(\tR\x0forganizationUid\x125\n" +
+	"\x06proofs\x18\x02 \x03(\v2\x1d.postern.store.v1.ProofRecordR\x06proofs\x129\n" +
+	"\n" +
+	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"\xa8\x03\n" +
+	"\vProofRecord\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x16\n" +
+	"\x06factor\x18\x02 \x01(\tR\x06factor\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x03 \x01(\tR\n" +
+	"connection\x12%\n" +
+	"\x0econnection_uid\x18\x04 \x01(\tR\rconnectionUid\x12\x16\n" +
+	"\x06device\x18\x05 \x01(\fR\x06device\x12.\n" +
+	"\x04time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x120\n" +
+	"\bevidence\x18\a \x01(\x0e2\x14.postern.v1.EvidenceR\bevidence\x12\x12\n" +
+	"\x04flow\x18\b \x01(\tR\x04flow\x12\x12\n" +
+	"\x04step\x18\t \x01(\x05R\x04step\x12\x19\n" +
+	"\bsite_uid\x18\n" +
+	" \x01(\tR\asiteUid\x12#\n" +
+	"\ruser_verified\x18\v \x01(\bR\fuserVerified\x12\x1f\n" +
+	"\vpartner_amr\x18\f \x03(\tR\n" +
+	"partnerAmr\x12\x1f\n" +
+	"\vpartner_acr\x18\r \x01(\tR\n" +
+	"partnerAcr\"\xaa\x02\n" +
 	"\x12InstallationRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\n" +
@@ -1632,7 +2252,7 @@ func file_postern_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_postern_store_v1_store_proto_rawDescData
 }
 
-var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_postern_store_v1_store_proto_goTypes = []any{
 	(*SealedPart)(nil),            // 0: postern.store.v1.SealedPart
 	(*Index)(nil),                 // 1: postern.store.v1.Index
@@ -1647,72 +2267,95 @@ var file_postern_store_v1_store_proto_goTypes = []any{
 	(*ClaimRecord)(nil),           // 10: postern.store.v1.ClaimRecord
 	(*ApplyRecord)(nil),           // 11: postern.store.v1.ApplyRecord
 	(*SessionRecord)(nil),         // 12: postern.store.v1.SessionRecord
-	(*InstallationRecord)(nil),    // 13: postern.store.v1.InstallationRecord
-	(*v1.Event)(nil),              // 14: postern.v1.Event
-	(v1.Phase)(0),                 // 15: postern.v1.Phase
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(v1.Class)(0),                 // 17: postern.v1.Class
-	(v1.Ending)(0),                // 18: postern.v1.Ending
-	(v1.SubjectKind)(0),           // 19: postern.v1.SubjectKind
-	(*v1.Decision)(nil),           // 20: postern.v1.Decision
-	(*v1.Demands)(nil),            // 21: postern.v1.Demands
-	(v1.Verdict)(0),               // 22: postern.v1.Verdict
-	(*v1.NextStep)(nil),           // 23: postern.v1.NextStep
-	(*v1.Organization)(nil),       // 24: postern.v1.Organization
-	(*v1.Domain)(nil),             // 25: postern.v1.Domain
-	(v1.Origin)(0),                // 26: postern.v1.Origin
-	(*v1.AppliedCommit)(nil),      // 27: postern.v1.AppliedCommit
-	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
+	(*AuthenticatorRecord)(nil),   // 13: postern.store.v1.AuthenticatorRecord
+	(*CredentialRecord)(nil),      // 14: postern.store.v1.CredentialRecord
+	(*PersonRecord)(nil),          // 15: postern.store.v1.PersonRecord
+	(*ProofRecord)(nil),           // 16: postern.store.v1.ProofRecord
+	(*InstallationRecord)(nil),    // 17: postern.store.v1.InstallationRecord
+	(*v1.Event)(nil),              // 18: postern.v1.Event
+	(v1.Phase)(0),                 // 19: postern.v1.Phase
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(v1.Class)(0),                 // 21: postern.v1.Class
+	(v1.Ending)(0),                // 22: postern.v1.Ending
+	(v1.SubjectKind)(0),           // 23: postern.v1.SubjectKind
+	(*v1.Decision)(nil),           // 24: postern.v1.Decision
+	(*v1.Demands)(nil),            // 25: postern.v1.Demands
+	(v1.Verdict)(0),               // 26: postern.v1.Verdict
+	(*v1.NextStep)(nil),           // 27: postern.v1.NextStep
+	(*v1.Organization)(nil),       // 28: postern.v1.Organization
+	(*v1.Domain)(nil),             // 29: postern.v1.Domain
+	(v1.Origin)(0),                // 30: postern.v1.Origin
+	(*v1.AppliedCommit)(nil),      // 31: postern.v1.AppliedCommit
+	(*v1.Enrolment)(nil),          // 32: postern.v1.Enrolment
+	(v1.Evidence)(0),              // 33: postern.v1.Evidence
+	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
 }
 var file_postern_store_v1_store_proto_depIdxs = []int32{
-	14, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
+	18, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
 	0,  // 1: postern.store.v1.EventRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 2: postern.store.v1.EventRecord.indexes:type_name -> postern.store.v1.Index
-	15, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
-	16, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
-	16, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
-	17, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
-	16, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
-	18, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
-	16, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
+	19, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
+	20, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
+	20, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
+	21, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
+	20, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
+	22, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
+	20, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
 	5,  // 10: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
 	6,  // 11: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
 	0,  // 12: postern.store.v1.FlowRecord.personal:type_name -> postern.store.v1.SealedPart
 	9,  // 13: postern.store.v1.FlowRecord.claimed_domain:type_name -> postern.store.v1.DomainRecord
 	10, // 14: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
 	10, // 15: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
-	19, // 16: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
-	19, // 17: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
-	20, // 18: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
-	21, // 19: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
-	21, // 20: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
-	16, // 21: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
-	16, // 22: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
-	17, // 23: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
-	14, // 24: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
+	23, // 16: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
+	23, // 17: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
+	24, // 18: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
+	25, // 19: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
+	25, // 20: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
+	20, // 21: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
+	20, // 22: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
+	21, // 23: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
+	18, // 24: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
 	0,  // 25: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 26: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
-	15, // 27: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
-	22, // 28: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
-	18, // 29: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
-	20, // 30: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
-	23, // 31: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
-	16, // 32: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
-	24, // 33: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
-	25, // 34: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
-	26, // 35: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
-	27, // 36: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	22, // 37: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	16, // 38: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	16, // 39: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	16, // 40: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
-	16, // 41: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	28, // 42: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	19, // 27: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
+	26, // 28: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
+	22, // 29: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
+	24, // 30: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
+	27, // 31: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
+	20, // 32: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
+	28, // 33: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
+	29, // 34: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
+	30, // 35: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
+	31, // 36: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
+	26, // 37: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	20, // 38: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	20, // 39: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	20, // 40: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	0,  // 41: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
+	21, // 42: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
+	20, // 43: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
+	26, // 44: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
+	20, // 45: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
+	23, // 46: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
+	14, // 47: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
+	14, // 48: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
+	20, // 49: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	20, // 50: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	0,  // 51: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
+	32, // 52: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	20, // 53: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	16, // 54: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
+	20, // 55: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	20, // 56: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	33, // 57: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	20, // 58: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	34, // 59: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	60, // [60:60] is the sub-list for method output_type
+	60, // [60:60] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
@@ -1726,7 +2369,7 @@ func file_postern_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_store_v1_store_proto_rawDesc), len(file_postern_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
