@@ -102,6 +102,23 @@ type Session struct {
 	Ended          time.Time
 	Recorded       bool
 	AgainstVerdict bool
+	Kind           string    // SESSION or TOKEN
+	EndCause       string    // LOGOUT, EXPIRED or REVOKED
+	Authenticated  time.Time // when the person last gave a fresh credential
+	Subject        SessionSubject
+	LastIP         [16]byte // keyed hash of the address of the last recorded use
+	LastVerdict    audit.Verdict
+	LastUse        time.Time // when a use was last recorded; zero: never
+	Stored         string    // the record as it is stored: opaque, what SessionWrite.From compares
+}
+
+// SessionSubject is who a session or token is of, as the flow was bound. Stored sealed.
+type SessionSubject struct {
+	AccountID     string
+	Email         policy.Address
+	EmailVerified bool
+	Kind          audit.SubjectKind
+	Class         audit.Class
 }
 
 // Commit is one change: all of it happens or nothing. Zero fields do not take part.
@@ -142,7 +159,8 @@ type LastWrite struct {
 type SessionWrite struct {
 	Handle  [32]byte
 	Session Session
-	IsNew   bool // it must not exist
+	IsNew   bool   // it must not exist
+	From    string // Session.Stored of what is replaced; compared unless IsNew
 }
 
 // AuthenticatorWrite replaces, or with a nil Next only compares, the authenticator of a subject.
