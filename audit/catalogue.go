@@ -39,7 +39,8 @@ type TypeInfo struct {
 	Family      Family
 	// Reportable: a login service may report it as a step of a flow.
 	Reportable bool
-	// Step: events of this type have a step number of 1 or more within their flow.
+	// Step: events of this type have a step number of 1 or more within their flow. session.reused and session.rejected also
+	// happen outside of a sign-in, when access is checked: with step 0.
 	Step bool
 	// Binds: when it is the first of its kind in a flow, the subject it names becomes the flow's subject.
 	Binds bool
@@ -61,6 +62,8 @@ type ReasonInfo struct {
 	AssertedOnly bool
 	// NotCounted: stands on a step that did happen and does not count towards the demands.
 	NotCounted bool
+	// Outside: only where access is checked outside of a sign-in. No login service reports it and no flow ends with it.
+	Outside bool
 }
 
 // fits reports whether the reason may stand with this method or factor ("" means: any).
@@ -177,7 +180,9 @@ func MayReport(t Type, methodOrFactor, reason string) bool {
 	if !catalogue[i].NeedsReason {
 		return reason == ""
 	}
-	return ValidReason(t, methodOrFactor, reason, EvidenceAsserted)
+	return ValidReason(t, methodOrFactor, reason, EvidenceAsserted) && !slices.ContainsFunc(catalogue[i].Reasons, func(r ReasonInfo) bool {
+		return r.Outside && r.Reason == reason
+	})
 }
 
 // ValidRefusal reports whether a login service may refuse a flow for this reason.

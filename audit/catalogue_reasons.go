@@ -63,6 +63,7 @@ const (
 	ReasonSessionExpired = "SESSION_EXPIRED"
 	ReasonSessionUnknown = "SESSION_UNKNOWN"
 	ReasonTokenExpired   = "TOKEN_EXPIRED"
+	ReasonTokenUnknown   = "TOKEN_UNKNOWN"
 	ReasonTokenRevoked   = "TOKEN_REVOKED"
 )
 
@@ -194,6 +195,7 @@ var (
 	tokenReasons = []ReasonInfo{
 		{Reason: ReasonTokenExpired, Description: "The token is past its time."},
 		{Reason: ReasonTokenRevoked, Description: "The token was revoked."},
+		{Reason: ReasonTokenUnknown, Description: "There is no such token."},
 	}
 
 	policyReasons = []ReasonInfo{
@@ -230,6 +232,15 @@ func notCounted(more ...ReasonInfo) []ReasonInfo {
 	out := slices.Concat(policyReasons, more)
 	for i := range out {
 		out[i].NotCounted = true
+	}
+	return out
+}
+
+// outside returns the policy reasons as they stand on a session that was not let on where access is checked.
+func outside(more ...ReasonInfo) []ReasonInfo {
+	out := slices.Concat(policyReasons, more)
+	for i := range out {
+		out[i].Outside = true
 	}
 	return out
 }

@@ -183,6 +183,16 @@ func TestReasonsAreClosedPerMethod(t *testing.T) {
 		{audit.TypeMFALocked, "TOTP", "LOCKED", v, true},
 		{audit.TypeSessionRejected, "session", "SESSION_EXPIRED", a, true},
 		{audit.TypeSessionRejected, "session", "TOKEN_EXPIRED", a, false},
+		{audit.TypeSessionRejected, "session", "MFA_REQUIRED", v, true},
+		{audit.TypeSessionRejected, "session", "CONNECTION_DISABLED", v, true},
+		{audit.TypeTokenBlocked, "token", "TOKEN_UNKNOWN", v, true},
+		{audit.TypeTokenBlocked, "token", "NETWORK_BLOCKED", v, true},
+		{audit.TypeTokenBlocked, "token", "SESSION_EXPIRED", v, false},
+		{audit.TypeTokenUsed, "token", "TOKEN_EXPIRED", v, false},
+		{audit.TypeSignInFailed, "session", "MFA_REQUIRED", v, false},
+		{audit.TypeSignInFailed, "session", "SESSION_EXPIRED", v, true},
+		{audit.TypeAuthenticatorReset, "", "", v, true},
+		{audit.TypeProofsRevoked, "", "OTHER", v, false},
 		{audit.TypePasswordVerified, "password", "", a, true},
 		{audit.TypePasswordVerified, "password", "SSO_REQUIRED", a, true},
 		{audit.TypePasswordVerified, "password", "BAD_CREDENTIALS", a, false},
@@ -215,6 +225,9 @@ func TestEveryRejectionsReasonMayEndAFlow(t *testing.T) {
 			continue
 		}
 		for _, r := range info.Reasons {
+			if r.Outside {
+				continue
+			}
 			if !audit.ValidReason(audit.TypeSignInFailed, "", r.Reason, audit.EvidenceUnspecified) {
 				t.Errorf("%s of %s cannot end a flow", r.Reason, info.Type)
 			}
@@ -237,6 +250,9 @@ func TestWhatALoginServiceMayReport(t *testing.T) {
 		{audit.TypeSignInStarted, "", "", false},
 		{audit.TypeSignInSucceeded, "", "", false},
 		{audit.TypeSessionStarted, "", "", false},
+		{audit.TypeSessionRejected, "session", "SESSION_EXPIRED", true},
+		{audit.TypeSessionRejected, "session", "MFA_REQUIRED", false},
+		{audit.TypeAuthenticatorReset, "", "", false},
 		{audit.TypeTokenUsed, "token", "", false},
 		{audit.TypePolicyUpdated, "", "", false},
 		{"no.such", "", "", false},

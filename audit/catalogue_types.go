@@ -61,6 +61,17 @@ const (
 	TypeAccessDenied        Type = "access.denied"
 )
 
+// Types of the administration of second factors and of what is remembered.
+const (
+	TypeAuthenticatorEnrolled      Type = "authenticator.enrolled"
+	TypeAuthenticatorConfirmed     Type = "authenticator.confirmed"
+	TypeAuthenticatorUnlocked      Type = "authenticator.unlocked"
+	TypeAuthenticatorReset         Type = "authenticator.reset"
+	TypeAuthenticatorImported      Type = "authenticator.imported"
+	TypeAuthenticatorRecoveryCodes Type = "authenticator.recovery_codes_generated"
+	TypeProofsRevoked              Type = "proofs.revoked"
+)
+
 // catalogue is every type there is, in reading order. Never changed.
 var catalogue = slices.Concat(signInTypes(), endingTypes(), followingTypes(), administrationTypes())
 
@@ -98,8 +109,10 @@ func signInTypes() []TypeInfo {
 		step(TypeMFARejected, FamilyMFA, rejected(mfaReasons), "A second factor was refused. One event for each attempt."),
 		step(TypeMFALocked, FamilyMFA, rejected(lockReasons), "A second factor was locked after too many attempts."),
 		step(TypeSessionReused, FamilySession, verified,
-			"An existing session of the login service was used instead of a fresh credential. Meets no demand for SSO, MFA or age."),
-		step(TypeSessionRejected, FamilySession, rejected(sessionReasons), "An existing session was not accepted."),
+			"An existing session of the login service was used instead of a fresh credential. Meets no demand for SSO, MFA or age "+
+				"by itself. Step 0 when the site asked whether the session may go on; uses that are alike are folded and counted."),
+		step(TypeSessionRejected, FamilySession, rejected(slices.Concat(sessionReasons, outside(disabledReason))),
+			"An existing session was not accepted. Step 0 when the site asked whether it may go on."),
 	}
 }
 
@@ -132,20 +145,21 @@ func endingTypes() []TypeInfo {
 }
 
 func followingTypes() []TypeInfo {
-	blocked := slices.Concat(tokenReasons, policyReasons)
+	blocked := slices.Concat(tokenReasons, policyReasons, []ReasonInfo{disabledReason})
 	return []TypeInfo{
 		{Type: TypeSessionStarted, Category: CategorySignIn, Outcome: OutcomeSuccess, Family: FamilySession,
 			Description: "The site opened a session. Flagged when the flow had not been allowed."},
 		{Type: TypeSessionEnded, Category: CategorySignIn, Outcome: OutcomeInfo, Family: FamilySession,
-			Description: "A session of the site is over."},
+			Description: "A session of the site is over. Says why: LOGOUT, EXPIRED or REVOKED."},
 		{Type: TypeTokenCreated, Category: CategorySignIn, Outcome: OutcomeSuccess, Family: FamilyToken,
-			Description: "An API token was made."},
+			Description: "An API token was made for whoever the flow is bound to. Flagged when the flow had not been allowed."},
 		{Type: TypeTokenUsed, Category: CategoryActivity, Outcome: OutcomeSuccess, Family: FamilyToken,
-			Description: "An API token was used at a site."},
+			Description: "An API token was used at a site. Recorded on first use and when the network address or the answer changes; other uses " +
+				"are folded by the hour and counted."},
 		{Type: TypeTokenBlocked, Category: CategoryActivity, Outcome: OutcomeFailure, Family: FamilyToken, NeedsReason: true,
-			Description: "An API token was refused at a site.", Reasons: blocked},
+			Description: "An API token was refused at a site. Folded like token.used.", Reasons: blocked},
 		{Type: TypeTokenRevoked, Category: CategorySignIn, Outcome: OutcomeSuccess, Family: FamilyToken,
-			Description: "An API token was revoked."},
+			Description: "An API token is over. Says why: LOGOUT, EXPIRED or REVOKED."},
 		{Type: TypeSiteTallied, Category: CategorySignIn, Outcome: OutcomeInfo,
 			Description: "How many flows of one site and hour were opened, and how each class ended, recorded or not."},
 		{Type: TypeUnreadable, Category: CategorySignIn, Outcome: OutcomeFailure,
@@ -175,6 +189,14 @@ func administrationTypes() []TypeInfo {
 		admin(TypeAccountClaimed, "Accounts or addresses were claimed by the organization. Lists them in its personal part."),
 		admin(TypeAccountReleased, "Accounts or addresses are no longer claimed by the organization."),
 		admin(TypePolicyUpdated, "The external-user policy was changed, field by field."),
+		admin(TypeAuthenticatorEnrolled,
+			"A second factor was given to a subject and waits to be confirmed. Says who did it and after which proof."),
+		admin(TypeAuthenticatorConfirmed, "The subject showed a first right code: the second factor counts from now on."),
+		admin(TypeAuthenticatorUnlocked, "A locked second factor was opened again. The detail says why."),
+		admin(TypeAuthenticatorReset, "A second factor was taken away, so that a new one can be enrolled. The detail says why."),
+		admin(TypeAuthenticatorImported, "Second factors were taken over from another system. Its target counts them."),
+		admin(TypeAuthenticatorRecoveryCodes, "Recovery codes were made; older ones no longer work."),
+		admin(TypeProofsRevoked, "What was proven before now is no longer remembered of a subject, at a site or in the organization. The detail says why."),
 		searched,
 		denied,
 	}

@@ -63,6 +63,7 @@ func demandToProto(d *audit.Demand) *posternv1.Demand {
 		AcceptPartner: d.AcceptPartner,
 		Met:           d.Met,
 		MetByStep:     int32From(d.MetByStep),
+		MetByProof:    proofRefToProto(d.MetByProof),
 		Reason:        d.Reason,
 	}
 	if d.MaxAge != 0 {
@@ -114,6 +115,10 @@ func DecisionFromProto(m *posternv1.Decision) (*audit.Decision, error) {
 
 func demandFromProto(m *posternv1.Demand) (audit.Demand, error) {
 	age, err := durationFromProto(m.GetMaxAge())
+	if err != nil {
+		return audit.Demand{}, err
+	}
+	proof, err := proofRefFromProto(m.GetMetByProof())
 	return audit.Demand{
 		Kind:          m.GetKind(),
 		Connection:    m.GetConnection(),
@@ -123,6 +128,7 @@ func demandFromProto(m *posternv1.Demand) (audit.Demand, error) {
 		AcceptPartner: m.GetAcceptPartner(),
 		Met:           m.GetMet(),
 		MetByStep:     int(m.GetMetByStep()),
+		MetByProof:    proof,
 		Reason:        m.GetReason(),
 	}, err
 }

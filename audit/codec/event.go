@@ -75,6 +75,10 @@ func body(e *audit.Event) *posternv1.Event {
 		Origin:          posternv1.Origin(e.Origin),
 		IdentifierHash:  e.IdentifierHash,
 		UserVerified:    e.UserVerified,
+		Enrolment:       EnrolmentToProto(e.Enrolment),
+		EndCause:        e.EndCause,
+		Uses:            e.Uses,
+		Authenticator:   e.Authenticator,
 	}
 	if t := e.Target; t != nil {
 		m.Target = &posternv1.Target{Type: t.Type, Id: t.ID, Uid: t.UID, Count: t.Count}
@@ -122,6 +126,9 @@ func fromBody(m *posternv1.Event) (audit.Event, error) {
 		Origin:          audit.Origin(enumFrom(m.GetOrigin())),
 		IdentifierHash:  m.GetIdentifierHash(),
 		UserVerified:    m.UserVerified,
+		EndCause:        m.GetEndCause(),
+		Uses:            m.GetUses(),
+		Authenticator:   m.GetAuthenticator(),
 	}
 	if t := m.GetTarget(); t != nil {
 		e.Target = &audit.Target{Type: t.GetType(), ID: t.GetId(), UID: t.GetUid(), Count: t.GetCount()}
@@ -144,6 +151,9 @@ func fromBodyChecked(m *posternv1.Event, e *audit.Event) (err error) {
 		return err
 	}
 	if e.Decision, err = DecisionFromProto(m.GetDecision()); err != nil {
+		return err
+	}
+	if e.Enrolment, err = EnrolmentFromProto(m.GetEnrolment()); err != nil {
 		return err
 	}
 	e.Steps, err = stepsFromProto(m.GetSteps())

@@ -184,6 +184,10 @@ func (w *wire) event(e *audit.Event) {
 	w.number(42, int64(e.Origin))
 	w.text(43, e.IdentifierHash)
 	w.maybe(46, e.UserVerified)
+	w.enrolment(47, e.Enrolment)
+	w.text(48, e.EndCause)
+	w.number(49, e.Uses)
+	w.text(50, e.Authenticator)
 }
 
 func (w *wire) decision(n protowire.Number, d *audit.Decision) {
@@ -242,6 +246,30 @@ func (w *wire) demand(d *audit.Demand) {
 	w.flag(7, d.Met)
 	w.number(8, int64(int32From(d.MetByStep)))
 	w.text(9, d.Reason)
+	if r := d.MetByProof; r != nil {
+		at := w.open(10)
+		w.text(1, r.Flow)
+		w.number(2, int64(int32From(r.Step)))
+		w.time(3, r.Time)
+		w.text(4, r.SiteUID)
+		w.text(5, r.Proven)
+		w.number(6, int64(r.Evidence))
+		w.close(at)
+	}
+}
+
+func (w *wire) enrolment(n protowire.Number, e *audit.Enrolment) {
+	if e == nil {
+		return
+	}
+	at := w.open(n)
+	w.time(1, e.Time)
+	w.text(2, e.Caller)
+	w.text(3, e.Flow)
+	w.text(4, e.Method)
+	w.number(5, int64(e.Evidence))
+	w.flag(6, e.Imported)
+	w.close(at)
 }
 
 func (w *wire) steps(n protowire.Number, steps []audit.StepSummary) {

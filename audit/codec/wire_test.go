@@ -18,9 +18,9 @@ func TestTheWrittenRecordIsWhatTheGeneratedCodeWouldWrite(t *testing.T) {
 	all := full(t)
 	odd := audit.Event{
 		ID: "odd", Step: -3, Time: time.Unix(-5, 7).UTC(), Checks: []string{"", "x", ""}, Target: &audit.Target{}, Denial: &audit.Denial{},
-		Decision: &audit.Decision{Demands: []audit.Demand{{}, {MaxAge: -1500 * time.Millisecond}}, Conditions: []audit.Condition{{}}, WouldBe: &audit.WouldBe{}},
+		Decision: &audit.Decision{Demands: []audit.Demand{{}, {MetByProof: &audit.ProofRef{}}, {MaxAge: -1500 * time.Millisecond}}, Conditions: []audit.Condition{{}}, WouldBe: &audit.WouldBe{}},
 		Steps:    []audit.StepSummary{{}, {Step: 1 << 20}}, Changes: []audit.Change{{}}, Tally: map[string]int64{"": 0, "a": 1 << 62, "b": -1},
-		Revision: -1, Counts: new(bool), OrganizationUID: organization,
+		Enrolment: &audit.Enrolment{}, Uses: -1, Revision: -1, Counts: new(bool), OrganizationUID: organization,
 	}
 	long := step()
 	for len(long.Changes) < 300 { // lengths of one, two and three bytes
@@ -52,7 +52,7 @@ func TestTheWrittenRecordIsWhatTheGeneratedCodeWouldWrite(t *testing.T) {
 			t.Errorf("%s: fields nobody knows: %x", name, unknown)
 		}
 	}
-	if n := (&posternv1.Event{}).ProtoReflect().Descriptor().Fields().Len(); n != 46 {
+	if n := (&posternv1.Event{}).ProtoReflect().Descriptor().Fields().Len(); n != 50 {
 		t.Errorf("postern.v1.Event has %d fields: teach wire.go the new one, then this number", n)
 	}
 }
