@@ -24,12 +24,13 @@ import (
 
 // Client is a connection to one sidecar with a stub for each service. Safe for concurrent use.
 type Client struct {
-	SignIn    posternv1.SignInServiceClient
-	Flows     posternv1.FlowServiceClient
-	Events    posternv1.EventServiceClient
-	Directory posternv1.DirectoryServiceClient
-	Policy    posternv1.PolicyServiceClient
-	Health    healthpb.HealthClient
+	SignIn         posternv1.SignInServiceClient
+	Authenticators posternv1.AuthenticatorServiceClient
+	Flows          posternv1.FlowServiceClient
+	Events         posternv1.EventServiceClient
+	Directory      posternv1.DirectoryServiceClient
+	Policy         posternv1.PolicyServiceClient
+	Health         healthpb.HealthClient
 
 	conn *grpc.ClientConn
 }
@@ -55,13 +56,14 @@ func Dial(address string) (*Client, error) {
 		return nil, fmt.Errorf("address %s: %w", address, err)
 	}
 	return &Client{
-		SignIn:    posternv1.NewSignInServiceClient(conn),
-		Flows:     posternv1.NewFlowServiceClient(conn),
-		Events:    posternv1.NewEventServiceClient(conn),
-		Directory: posternv1.NewDirectoryServiceClient(conn),
-		Policy:    posternv1.NewPolicyServiceClient(conn),
-		Health:    healthpb.NewHealthClient(conn),
-		conn:      conn,
+		SignIn:         posternv1.NewSignInServiceClient(conn),
+		Authenticators: posternv1.NewAuthenticatorServiceClient(conn),
+		Flows:          posternv1.NewFlowServiceClient(conn),
+		Events:         posternv1.NewEventServiceClient(conn),
+		Directory:      posternv1.NewDirectoryServiceClient(conn),
+		Policy:         posternv1.NewPolicyServiceClient(conn),
+		Health:         healthpb.NewHealthClient(conn),
+		conn:           conn,
 	}, nil
 }
 

@@ -24,7 +24,7 @@ const (
 // the messages and tries each bound.
 func Bounds() map[protoreflect.FullName]Bound {
 	out := map[protoreflect.FullName]Bound{}
-	for _, group := range []map[string]Bound{signIn(), steps(), queries(), directory()} {
+	for _, group := range []map[string]Bound{signIn(), steps(), factors(), access(), queries(), directory()} {
 		for name, b := range group {
 			out[protoreflect.FullName("postern.v1."+name)] = b
 		}
@@ -78,6 +78,9 @@ func opaque() Bound {
 	})
 }
 
+// handle is a session's or token's, as the site knows it.
+func handle() Bound { return octets(16, 512) }
+
 func signIn() map[string]Bound {
 	return map[string]Bound{
 		"StartFlowRequest.parent":         name(),
@@ -101,11 +104,13 @@ func signIn() map[string]Bound {
 		"RecordSessionRequest.parent":         name(),
 		"RecordSessionRequest.request_id":     requestID(),
 		"RecordSessionRequest.event":          enum(),
-		"RecordSessionRequest.session_handle": octets(16, 512),
+		"RecordSessionRequest.session_handle": handle(),
 		"RecordSessionRequest.flow":           name(),
 		"RecordSessionRequest.occurred_at":    moment(),
 		"RecordSessionRequest.expires_at":     moment(),
 		"RecordSessionRequest.context":        message(),
+		"RecordSessionRequest.kind":           enum(),
+		"RecordSessionRequest.end_cause":      enum(),
 	}
 }
 
@@ -135,6 +140,7 @@ func steps() map[string]Bound {
 		"StepReport.occurred_at":      moment(),
 		"StepReport.amr":              list(16, text(64)),
 		"StepReport.acr":              text(256),
+		"StepReport.session_handle":   handle(),
 
 		"Finish.action":      enum(),
 		"Finish.reason":      upper(),

@@ -110,11 +110,11 @@ func TestEveryListIsBounded(t *testing.T) {
 			m := dynamicpb.NewMessage(md)
 			inner := descend(m, path)
 			l := inner.Mutable(fd).List()
-			for range 100 {
+			for range convert.MaxImport + 1 {
 				l.Append(l.NewElement())
 			}
 			if e := errs.As(c.Check(m)); e == nil || e.Violations[0].Field != listName(path) {
-				t.Errorf("%s.%s takes 100 values: %v", md.Name(), pathName(path), e)
+				t.Errorf("%s.%s takes any number of values: %v", md.Name(), pathName(path), e)
 			}
 		})
 	}

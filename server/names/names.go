@@ -1,7 +1,7 @@
 // Package names reads resource names.
 //
-// Purpose: organizations/{organization}, …/sites/{site}, …/flows/{flow} and …/events/{event} become their ids, by byte loops
-// over a known length.
+// Purpose: organizations/{organization}, …/sites/{site}, …/flows/{flow}, …/events/{event} and …/authenticators/{authenticator}
+// become their ids, by byte loops over a known length.
 // Invariant: what a parser accepts, its Format counterpart writes back unchanged; a name with anything before, between or after
 // its parts is refused. Ids of organizations and sites are 1 to 63 bytes of [a-z0-9-].
 // It must never look anything up: a name that reads well may name nothing.
@@ -9,22 +9,24 @@
 package names
 
 import (
+	"encoding/hex"
 	"strings"
 
 	"github.com/postern-audit/postern/internal/errs"
 )
 
 // Longest is the length of the longest name there can be.
-const Longest = len("organizations/") + maxID + len("/events/") + maxTail
+const Longest = len("organizations/") + maxID + len("/authenticators/") + maxTail
 
 const (
 	maxID   = 63
-	maxTail = 64 // what follows flows/ and events/
+	maxTail = 64 // what follows flows/, events/ and authenticators/
 
-	organizations = "organizations/"
-	sites         = "/sites/"
-	flows         = "/flows/"
-	events        = "/events/"
+	organizations  = "organizations/"
+	sites          = "/sites/"
+	flows          = "/flows/"
+	events         = "/events/"
+	authenticators = "/authenticators/"
 )
 
 // Organization reads organizations/{organization}. field is the request field it came from, for the error.
@@ -63,6 +65,17 @@ func Event(field, name string) (organization, event string, err error) {
 	return organization, event, nil
 }
 
+// Authenticator reads organizations/{organization}/authenticators/{authenticator}, the latter 32 lower-case hexadecimal digits.
+func Authenticator(field, name string) (organization string, key [16]byte, err error) {
+	organization, text, ok := split(name, authenticators)
+	if ok && len(text) == hex.EncodedLen(len(key)) && text == strings.ToLower(text) {
+		if _, err := hex.Decode(key[:], []byte(text)); err == nil {
+			return organization, key, nil
+		}
+	}
+	return "", [16]byte{}, errs.Field(field, "NAME_INVALID", "must be organizations/{organization}/authenticators/{authenticator}, as an answer named it")
+}
+
 // OrganizationOf returns the organization any kind of name begins with, "" when it begins with none.
 func OrganizationOf(name string) string {
 	rest, ok := strings.CutPrefix(name, organizations)
@@ -88,6 +101,11 @@ func FormatFlow(organization, flow string) string { return organizations + organ
 // FormatEvent writes what Event reads.
 func FormatEvent(organization, event string) string {
 	return organizations + organization + events + event
+}
+
+// FormatAuthenticator writes what Authenticator reads.
+func FormatAuthenticator(organization string, key [16]byte) string {
+	return organizations + organization + authenticators + hex.EncodeToString(key[:])
 }
 
 // IsID reports whether s is an id: 1 to 63 bytes of [a-z0-9-] without a hyphen at either end.

@@ -22,6 +22,10 @@ func TestNamesRoundTrip(t *testing.T) {
 	if o, e, err := names.Event("f", names.FormatEvent("acme", "019365a0")); err != nil || o != "acme" || e != "019365a0" {
 		t.Errorf("%q %q, %v", o, e, err)
 	}
+	key := [16]byte{0: 0xab, 15: 1}
+	if o, k, err := names.Authenticator("f", names.FormatAuthenticator("acme", key)); err != nil || o != "acme" || k != key {
+		t.Errorf("%q %x, %v", o, k, err)
+	}
 }
 
 func TestNamesWithAnythingElseAreRefused(t *testing.T) {
@@ -30,15 +34,17 @@ func TestNamesWithAnythingElseAreRefused(t *testing.T) {
 		"organizations/Acme", "organizations/ac me", "organizations/-acme", "organizations/acme-", "organizations/" + strings.Repeat("a", 64),
 		"organizations/acme/sites/wiki/", "organizations/acme/sites/wiki/flows/x", "organizations/acme/sites/../x", "organizations/äcme",
 		"organizations/acme\x00", "ORGANIZATIONS/acme", "organizations/acme/flows/a_b", "organizations/acme/flows/" + strings.Repeat("a", 65),
-		"organizations/acme/sites/wiki\n",
+		"organizations/acme/sites/wiki\n", "organizations/acme/authenticators/", "organizations/acme/authenticators/" + strings.Repeat("A", 32),
+		"organizations/acme/authenticators/" + strings.Repeat("a", 30), "organizations/acme/authenticators/" + strings.Repeat("a", 34),
 	} {
 		if _, err := names.Organization("name", s); err == nil {
 			t.Errorf("organization %q passes", s)
 		}
 		_, _, siteErr := names.Site("name", s)
 		_, _, flowErr := names.Flow("name", s)
-		if !errs.Is(siteErr, "NAME_INVALID") || !errs.Is(flowErr, "NAME_INVALID") {
-			t.Errorf("%q passes: %v, %v", s, siteErr, flowErr)
+		_, _, factorErr := names.Authenticator("name", s)
+		if !errs.Is(siteErr, "NAME_INVALID") || !errs.Is(flowErr, "NAME_INVALID") || !errs.Is(factorErr, "NAME_INVALID") {
+			t.Errorf("%q passes: %v, %v, %v", s, siteErr, flowErr, factorErr)
 		}
 	}
 }
@@ -54,7 +60,8 @@ func TestTheOrganizationOfANameIsFoundInEveryKind(t *testing.T) {
 }
 
 func FuzzNames(f *testing.F) {
-	for _, s := range []string{"organizations/acme", "organizations/acme/sites/wiki", "organizations/acme/flows/ABCDE-FGHJK", "organizations/a/events/b"} {
+	for _, s := range []string{"organizations/acme", "organizations/acme/sites/wiki", "organizations/acme/flows/ABCDE-FGHJK", "organizations/a/events/b",
+		"organizations/a/authenticators/00112233445566778899aabbccddeeff"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -80,6 +87,12 @@ func FuzzNames(f *testing.F) {
 		if o, x, err := names.Event("f", s); err == nil {
 			accepted++
 			if names.FormatEvent(o, x) != s {
+				t.Errorf("%q does not round-trip", s)
+			}
+		}
+		if o, k, err := names.Authenticator("f", s); err == nil {
+			accepted++
+			if names.FormatAuthenticator(o, k) != s {
 				t.Errorf("%q does not round-trip", s)
 			}
 		}
