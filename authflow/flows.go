@@ -17,6 +17,7 @@ type Config struct {
 	Directory policy.Directory
 	Namer     Namer
 	Archive   Archived // may be nil: then sessions start only on flows still in Redis
+	Verifier  Verifier // may be nil: then no codes are checked here, and VerifyTotp and VerifyRecoveryCode are refused
 	Now       func() time.Time
 	NewID     func() string // UUIDv7
 	NewCode   func() string // support code: XXXXX-XXXXX in Crockford base32, see FormatSupportCode

@@ -48,6 +48,7 @@ type StepReport struct {
 	OccurredAt      time.Time // zero: now
 	AMR             []string
 	ACR             string
+	SessionHandle   []byte // only on session.reused: of the session that was reused; hashed at once, never kept
 }
 
 // Action says which way the login service ends a flow. Numbers equal posternv1.Finish_Action.
@@ -114,7 +115,20 @@ const (
 	MaxSession     = 400 * 24 * time.Hour
 )
 
-// SessionInput reports a session of the site's own.
+// What a handle is of.
+const (
+	KindOfSession = "SESSION"
+	KindOfToken   = "TOKEN"
+)
+
+// Why a session or token ended.
+const (
+	EndLogout  = "LOGOUT"
+	EndExpired = "EXPIRED"
+	EndRevoked = "REVOKED"
+)
+
+// SessionInput reports a session or token of the site's own.
 type SessionInput struct {
 	Organization string // id
 	Site         string // id
@@ -125,6 +139,8 @@ type SessionInput struct {
 	OccurredAt   time.Time
 	ExpiresAt    time.Time // zero: DefaultSession after it started
 	Context      Context
+	Kind         string // KindOfSession (also when empty) or KindOfToken
+	EndCause     string // only with SessionEnded: EndLogout (also when empty), EndExpired or EndRevoked
 }
 
 // Answer is what every use case returns: the outcome, as it was the first time, with texts rendered now.

@@ -19,7 +19,8 @@ type Digest [32]byte
 type Loaded struct {
 	State        *State
 	Stamp        policy.Stamp
-	SupersededBy FlowID // zero unless marked
+	SupersededBy FlowID          // zero unless marked
+	Subject      *SubjectRecords // of the bound subject, as this process last saw them; stores leave it nil
 }
 
 // Outcome is the answer a repeated request id gets: at most 1 KiB encoded, no texts, no secrets.
@@ -38,6 +39,7 @@ type Outcome struct {
 	Recorded       bool
 	Session        string
 	AgainstVerdict bool
+	Sealed         []byte // what only the repeated answer of an administrative call needs: a hash or ciphertext, never a secret
 }
 
 // Read asks for everything a call needs before it can decide, in one round trip. Zero fields are not read.
@@ -51,6 +53,7 @@ type Read struct {
 	Lookups         []policy.LookupKeys // directory records; Reading.Records has the same length
 	Last            *LastKey            // supersession index
 	Session         [32]byte            // keyed hash of a session handle
+	Subject         *policy.AccountKey  // authenticator and person of a subject
 }
 
 // LastKey names a place in the supersession index: site uid, then subject key and device id hashed by the store.
@@ -109,7 +112,10 @@ type Session struct {
 	LastIP         [16]byte // keyed hash of the address of the last recorded use
 	LastVerdict    audit.Verdict
 	LastUse        time.Time // when a use was last recorded; zero: never
-	Stored         string    // the record as it is stored: opaque, what SessionWrite.From compares
+	// Shown is what the flow behind it had proven when it started, oldest first, at most MaxProofs: a session goes on as what
+	// let it in. A later proof of the same person belongs to another session.
+	Shown  []policy.Proof
+	Stored string // the record as it is stored: opaque, what SessionWrite.From compares
 }
 
 // SessionSubject is who a session or token is of, as the flow was bound. Stored sealed.
@@ -129,6 +135,7 @@ type Commit struct {
 	Request         Digest
 	Outcome         *Outcome // stored under Key: a field of the flow's hash, or a key of its own (24 h) when OwnKey
 	OwnKey          bool
+	KeepKey         time.Duration // with OwnKey: how long the outcome is kept; 0: 24 h
 	Flow            *FlowWrite
 	Last            *LastWrite
 	Session         *SessionWrite
@@ -199,6 +206,9 @@ type Committed struct {
 	Repeated *Outcome     // the key was committed before with the same request: nothing was written now
 	Stamp    policy.Stamp // of the flow, when one was written
 	Recorded time.Time    // Redis time of the commit
+	// New stamps of the records written. Zero when not written, or not told: whoever needs one then reads it again.
+	AuthenticatorStamp policy.Stamp
+	PersonStamp        policy.Stamp
 }
 
 // Conflict is the error of a commit that lost a race: nothing was written, and it carries what is there now.
@@ -254,4 +264,11 @@ type Store interface {
 	CloseTally(ctx context.Context, t DueTally, e audit.Event) error
 	// Lease takes or renews a hint for 10 s: one holder sweeps (or archives) a partition. False: another one does.
 	Lease(ctx context.Context, partition int, what, holder string) (bool, error)
+}
+
+// SubjectStore lists what is kept of subjects. A Store of sign-ins implements it too.
+type SubjectStore interface {
+	// Authenticators returns up to limit subjects of an organization that have an authenticator record, with a key above after,
+	// in order of their keys; the zero key begins. Person records are not read: Person and PersonStamp are zero.
+	Authenticators(ctx context.Context, organizationUID string, after policy.AccountKey, limit int) ([]SubjectRecords, error)
 }

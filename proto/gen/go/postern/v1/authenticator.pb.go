@@ -1426,7 +1426,7 @@ var File_postern_v1_authenticator_proto protoreflect.FileDescriptor
 const file_postern_v1_authenticator_proto_rawDesc = "" +
 	"\n" +
 	"\x1epostern/v1/authenticator.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\xbc\x05\n" +
+	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x05\n" +
 	"\rAuthenticator\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x1d\n" +
@@ -1634,7 +1634,6 @@ func file_postern_v1_authenticator_proto_init() {
 	if File_postern_v1_authenticator_proto != nil {
 		return
 	}
-	file_postern_v1_common_proto_init()
 	file_postern_v1_authenticator_proto_msgTypes[15].OneofWrappers = []any{
 		(*RevokeProofsRequest_AccountId)(nil),
 		(*RevokeProofsRequest_Site)(nil),

@@ -867,8 +867,10 @@ type OutcomeRecord struct {
 	Session string `protobuf:"bytes,14,opt,name=session,proto3" json:"session,omitempty"`
 	// Whether the session was against the verdict.
 	AgainstVerdict bool `protobuf:"varint,15,opt,name=against_verdict,json=againstVerdict,proto3" json:"against_verdict,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What the repeated answer of an administrative call needs: a hash or ciphertext.
+	Sealed        []byte `protobuf:"bytes,16,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OutcomeRecord) Reset() {
@@ -1004,6 +1006,13 @@ func (x *OutcomeRecord) GetAgainstVerdict() bool {
 		return x.AgainstVerdict
 	}
 	return false
+}
+
+func (x *OutcomeRecord) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
 }
 
 // OrganizationRecord is the policy record: cached whole, at most 256 KiB.
@@ -1296,6 +1305,8 @@ type SessionRecord struct {
 	SubjectKind v1.SubjectKind `protobuf:"varint,19,opt,name=subject_kind,json=subjectKind,proto3,enum=postern.v1.SubjectKind" json:"subject_kind,omitempty"`
 	// Whether the e-mail was verified when the flow was bound.
 	EmailVerified bool `protobuf:"varint,20,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
+	// What its flow had proven when it started, oldest first.
+	Shown         []*ProofRecord `protobuf:"bytes,21,rep,name=shown,proto3" json:"shown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1468,6 +1479,13 @@ func (x *SessionRecord) GetEmailVerified() bool {
 		return x.EmailVerified
 	}
 	return false
+}
+
+func (x *SessionRecord) GetShown() []*ProofRecord {
+	if x != nil {
+		return x.Shown
+	}
+	return nil
 }
 
 // AuthenticatorRecord is the TOTP factor of one account in one organization.
@@ -2125,7 +2143,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x05event\x18\x01 \x01(\v2\x11.postern.v1.EventR\x05event\x128\n" +
 	"\bpersonal\x18\x02 \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\x121\n" +
 	"\aindexes\x18\x03 \x03(\v2\x17.postern.store.v1.IndexR\aindexes\x12\x1a\n" +
-	"\breleased\x18\x04 \x01(\bR\breleased\"\x9b\x04\n" +
+	"\breleased\x18\x04 \x01(\bR\breleased\"\xb3\x04\n" +
 	"\rOutcomeRecord\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\x05R\x04step\x12'\n" +
@@ -2142,7 +2160,8 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\bdeadline\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x1a\n" +
 	"\brecorded\x18\r \x01(\bR\brecorded\x12\x18\n" +
 	"\asession\x18\x0e \x01(\tR\asession\x12'\n" +
-	"\x0fagainst_verdict\x18\x0f \x01(\bR\x0eagainstVerdict\"j\n" +
+	"\x0fagainst_verdict\x18\x0f \x01(\bR\x0eagainstVerdict\x12\x16\n" +
+	"\x06sealed\x18\x10 \x01(\fR\x06sealed\"j\n" +
 	"\x12OrganizationRecord\x12<\n" +
 	"\forganization\x18\x01 \x01(\v2\x18.postern.v1.OrganizationR\forganization\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\fR\x06policy\":\n" +
@@ -2157,7 +2176,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x14\n" +
 	"\x05stamp\x18\x02 \x01(\fR\x05stamp\x123\n" +
 	"\acommits\x18\x03 \x03(\v2\x19.postern.v1.AppliedCommitR\acommits\x12\x12\n" +
-	"\x04done\x18\x04 \x01(\bR\x04done\"\xdd\x06\n" +
+	"\x04done\x18\x04 \x01(\bR\x04done\"\x92\a\n" +
 	"\rSessionRecord\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1f\n" +
 	"\vsubject_key\x18\x02 \x01(\fR\n" +
@@ -2180,7 +2199,8 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\flast_verdict\x18\x11 \x01(\x0e2\x13.postern.v1.VerdictR\vlastVerdict\x125\n" +
 	"\blast_use\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\alastUse\x12:\n" +
 	"\fsubject_kind\x18\x13 \x01(\x0e2\x17.postern.v1.SubjectKindR\vsubjectKind\x12%\n" +
-	"\x0eemail_verified\x18\x14 \x01(\bR\remailVerified\"\xc5\x04\n" +
+	"\x0eemail_verified\x18\x14 \x01(\bR\remailVerified\x123\n" +
+	"\x05shown\x18\x15 \x03(\v2\x1d.postern.store.v1.ProofRecordR\x05shown\"\xc5\x04\n" +
 	"\x13AuthenticatorRecord\x12)\n" +
 	"\x10organization_uid\x18\x01 \x01(\tR\x0forganizationUid\x12:\n" +
 	"\x06active\x18\x02 \x01(\v2\".postern.store.v1.CredentialRecordR\x06active\x12<\n" +
@@ -2338,24 +2358,25 @@ var file_postern_store_v1_store_proto_depIdxs = []int32{
 	26, // 44: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
 	20, // 45: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
 	23, // 46: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
-	14, // 47: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
-	14, // 48: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
-	20, // 49: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
-	20, // 50: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
-	0,  // 51: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
-	32, // 52: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
-	20, // 53: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
-	16, // 54: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
-	20, // 55: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
-	20, // 56: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
-	33, // 57: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
-	20, // 58: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	34, // 59: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	60, // [60:60] is the sub-list for method output_type
-	60, // [60:60] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	16, // 47: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
+	14, // 48: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
+	14, // 49: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
+	20, // 50: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	20, // 51: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	0,  // 52: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
+	32, // 53: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	20, // 54: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	16, // 55: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
+	20, // 56: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	20, // 57: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	33, // 58: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	20, // 59: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	34, // 60: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
