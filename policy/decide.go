@@ -21,12 +21,13 @@ func Bind(in Input) Frozen {
 
 // Advise decides for a flow that nobody is bound to. The verdict is CONTINUE, whatever is demanded: the decision shows what
 // the typed subject would have to prove, and next the methods that would do. A subject that nothing names is UNDETERMINED:
-// no rule runs for it. Stops are Stopped's.
+// no rule runs for it. What is remembered of a subject or enrolled by it is not looked at: whoever types a name learns nothing
+// of its owner. Stops are Stopped's.
 func Advise(in Input) (audit.Decision, []Next) {
 	if in.Subject.AccountID == "" && in.Subject.Address.IsZero() {
 		in.Subject.Typed = true
 	}
-	in.Shown = nil
+	in.Shown, in.Proofs, in.Enrolment = nil, nil, Enrolment{}
 	f := freeze(&in)
 	d, next := Evaluate(f, in)
 	d.Advisory, d.Verdict = true, audit.VerdictContinue

@@ -27,10 +27,11 @@ type Context struct {
 	Connection string     // connection id being used or that bound, "" when none
 }
 
-// Shown is one thing this flow (or, later, a remembered proof) has shown: what demands are measured against.
+// Shown is one thing this flow has shown: what demands are measured against. Of a session At is when the person last gave a
+// credential, of everything else when it was proven; zero when that is unknown.
 type Shown struct {
 	Step         int
-	Method       string // password, passkey, magic_link, email_code, social, sso, session; "" for a factor
+	Method       string // method token; "" for a factor
 	Connection   string
 	Factor       string // TOTP …; "" for a method
 	Evidence     audit.Evidence
@@ -43,21 +44,22 @@ type Shown struct {
 // Proof is what an organization remembers of a subject: one success of one method or factor. Proofs are per organization:
 // they are good across its sites and nowhere else.
 type Proof struct {
-	Method       string // method token; "" for a factor
-	Factor       string // "" for a method
-	Connection   string
-	Device       [16]byte // keyed hash of the device id; zero without one
-	At           time.Time
-	Evidence     audit.Evidence
-	UserVerified bool
-	PartnerAMR   []string
-	PartnerACR   string
-	Flow         string
-	Step         int
-	SiteUID      string
+	Method        string // method token; "" for a factor
+	Factor        string // "" for a method
+	Connection    string
+	ConnectionUID string
+	Device        [16]byte // keyed hash of the device id; zero without one
+	At            time.Time
+	Evidence      audit.Evidence
+	UserVerified  bool
+	PartnerAMR    []string
+	PartnerACR    string
+	Flow          string
+	Step          int
+	SiteUID       string
 }
 
-// Enrolment says which factors a subject has. Known false: nothing is known (the case until authenticators exist).
+// Enrolment says which factors a subject has. Known false: nothing is known.
 type Enrolment struct {
 	Known   bool
 	Factors []string

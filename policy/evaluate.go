@@ -22,8 +22,19 @@ type measured struct {
 // Evaluate measures the frozen demands against in.Shown and says what is still missing. The verdict is DENY for a block,
 // ALLOW when somebody was proven and every demand is met (or excused by enrolment grace), else CONTINUE with the first unmet
 // demand's reason in the order method, SSO, evidence, MFA, re-verification; next names moves that meet what is missing and
-// is empty unless the verdict is CONTINUE. It looks at in.Shown, in.Enrolment, in.Now and the connections of in.Organization
-// only; stops are Stopped's. A zero Frozen denies.
+// is empty unless the verdict is CONTINUE. Stops are Stopped's. A zero Frozen denies. Of in, the rules and the subject are not
+// looked at: they were frozen.
+//
+// Remembered proofs count, as far as Usable lets them, for demands with an age and for nothing else:
+//   - MFA with max_age: the newest proof of a factor that is taken, with enough evidence. Without max_age only the steps of
+//     this flow count.
+//   - Re-verification: the newest credential of a method the rule allows, or factor. A session or token is none.
+//   - SSO and its evidence, where the rule demands re-verification: single sign-on through that connection within that time
+//     backs a session or token that is used now. A password or another method is not made up for by memory.
+//   - Session length: of a session it is counted from when the person gave a credential, and memory does not prolong it; a
+//     token has no such time, so the newest proof says.
+//
+// What this flow has shown itself comes first; a demand met by memory names the proof (MetByProof) and no step.
 func Evaluate(f Frozen, in Input) (audit.Decision, []Next) {
 	d := f.Decision
 	d.Advisory, d.GraceUntil, d.WouldBe = false, time.Time{}, nil
@@ -85,10 +96,10 @@ func measure(d *Demands, graceUntil time.Time, in *Input) measured {
 		m.grace = !m.list[m.n-1].Met && in.Now.Before(graceUntil) && !in.Now.IsZero() && !enrolled(d.MFA, in.Enrolment)
 	}
 	if d.Reverify > 0 {
-		m.add(measureFresh(DemandReverification, d.Reverify, in, false))
+		m.add(measureFresh(DemandReverification, d.Reverify, d, in))
 	}
 	if d.SessionLength > 0 {
-		m.add(measureFresh(DemandSessionLength, d.SessionLength, in, true))
+		m.add(measureFresh(DemandSessionLength, d.SessionLength, d, in))
 	}
 	m.conclude(proven(in.Shown))
 	return m
@@ -113,8 +124,13 @@ func (m *measured) conclude(proven bool) {
 	}
 }
 
-// binds reports whether a method is of a kind that proves somebody: factors alone do not.
-func (s *Shown) binds() bool { return s.Method != "" && s.Method != audit.MethodToken }
+// binds reports whether a step is of a kind that proves somebody: factors alone do not.
+func (s *Shown) binds() bool { return s.Method != "" }
+
+// continues reports whether a step goes on from an earlier sign-in instead of showing a credential.
+func (s *Shown) continues() bool {
+	return s.Method == audit.MethodSession || s.Method == audit.MethodToken
+}
 
 func proven(shown []Shown) bool {
 	return slices.ContainsFunc(shown, func(s Shown) bool { return s.binds() })
@@ -160,6 +176,15 @@ func (d *Demands) ssoEvidence() audit.Evidence {
 	return d.SSOEvidence
 }
 
+// rememberedSSO returns the newest proof of the demanded single sign-on, with at least that evidence, that backs a session or
+// token; nil without one. Only a rule that says how old it may be is content with memory.
+func (d *Demands) rememberedSSO(in *Input, least audit.Evidence) *Proof {
+	if d.Reverify <= 0 || !slices.ContainsFunc(in.Shown, func(s Shown) bool { return s.continues() }) {
+		return nil
+	}
+	return in.newest(d.Reverify, func(s *Shown) bool { return d.demandedSSO(s) && s.Evidence >= least })
+}
+
 func measureMethod(d *Demands, in *Input) audit.Demand {
 	demand := audit.Demand{Kind: DemandMethod}
 	for i := range in.Shown {
@@ -169,8 +194,9 @@ func measureMethod(d *Demands, in *Input) audit.Demand {
 		}
 		listed, enough := d.allows(s)
 		switch {
-		case enough && d.SSOConnection != "" && !d.demandedSSO(s):
-			// Each step stands for itself: one that is allowed and another that is the demanded sign-on do not add up.
+		case enough && d.SSOConnection != "" && !d.demandedSSO(s) && (!s.continues() || d.rememberedSSO(in, audit.EvidenceUnspecified) == nil):
+			// Each step stands for itself: one that is allowed and another that is the demanded sign-on do not add up. A
+			// session or token that is allowed stands for the sign-on that is remembered.
 			demand.Reason = audit.ReasonSSORequired
 		case enough:
 			return audit.Demand{Kind: DemandMethod, Met: true, MetByStep: s.Step}
@@ -185,15 +211,21 @@ func measureMethod(d *Demands, in *Input) audit.Demand {
 
 func measureSSO(d *Demands, in *Input) audit.Demand {
 	demand := audit.Demand{Kind: DemandSSO, Connection: d.SSOConnection, Reason: audit.ReasonSSORequired}
+	weak := false
 	for i := range in.Shown {
 		if s := &in.Shown[i]; d.demandedSSO(s) {
 			demand.Met, demand.MetByStep, demand.Reason = true, s.Step, ""
 			if s.Evidence >= d.ssoEvidence() {
 				return demand
 			}
+			weak = true
 		}
 	}
-	return demand
+	p := d.rememberedSSO(in, d.ssoEvidence())
+	if p == nil && !weak {
+		p = d.rememberedSSO(in, audit.EvidenceUnspecified)
+	}
+	return metByProof(demand, p)
 }
 
 func measureEvidence(d *Demands, in *Input) audit.Demand {
@@ -205,27 +237,52 @@ func measureEvidence(d *Demands, in *Input) audit.Demand {
 			return demand
 		}
 	}
+	return metByProof(demand, d.rememberedSSO(in, d.ssoEvidence()))
+}
+
+// metByProof notes the proof that met a demand; without one the demand stays as it is.
+func metByProof(demand audit.Demand, p *Proof) audit.Demand {
+	if p != nil {
+		demand.Met, demand.MetByStep, demand.Reason, demand.MetByProof = true, 0, "", p.ref()
+	}
 	return demand
 }
 
-// measureFresh looks for the newest credential. A session is none for re-verification; for the length of a session it
-// counts with the time somebody last signed in, which is its At.
-func measureFresh(kind string, most time.Duration, in *Input, sessions bool) audit.Demand {
+// measureFresh looks for the newest credential that is not too old: a step of this flow, else a proof.
+func measureFresh(kind string, most time.Duration, d *Demands, in *Input) audit.Demand {
 	demand := audit.Demand{Kind: kind, MaxAge: most, Reason: audit.ReasonReverificationRequired}
+	length, session := kind == DemandSessionLength, false
 	var newest *Shown
 	for i := range in.Shown {
 		s := &in.Shown[i]
-		if s.Method == audit.MethodToken || s.Method == audit.MethodSession && !sessions {
+		if s.Method == audit.MethodSession {
+			session = true
+		}
+		// A session goes back to a credential of before: what is revoked does not keep it alive.
+		if s.continues() && (!length || s.Method == audit.MethodToken || in.revoked(s.At)) || !fresh(s.At, most, in.Now) {
 			continue
 		}
 		if newest == nil || s.At.After(newest.At) {
 			newest = s
 		}
 	}
-	if newest != nil && fresh(newest.At, most, in.Now) {
+	if newest != nil {
 		demand.Met, demand.MetByStep, demand.Reason = true, newest.Step, ""
+		return demand
 	}
-	return demand
+	if length && session {
+		return demand
+	}
+	return metByProof(demand, in.newest(most, d.credential))
+}
+
+// credential reports whether something remembered is a credential the rule would take today. The evidence is no matter.
+func (d *Demands) credential(s *Shown) bool {
+	if s.continues() {
+		return false
+	}
+	listed, _ := d.allows(s)
+	return s.Method == "" || listed
 }
 
 // fresh reports whether something at the given moment is at most that old. Unknown times are not fresh.
@@ -239,8 +296,9 @@ func fresh(at time.Time, most time.Duration, now time.Time) bool {
 
 // Counts reports whether a proven step counts towards the frozen demands, and if not why: ORGANIZATION_BLOCKS_EXTERNAL,
 // POLICY_UNREADABLE, METHOD_NOT_ALLOWED, SSO_REQUIRED, EVIDENCE_TOO_WEAK, or MFA_REQUIRED for a factor that is not asked
-// for. A step that does not count is still recorded as what happened. Age is no matter here. A session counts as a method
-// and for nothing else, so under an SSO demand it does not count.
+// for. A step that does not count is still recorded as what happened. Age and memory are no matter here. A session or token
+// counts as a method and for nothing else: under an SSO demand it does not count, unless the rule says how old that sign-on
+// may be (re-verification) and the session can stand for it.
 func Counts(f Frozen, shown Shown) (bool, string) {
 	d := &f.Demands
 	switch {
@@ -258,7 +316,7 @@ func Counts(f Frozen, shown Shown) (bool, string) {
 	if !listed {
 		return false, audit.ReasonMethodNotAllowed
 	}
-	if d.SSOConnection != "" {
+	if d.SSOConnection != "" && (d.Reverify <= 0 || !shown.continues()) {
 		if !d.demandedSSO(&shown) {
 			return false, audit.ReasonSSORequired
 		}

@@ -75,7 +75,19 @@ func measureMFA(d *Demands, in *Input) audit.Demand {
 			demand.Reason = audit.ReasonEvidenceTooWeak
 		}
 	}
-	return demand
+	if m.MaxAge <= 0 {
+		return demand // no age: within this flow
+	}
+	weak := false
+	p := in.newest(m.MaxAge, func(s *Shown) bool {
+		taken, enough := d.secondFactor(s)
+		weak = weak || taken && !enough
+		return taken && enough
+	})
+	if weak {
+		demand.Reason = audit.ReasonEvidenceTooWeak
+	}
+	return metByProof(demand, p)
 }
 
 // countsFactor is Counts for a second factor.

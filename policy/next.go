@@ -130,16 +130,23 @@ func factorMoves(d *Demands, e Enrolment) []Next {
 	next := make([]Next, 0, len(factors)+1)
 	for _, factor := range factors {
 		n := Next{Method: audit.MethodMFA, Factor: factor, StepType: audit.TypeMFAVerified}
-		if e.Known {
-			has := slices.Contains(e.Factors, factor)
-			n.Enrolled = &has
-		}
+		n.Enrolled = e.has(factor)
 		next = append(next, n)
 	}
 	if d.MFA.AcceptPartner {
 		next = append(next, Next{Method: audit.MethodMFA, Factor: audit.FactorPartner, StepType: audit.TypeMFAVerified})
 	}
 	return next
+}
+
+// has says whether the subject has a factor, nil when that is not known: of factors the login service checks, only what is
+// listed is known.
+func (e *Enrolment) has(factor string) *bool {
+	has := e.Known && slices.Contains(e.Factors, factor)
+	if !has && (!e.Known || factor != audit.FactorTOTP && factor != audit.FactorRecoveryCode) {
+		return nil
+	}
+	return &has
 }
 
 // ownFactors are the factors a subject proves here; PARTNER is somebody else's.
