@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/authflow/factor"
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/policy"
 )
@@ -19,10 +20,12 @@ const (
 	KindTick   Kind = 4 // nothing: only the deadline and the mark are looked at
 )
 
-// IDs are the ids of the events one input can make, minted by the caller: its step's and the ending's. UUIDv7.
+// IDs are the ids of the events one input can make, minted by the caller: its step's, the ending's, and that of a lock a
+// code looked at here may begin. UUIDv7.
 type IDs struct {
 	Step   string
 	Ending string
+	Lock   string // only with Reported.Attempt
 }
 
 // Input is one thing put into the machine: values that are already parsed.
@@ -34,6 +37,10 @@ type Input struct {
 	IDs          IDs
 	Marked       bool              // a newer flow took this one's place
 	Claimed      policy.LookupKeys // keys of the claimed subject; needed while nobody is bound
+	// Subject is what is kept of the bound subject, or of the one the step would bind. Nil: nothing is known, nothing counts.
+	Subject *SubjectRecords
+	// Device makes the keyed hash under which a device is remembered; nil: devices are not told apart.
+	Device func(deviceID string) [16]byte
 	Start        *Opening          // with KindStart
 	Step         *Reported         // with KindStep
 	Finish       *Finish           // with KindFinish
@@ -60,6 +67,14 @@ type Reported struct {
 	IdentityKey    []byte            // of a verified federated identity
 	Keys           policy.LookupKeys // keys of Subject; needed on the step that binds
 	Records        policy.Records    // directory records of Subject; needed on the step that binds
+	Attempt        *Attempt          // a code that was looked at here; only with mfa.verified and mfa.rejected
+	Session        string            // keyed hash of SessionHandle, in hex
+}
+
+// Attempt is a code that was looked at here: what it came to, and the authenticator as it leaves it.
+type Attempt struct {
+	Outcome factor.Outcome
+	Next    factor.Authenticator
 }
 
 // Moved is what an input did.
@@ -74,6 +89,9 @@ type Moved struct {
 	Reason   string        // why that step was rejected or does not count, or why the flow ended
 	Step     int           // number of the flow's last step
 	Tallies  []Tally
+	// What is kept of the subject from now on; nil: as before. Both are written with the events or not at all.
+	Person        *Person
+	Authenticator *factor.Authenticator
 }
 
 // Advance is the machine: pure and total. It returns what the input does to the flow at that moment, or an error that
@@ -156,6 +174,11 @@ type run struct {
 	reason   string
 	decision audit.Decision
 	next     []policy.Next
+
+	known         *Person               // as it was
+	remembered    *Person               // as it will be; nil: as it was
+	authenticator *factor.Authenticator // as it will be; nil: as it was
+	locked        bool                  // the code began a lock
 }
 
 func newRun(s State, in Input, now time.Time) *run {
@@ -164,6 +187,9 @@ func newRun(s State, in Input, now time.Time) *run {
 	copy(r.s.Steps, s.Steps)
 	r.at = later(now, r.lastTime())
 	r.ctx = r.lastContext()
+	if in.Subject != nil {
+		r.known = in.Subject.Person
+	}
 	if in.Site == nil {
 		r.in.Site = &policy.Site{ID: s.Site, UID: s.SiteUID, Disabled: true}
 	}

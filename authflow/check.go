@@ -69,8 +69,11 @@ func (r *run) checkEvidence(move Move) error {
 	switch {
 	case rep.Evidence == audit.EvidenceAsserted && (len(rep.Checks) > 0 || len(rep.IdentityKey) > 0),
 		rep.Evidence != audit.EvidenceAsserted && rep.Evidence != audit.EvidenceVerified,
-		rep.Type == audit.TypeSessionReused && rep.Evidence != audit.EvidenceAsserted:
+		rep.Type == audit.TypeSessionReused && rep.Evidence == audit.EvidenceVerified && rep.Session == "",
+		rep.Attempt != nil && !rep.Attempt.fits(rep):
 		return invalid("step.type", ErrEvidence)
+	case len(rep.SessionHandle) > 0 && rep.Session == "":
+		return invalid("step.session_handle", ErrSessionHandle)
 	case move == MoveProve && rep.Subject.AccountID == "" && len(rep.IdentityKey) == 0:
 		return invalid("step.subject.account_id", ErrAccountIDRequired)
 	}

@@ -37,6 +37,11 @@ const (
 	ErrExpiresAt            = "EXPIRES_AT_INVALID"
 	ErrSessionEvent         = "SESSION_EVENT_INVALID"
 	ErrSessionFlow          = "SESSION_FLOW_INVALID"
+	ErrSessionHandle        = "SESSION_HANDLE_UNEXPECTED"
+	ErrSessionKind          = "SESSION_KIND_INVALID"
+	ErrEndCause             = "END_CAUSE_INVALID"
+	ErrVerifierMissing      = "VERIFIER_MISSING"
+	ErrVerifier             = "VERIFIER_ERROR"
 )
 
 // ErrorInfo documents one reason.
@@ -82,6 +87,11 @@ func Errors() []ErrorInfo {
 		{errs.Invalid, ErrExpiresAt, "A session ends after it started and within 400 days."},
 		{errs.Invalid, ErrSessionEvent, "A session was STARTED or ENDED."},
 		{errs.Invalid, ErrSessionFlow, "STARTED names a flow of this site, ENDED names none."},
+		{errs.Invalid, ErrSessionHandle, "Only session.reused carries a session handle, and only one step of a StartFlow."},
+		{errs.Invalid, ErrSessionKind, "A handle is of a SESSION or a TOKEN."},
+		{errs.Invalid, ErrEndCause, "ENDED says LOGOUT, EXPIRED or REVOKED; STARTED says none."},
+		{errs.Unimplemented, ErrVerifierMissing, "This process does not check codes."},
+		{errs.Internal, ErrVerifier, "The check itself failed; nothing was taken as proven and no attempt was used up."},
 	}
 }
 

@@ -41,6 +41,13 @@ func (r *run) reported() audit.Event {
 	e.AuthenticatedAt, e.IdentifierHash, e.UserVerified = rep.AuthenticatedAt, rep.IdentifierHash, rep.UserVerified
 	e.Personal.Detail, e.Personal.AMR, e.Personal.ACR = rep.Detail, slices.Clone(rep.AMR), rep.ACR
 	e.Personal.DisplayName = rep.Subject.DisplayName
+	e.Session = rep.Session
+	if a := rep.Attempt; a != nil {
+		e.Authenticator = a.Next.Active.UID
+		if a.Outcome.Accepted {
+			e.Enrolment = enrolmentOf(&a.Next.Active)
+		}
+	}
 	return e
 }
 

@@ -131,6 +131,10 @@ func (r *run) moved() Moved {
 		m.Tallies = []Tally{{SiteUID: r.s.SiteUID, Site: r.s.Site, Hour: r.s.Hour, Field: TallyOpened}}
 	}
 	m.State = r.s
+	m.Person, m.Authenticator = r.remembered, r.authenticator
+	if r.in.Step != nil && r.in.Step.Attempt != nil {
+		r.withhold(&m)
+	}
 	return m
 }
 

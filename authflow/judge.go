@@ -49,6 +49,7 @@ func (r *run) measure(in policy.Input) {
 func (r *run) policyInput() policy.Input {
 	in := policy.Input{Organization: r.in.Organization, Site: r.in.Site, Now: r.at,
 		Context: policy.Context{SiteID: r.s.Site, IP: r.ctx.IP}}
+	r.recall(&in)
 	if b := r.s.Bound; b != nil {
 		in.Subject = policy.Subject{AccountID: b.AccountID, Address: b.Email, EmailVerified: b.EmailVerified, Kind: b.Kind}
 		if b.Step >= 1 && b.Step <= len(r.s.Steps) {

@@ -15,7 +15,7 @@ func (r *run) step(move Move, effect Effect) (Moved, error) {
 	if r.in.Step.Context != nil {
 		r.ctx = *r.in.Step.Context
 	}
-	full := len(r.s.Steps)+1 >= MaxSteps // the last number is the ending's
+	full := len(r.s.Steps)+r.in.Step.needs() >= MaxSteps // the last number is the ending's
 	if effect == EffectNotBound || full {
 		switch st := r.stop(); {
 		case st != nil:
@@ -59,6 +59,7 @@ func (r *run) apply(effect Effect) {
 		r.reason = e.Reason
 	}
 	r.append(e)
+	r.attempted(&e)
 	if effect == EffectBind {
 		r.judge()
 		d := r.decision
@@ -115,6 +116,7 @@ func (r *run) show(e *audit.Event) {
 		e.Reason = reason
 	}
 	r.counts, r.reason = e.Counts, e.Reason
+	r.remember(e)
 }
 
 // mismatch records a proof of somebody else as what it is: a rejection.

@@ -35,6 +35,7 @@ type aCase struct {
 	At         string
 	Shown      []shown
 	Enrolled   *[]string
+	Memory     memory `yaml:",inline"`
 	Unreadable bool
 	Want       string
 	Class      string
@@ -93,7 +94,7 @@ func TestCorpus(t *testing.T) {
 			}
 		})
 	}
-	if total < 80 {
+	if total < 190 {
 		t.Errorf("only %d cases", total)
 	}
 }
@@ -235,6 +236,7 @@ func (c *aCase) input(t testing.TB, d directory) policy.Input {
 	if c.Enrolled != nil {
 		in.Enrolment = policy.Enrolment{Known: true, Factors: *c.Enrolled}
 	}
+	c.Memory.into(t, &in)
 	return in
 }
 
@@ -249,20 +251,7 @@ func (s shown) convert(t testing.TB, step int, now time.Time) policy.Shown {
 		}
 		out.Evidence = e
 	}
-	switch s.Ago {
-	case "":
-	case "unknown":
-		out.At = time.Time{}
-	default:
-		ago, ok := document.ParseDuration(strings.TrimPrefix(s.Ago, "-"))
-		if !ok {
-			t.Fatalf("ago %q", s.Ago)
-		}
-		if strings.HasPrefix(s.Ago, "-") {
-			ago = -ago
-		}
-		out.At = now.Add(-ago)
-	}
+	out.At = past(t, s.Ago, now)
 	return out
 }
 
@@ -320,6 +309,7 @@ func (c *aCase) check(t *testing.T, d directory) {
 		}
 	}
 	c.checkCounts(t, r.Frozen, in.Shown)
+	c.checkLater(t, in, r)
 	c.checkConditions(t, got.Conditions)
 }
 
@@ -362,7 +352,7 @@ func lists(t *testing.T, what string, got, want []string) {
 func demandLists(list []audit.Demand) (met, unmet []string) {
 	for _, d := range list {
 		if d.Met {
-			met = append(met, fmt.Sprintf("%s %d", d.Kind, d.MetByStep))
+			met = append(met, d.Kind+" "+metBy(d))
 		} else {
 			unmet = append(unmet, words(d.Kind, d.Reason))
 		}
@@ -380,8 +370,8 @@ func moves(list []policy.Next) []string {
 		if n.Factor != "" {
 			s += ":" + n.Factor
 		}
-		if n.Enrolled != nil && *n.Enrolled {
-			s += " enrolled"
+		if n.Enrolled != nil {
+			s += map[bool]string{true: " enrolled", false: " unenrolled"}[*n.Enrolled]
 		}
 		out = append(out, s)
 	}

@@ -72,6 +72,11 @@ func (c *Config) complete() error {
 	f := c.Forms
 	need("Forms", f.Event != nil && f.Personal != nil && f.Decision != nil && f.Organization != nil && f.Policy != nil && f.Domain != nil)
 	need("SignIn.Flows", c.SignIn == nil || c.SignIn.Flows != nil)
+	if f := c.Factors; f != nil {
+		need("Factors.Holders", f.Holders != nil)
+		need("Factors.Many", f.Many != nil)
+		need("Factors.MAC", f.MAC != nil)
+	}
 	if q := c.Query; q != nil {
 		need("Query.Reader", q.Reader != nil)
 		need("Query.Opener", q.Opener != nil)

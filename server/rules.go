@@ -10,7 +10,17 @@ var (
 )
 
 func signInRules() map[string]interceptor.Rule {
-	return map[string]interceptor.Rule{"StartFlow": change, "ReportStep": change, "FinishFlow": change, "RecordSession": change}
+	return map[string]interceptor.Rule{
+		"StartFlow": change, "ReportStep": change, "FinishFlow": change, "RecordSession": change,
+		"VerifyTotp": change, "VerifyRecoveryCode": change, "CheckAccess": change,
+	}
+}
+
+func authenticatorRules() map[string]interceptor.Rule {
+	return map[string]interceptor.Rule{
+		"EnrollTotp": change, "ConfirmTotp": change, "GetAuthenticator": read, "ListAuthenticators": read, "UnlockAuthenticator": change,
+		"ResetAuthenticator": change, "GenerateRecoveryCodes": change, "ImportAuthenticators": change, "RevokeProofs": change,
+	}
 }
 
 func flowRules() map[string]interceptor.Rule {

@@ -33,10 +33,11 @@ import (
 )
 
 // Config is what the server needs. Every field is needed unless it says otherwise; which services are served follows from
-// SignIn and Query.
+// SignIn, Factors and Query.
 type Config struct {
-	SignIn *SignIn // nil: SignInService is not served
-	Query  *Query  // nil: the other services are not served
+	SignIn  *SignIn  // nil: SignInService is not served
+	Factors *Factors // nil: AuthenticatorService is not served
+	Query   *Query   // nil: the other services are not served
 
 	Outbox    audit.Outbox // takes refusals
 	Directory policy.Directory
@@ -83,6 +84,33 @@ type SignIns interface {
 	Step(ctx context.Context, who authflow.Caller, in authflow.StepInput) (authflow.Answer, error)
 	Finish(ctx context.Context, who authflow.Caller, in authflow.FinishInput) (authflow.Answer, error)
 	RecordSession(ctx context.Context, who authflow.Caller, in authflow.SessionInput) (authflow.Answer, error)
+	VerifyTotp(ctx context.Context, who authflow.Caller, in authflow.TotpInput) (authflow.Answer, error)
+	VerifyRecoveryCode(ctx context.Context, who authflow.Caller, in authflow.RecoveryInput) (authflow.Answer, error)
+	CheckAccess(ctx context.Context, who authflow.Caller, in authflow.AccessInput) (authflow.Access, error)
+}
+
+// Factors is what AuthenticatorService needs.
+type Factors struct {
+	Holders FactorHolders
+	Many    FactorsOfMany
+	MAC     token.MAC // of page tokens; see Query
+}
+
+// FactorHolders are the use cases around one account's second factor. *authflow.Authenticators implements it.
+type FactorHolders interface {
+	Enrol(ctx context.Context, who authflow.Caller, in authflow.EnrolInput) (authflow.Enrolled, error)
+	Confirm(ctx context.Context, who authflow.Caller, in authflow.ConfirmInput) (authflow.SubjectFactor, error)
+	Get(ctx context.Context, organization string, subject policy.AccountKey) (authflow.SubjectFactor, error)
+	List(ctx context.Context, in authflow.ListInput) ([]authflow.SubjectFactor, policy.AccountKey, error)
+	Unlock(ctx context.Context, who authflow.Caller, in authflow.MendInput) (authflow.SubjectFactor, error)
+	Reset(ctx context.Context, who authflow.Caller, in authflow.MendInput) (authflow.SubjectFactor, error)
+	GenerateRecoveryCodes(ctx context.Context, who authflow.Caller, in authflow.RecoveryCodesInput) (authflow.RecoveryCodes, error)
+}
+
+// FactorsOfMany are the use cases around the factors and proofs of many accounts. *authflow.Authenticators implements it.
+type FactorsOfMany interface {
+	Import(ctx context.Context, who authflow.Caller, in authflow.ImportInput) (authflow.Imported, error)
+	RevokeProofs(ctx context.Context, who authflow.Caller, in authflow.RevokeInput) (authflow.Revoked, error)
 }
 
 // LiveFlows reads flows that are still in Redis. *authflow.Flows implements it.
@@ -205,6 +233,10 @@ func (s *Server) register(chain *interceptor.Chain, c Config, checked *convert.C
 	if c.SignIn != nil {
 		impl := &signInService{flows: c.SignIn.Flows, in: checked, forms: c.Forms}
 		problems = append(problems, add(&posternv1.SignInService_ServiceDesc, impl, signInRules()))
+	}
+	if f := c.Factors; f != nil {
+		impl := &authenticatorService{Factors: f, in: checked, tokens: token.New(f.MAC), now: c.Now}
+		problems = append(problems, add(&posternv1.AuthenticatorService_ServiceDesc, impl, authenticatorRules()))
 	}
 	if q := c.Query; q != nil {
 		base := query{

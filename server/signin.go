@@ -61,6 +61,45 @@ func (s *signInService) FinishFlow(ctx context.Context, r *posternv1.FinishFlowR
 	return s.forms.FlowAnswer(answer), nil
 }
 
+// VerifyTotp checks a one-time code and records the step.
+func (s *signInService) VerifyTotp(ctx context.Context, r *posternv1.VerifyTotpRequest) (*posternv1.FlowAnswer, error) {
+	in, err := s.in.VerifyTotp(r)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.flows.VerifyTotp(ctx, who(ctx), in)
+	if err != nil {
+		return nil, err
+	}
+	return s.forms.FlowAnswer(answer), nil
+}
+
+// VerifyRecoveryCode checks a recovery code and records the step.
+func (s *signInService) VerifyRecoveryCode(ctx context.Context, r *posternv1.VerifyRecoveryCodeRequest) (*posternv1.FlowAnswer, error) {
+	in, err := s.in.VerifyRecoveryCode(r)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.flows.VerifyRecoveryCode(ctx, who(ctx), in)
+	if err != nil {
+		return nil, err
+	}
+	return s.forms.FlowAnswer(answer), nil
+}
+
+// CheckAccess holds a session or token to the policy.
+func (s *signInService) CheckAccess(ctx context.Context, r *posternv1.CheckAccessRequest) (*posternv1.CheckAccessResponse, error) {
+	in, err := s.in.CheckAccess(r)
+	if err != nil {
+		return nil, err
+	}
+	access, err := s.flows.CheckAccess(ctx, who(ctx), in)
+	if err != nil {
+		return nil, err
+	}
+	return s.forms.Access(access), nil
+}
+
 // RecordSession joins a session to the flow that let it in.
 func (s *signInService) RecordSession(ctx context.Context, r *posternv1.RecordSessionRequest) (*posternv1.RecordSessionResponse, error) {
 	in, err := s.in.RecordSession(r)

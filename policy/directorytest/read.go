@@ -22,7 +22,9 @@ func rich(t *testing.T, o *policy.Organization) *policy.Organization {
 	t.Helper()
 	next := *o
 	next.DisplayName, next.Disabled, next.AllowUnreadable = "Acme Inc.", true, true
-	next.Sites = []policy.Site{{ID: "wiki", UID: newID(), DisplayName: "Wiki", Hostnames: []string{"wiki.example.org"}, TrustsAccountEmail: true, Origin: audit.OriginDocument}}
+	next.Sites = []policy.Site{{ID: "wiki", UID: newID(), DisplayName: "Wiki", Hostnames: []string{"wiki.example.org"}, TrustsAccountEmail: true, Origin: audit.OriginDocument,
+		ProofsNotBefore: time.Date(2026, 11, 20, 8, 0, 0, 7, time.UTC)}}
+	next.ProofsNotBefore = time.Date(2026, 11, 19, 8, 0, 0, 9, time.UTC)
 	next.Connections = []policy.Connection{{ID: "okta", UID: newID(), Kind: policy.ConnectionSSO, Protocol: policy.ProtocolSAML, Disabled: true, Origin: audit.OriginAPI}}
 	next.Policy = policy.Policy{
 		Rules: []policy.Rule{{

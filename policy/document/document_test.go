@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/policy"
@@ -262,6 +263,19 @@ policy: {rules: []}
 	}
 	if len(org.Sites) != 3 || org.Sites[0].DisplayName != "" || len(org.Policy.Rules) != 1 {
 		t.Errorf("the current organization was changed in place: %+v", org)
+	}
+}
+
+func TestADocumentBringsNothingBackThatWasRevoked(t *testing.T) {
+	bound := time.Date(2027, 6, 1, 12, 0, 0, 5, time.UTC)
+	org := plan(t, "organization: acme\nsites: [{id: wiki}, {id: tracker}]\n", document.Current{}).Organization
+	org.ProofsNotBefore, org.Sites[1].ProofsNotBefore = bound, bound.Add(time.Hour)
+	next := plan(t, "organization: acme\nsites: [{id: tracker, display_name: T}, {id: new}]\npolicy: {rules: []}\n", document.Current{Organization: org}).Organization
+	if !next.ProofsNotBefore.Equal(bound) || next.Sites[0].ID != "tracker" || !next.Sites[0].ProofsNotBefore.Equal(bound.Add(time.Hour)) {
+		t.Errorf("%v, %+v", next.ProofsNotBefore, next.Sites)
+	}
+	if !next.Sites[1].ProofsNotBefore.IsZero() {
+		t.Errorf("a new site has a bound: %v", next.Sites[1].ProofsNotBefore)
 	}
 }
 

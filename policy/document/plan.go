@@ -178,7 +178,8 @@ func (m *merger) sites(have, want []policy.Site) []policy.Site {
 		func(s *policy.Site) audit.Origin { return s.Origin },
 		func(old, next *policy.Site) {
 			if old != nil {
-				next.UID = old.UID
+				// Documents know nothing of revoked proofs: what was revoked stays so.
+				next.UID, next.ProofsNotBefore = old.UID, old.ProofsNotBefore
 			} else {
 				next.UID = m.newUID()
 			}

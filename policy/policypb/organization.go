@@ -18,8 +18,8 @@ const ReasonUnreadable = "STORED_FORM_UNREADABLE"
 
 const collection = "organizations/"
 
-// FromOrganization converts everything an Organization has but its policy, its key and its policy stamp. Domains and
-// counts are not part of it.
+// FromOrganization converts everything an Organization has but its policy, its bound for proofs (both: FromPolicyOf), its key
+// and its policy stamp. Domains and counts are not part of it.
 func FromOrganization(o *policy.Organization) *posternv1.Organization {
 	m := &posternv1.Organization{
 		Name: collection + o.ID, Uid: o.UID, DisplayName: o.DisplayName, Disabled: o.Disabled, Revision: o.Revision,
@@ -49,11 +49,12 @@ func ToOrganization(m *posternv1.Organization) (*policy.Organization, error) {
 		Stamp: stamp, Created: toTime(m.GetCreateTime()), Updated: toTime(m.GetUpdateTime()),
 	}
 	for _, s := range m.GetSites() {
-		if s.GetId() == "" || s.GetUid() == "" {
-			return nil, unreadable("a site without id or uid")
+		if s.GetId() == "" || s.GetUid() == "" || !valid(s.GetProofsNotBefore()) {
+			return nil, unreadable("a site without id or uid, or with a bad time")
 		}
 		o.Sites = append(o.Sites, policy.Site{ID: s.GetId(), UID: s.GetUid(), DisplayName: s.GetDisplayName(),
-			Hostnames: s.GetHostnames(), Disabled: s.GetDisabled(), TrustsAccountEmail: s.GetTrustsAccountEmail(), Origin: toOrigin(s.GetOrigin())})
+			Hostnames: s.GetHostnames(), Disabled: s.GetDisabled(), TrustsAccountEmail: s.GetTrustsAccountEmail(), Origin: toOrigin(s.GetOrigin()),
+			ProofsNotBefore: toTime(s.GetProofsNotBefore())})
 	}
 	for _, c := range m.GetConnections() {
 		converted, err := toConnection(c)
@@ -67,7 +68,7 @@ func ToOrganization(m *posternv1.Organization) (*policy.Organization, error) {
 
 func fromSite(s *policy.Site) *posternv1.Site {
 	return &posternv1.Site{Id: s.ID, Uid: s.UID, DisplayName: s.DisplayName, Hostnames: s.Hostnames, Disabled: s.Disabled,
-		TrustsAccountEmail: s.TrustsAccountEmail, Origin: fromOrigin(s.Origin)}
+		TrustsAccountEmail: s.TrustsAccountEmail, Origin: fromOrigin(s.Origin), ProofsNotBefore: fromTime(s.ProofsNotBefore)}
 }
 
 func fromConnection(c *policy.Connection) *posternv1.Connection {

@@ -36,6 +36,22 @@ func FromPolicy(p *policy.Policy, allowUnreadable bool) *posternv1.Policy {
 	return m
 }
 
+// FromPolicyOf converts the policy of an organization with all that goes with it: the choice for an unreadable one, and the
+// bound before which proofs count no more. It is what is stored, and what an administrator is shown.
+func FromPolicyOf(o *policy.Organization) *posternv1.Policy {
+	m := FromPolicy(&o.Policy, o.AllowUnreadable)
+	m.ProofsNotBefore = fromTime(o.ProofsNotBefore)
+	return m
+}
+
+// ToProofsNotBefore is the organization's bound for proofs. It can be read where the rest of a policy cannot.
+func ToProofsNotBefore(m *posternv1.Policy) (time.Time, error) {
+	if !valid(m.GetProofsNotBefore()) {
+		return time.Time{}, unreadable("a bad time")
+	}
+	return toTime(m.GetProofsNotBefore()), nil
+}
+
 // ToPolicy is the reverse of FromPolicy.
 func ToPolicy(m *posternv1.Policy) (p policy.Policy, allowUnreadable bool, err error) {
 	switch m.GetOnUnreadable() {

@@ -74,7 +74,8 @@ func TestWhatGoesOutComesBackEqual(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := policy.Organization{UID: "u", ID: "acme", DisplayName: "Acme", Disabled: rapid.Bool().Draw(t, "disabled"), Revision: 7,
 			Stamp: policy.Stamp{7: 7, 15: 9}, Created: time.Unix(1700000000, 1).UTC(), Updated: time.Unix(1700000001, 0).UTC(),
-			Sites: some(t, "sites", policy.Site{ID: "wiki", UID: "s", DisplayName: "W", Hostnames: []string{"h"}, Disabled: true, TrustsAccountEmail: true, Origin: audit.OriginDocument}),
+			Sites: some(t, "sites", policy.Site{ID: "wiki", UID: "s", DisplayName: "W", Hostnames: []string{"h"}, Disabled: true, TrustsAccountEmail: true, Origin: audit.OriginDocument,
+				ProofsNotBefore: pick(t, "site bound", time.Time{}, time.Unix(1800000000, 7).UTC())}),
 			Connections: some(t, "connections", policy.Connection{ID: "okta", UID: "c", Kind: policy.ConnectionSSO, Protocol: policy.ProtocolSAML, Origin: audit.OriginAPI},
 				policy.Connection{ID: "google", UID: "g", Kind: policy.ConnectionSocial, Disabled: true, Origin: audit.OriginDocument})}
 		got, err := policypb.ToOrganization(wire(t, policypb.FromOrganization(&want)))
@@ -84,6 +85,15 @@ func TestWhatGoesOutComesBackEqual(t *testing.T) {
 		p, allow := drawPolicy(t), rapid.Bool().Draw(t, "allow")
 		q, again, err := policypb.ToPolicy(wire(t, policypb.FromPolicy(&p, allow)))
 		if err != nil || again != allow || !reflect.DeepEqual(q, p) {
+			t.Fatalf("%+v\nbecame %+v, %v", p, q, err)
+		}
+		whole := policy.Organization{Policy: p, AllowUnreadable: allow, ProofsNotBefore: pick(t, "bound", time.Time{}, time.Unix(1800000000, 9).UTC())}
+		m := wire(t, policypb.FromPolicyOf(&whole))
+		bound, err := policypb.ToProofsNotBefore(m)
+		if err != nil || !bound.Equal(whole.ProofsNotBefore) || bound.IsZero() != whole.ProofsNotBefore.IsZero() {
+			t.Fatalf("bound %v became %v, %v", whole.ProofsNotBefore, bound, err)
+		}
+		if q, again, err := policypb.ToPolicy(m); err != nil || again != allow || !reflect.DeepEqual(q, p) {
 			t.Fatalf("%+v\nbecame %+v, %v", p, q, err)
 		}
 		r := policy.DomainRecord{Domain: domain("acme-x.com"), Subdomains: true, VerifiedBy: "OPERATOR", Revision: 3, Origin: audit.OriginDocument}
@@ -142,17 +152,24 @@ func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 		}
 	}
 	for name, m := range map[string]*posternv1.Organization{
-		"nothing":           {},
-		"no uid":            {Name: "organizations/acme"},
-		"a bad name":        {Name: "acme", Uid: "u"},
-		"a bad etag":        {Name: "organizations/acme", Uid: "u", Etag: "x"},
-		"a site without id": {Name: "organizations/acme", Uid: "u", Sites: []*posternv1.Site{{Uid: "s"}}},
-		"a bad kind":        {Name: "organizations/acme", Uid: "u", Connections: []*posternv1.Connection{{Id: "c", Uid: "c"}}},
-		"a bad protocol":    {Name: "organizations/acme", Uid: "u", Connections: []*posternv1.Connection{{Id: "c", Uid: "c", Kind: 1, Protocol: 9}}},
+		"nothing":                {},
+		"no uid":                 {Name: "organizations/acme"},
+		"a bad name":             {Name: "acme", Uid: "u"},
+		"a bad etag":             {Name: "organizations/acme", Uid: "u", Etag: "x"},
+		"a site without id":      {Name: "organizations/acme", Uid: "u", Sites: []*posternv1.Site{{Uid: "s"}}},
+		"a site with a bad time": {Name: "organizations/acme", Uid: "u", Sites: []*posternv1.Site{{Id: "s", Uid: "s", ProofsNotBefore: &timestamppb.Timestamp{Nanos: -1}}}},
+		"a bad kind":             {Name: "organizations/acme", Uid: "u", Connections: []*posternv1.Connection{{Id: "c", Uid: "c"}}},
+		"a bad protocol":         {Name: "organizations/acme", Uid: "u", Connections: []*posternv1.Connection{{Id: "c", Uid: "c", Kind: 1, Protocol: 9}}},
 	} {
 		if o, err := policypb.ToOrganization(m); err == nil {
 			t.Errorf("%s: read as %+v", name, o)
 		}
+	}
+}
+
+func TestABadBoundIsAnError(t *testing.T) {
+	if at, err := policypb.ToProofsNotBefore(&posternv1.Policy{ProofsNotBefore: &timestamppb.Timestamp{Seconds: 1 << 62}}); err == nil {
+		t.Errorf("read as %v", at)
 	}
 }
 

@@ -20,7 +20,7 @@ const MaxPolicyRecord = 256 << 10
 func encodeOrganization(o *policy.Organization) ([]byte, error) {
 	m := policypb.FromOrganization(o)
 	m.Revision, m.Etag, m.CreateTime, m.UpdateTime = 0, "", nil, nil
-	rules, err := proto.MarshalOptions{Deterministic: true}.Marshal(policypb.FromPolicy(&o.Policy, o.AllowUnreadable))
+	rules, err := proto.MarshalOptions{Deterministic: true}.Marshal(policypb.FromPolicyOf(o))
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the policy is not valid UTF-8")
 	}
@@ -52,6 +52,10 @@ func decodeOrganization(b []byte, allowUnreadable bool) (*policy.Organization, e
 	if err := proto.Unmarshal(r.GetPolicy(), &m); err != nil {
 		o.Unreadable = true
 		return o, nil //nolint:nilerr // Unreadable says so, and Decide denies
+	}
+	if o.ProofsNotBefore, err = policypb.ToProofsNotBefore(&m); err != nil {
+		o.Unreadable = true
+		return o, nil //nolint:nilerr // as above
 	}
 	p, _, err := policypb.ToPolicy(&m)
 	if err != nil {

@@ -30,10 +30,7 @@ func (f Forms) FlowAnswer(a authflow.Answer) *posternv1.FlowAnswer {
 		Flow: names.FormatFlow(a.Organization, a.Flow.String()), Phase: posternv1.Phase(a.Phase), Verdict: posternv1.Verdict(a.Verdict),
 		Decision: f.Decision(&a.Decision), Next: Next(a.Next), Deadline: timestamp(a.Deadline), Step: int32(a.Step), //nolint:gosec // at most 64
 		Counts: a.Counts, Reason: a.Reason, Ending: posternv1.Ending(a.Ending), SupportCode: a.SupportCode,
-		UserMessage: &posternv1.UserMessage{
-			Key: a.Message.Key, Text: a.Message.Text, RuleMessage: a.Message.RuleMessage, HelpUrl: a.Message.HelpURL,
-		},
-		Recorded: a.Recorded, RepeatedAnswer: a.Repeated,
+		UserMessage: userMessage(a.Message), Recorded: a.Recorded, RepeatedAnswer: a.Repeated,
 	}
 }
 

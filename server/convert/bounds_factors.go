@@ -1,15 +1,27 @@
 package convert
 
+import (
+	"strings"
+	"unicode"
+)
+
 // Limits of what is about second factors.
 const (
 	maxCode         = 16
 	maxRecoveryCode = 32
 	maxReason       = 512
-	maxIssuer       = 64
+	maxIssuer       = 64 // in bytes, as totp.URI takes them
 	maxLabel        = 128
 	maxSecretText   = 205 // 128 bytes in base32
 	MaxImport       = 500
 )
+
+// shown is a name that an app shows: what can be seen, without the ':' that divides issuer and label.
+func shown(most int) Bound {
+	return token(most, "visible characters without ':' and without spaces at its ends", func(s string) bool {
+		return strings.TrimSpace(s) == s && !strings.ContainsFunc(s, func(r rune) bool { return r == ':' || !unicode.IsPrint(r) })
+	})
+}
 
 func access() map[string]Bound {
 	return map[string]Bound{
@@ -37,8 +49,8 @@ func factors() map[string]Bound {
 		"EnrollTotpRequest.account_id": text(maxAccountID),
 		"EnrollTotpRequest.flow":       name(),
 		"EnrollTotpRequest.reason":     lines(maxReason),
-		"EnrollTotpRequest.issuer":     text(maxIssuer),
-		"EnrollTotpRequest.label":      text(maxLabel),
+		"EnrollTotpRequest.issuer":     shown(maxIssuer),
+		"EnrollTotpRequest.label":      shown(maxLabel),
 		"EnrollTotpRequest.algorithm":  upper(),
 		"EnrollTotpRequest.digits":     count(),
 		"EnrollTotpRequest.period":     count(),

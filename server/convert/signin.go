@@ -86,41 +86,6 @@ func (c *Converter) FinishFlow(r *posternv1.FinishFlowRequest) (authflow.FinishI
 	return authflow.FinishInput{Organization: organization, Flow: flow, RequestID: r.GetRequestId(), Finish: f}, nil
 }
 
-// RecordSession converts a report about a session.
-func (c *Converter) RecordSession(r *posternv1.RecordSessionRequest) (authflow.SessionInput, error) {
-	if err := c.mutation(r, r.GetRequestId()); err != nil {
-		return authflow.SessionInput{}, err
-	}
-	in := authflow.SessionInput{
-		RequestID: r.GetRequestId(), Event: authflow.SessionEvent(r.GetEvent()), Handle: r.GetSessionHandle(), //nolint:gosec // checked against the enum
-		OccurredAt: when(r.GetOccurredAt()), ExpiresAt: when(r.GetExpiresAt()),
-	}
-	var err error
-	if in.Organization, in.Site, err = names.Site("parent", r.GetParent()); err != nil {
-		return authflow.SessionInput{}, err
-	}
-	switch {
-	case r.GetEvent() == posternv1.RecordSessionRequest_EVENT_UNSPECIFIED:
-		return authflow.SessionInput{}, required("event")
-	case len(r.GetSessionHandle()) == 0:
-		return authflow.SessionInput{}, required("session_handle")
-	}
-	if r.GetFlow() != "" {
-		organization, flow, err := flowName("flow", r.GetFlow())
-		if err != nil {
-			return authflow.SessionInput{}, err
-		}
-		if organization != in.Organization {
-			return authflow.SessionInput{}, wrong("flow", "must be of the organization in parent")
-		}
-		in.Flow = flow
-	}
-	if in.Context, err = origin("context", r.GetContext()); err != nil {
-		return authflow.SessionInput{}, err
-	}
-	return in, nil
-}
-
 // mutation checks what all mutations share.
 func (c *Converter) mutation(m request, requestID string) error {
 	if err := c.Check(m); err != nil {
@@ -152,6 +117,7 @@ func (c *Converter) stepReport(field string, s *posternv1.StepReport) (authflow.
 		Type: audit.Type(s.GetType()), Method: s.GetMethod(), Connection: s.GetConnection(), Factor: s.GetFactor(), Reason: s.GetReason(),
 		Detail: s.GetDetail(), Subject: subject(s.GetSubject()), UserVerified: s.UserVerified, //nolint:protogetter // presence matters
 		AuthenticatedAt: when(s.GetAuthenticatedAt()), OccurredAt: when(s.GetOccurredAt()), AMR: s.GetAmr(), ACR: s.GetAcr(),
+		SessionHandle: s.GetSessionHandle(),
 	}
 	if s.GetContext() != nil {
 		ctx, err := origin(field+".context", s.GetContext())
