@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"crypto/subtle"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,46 +20,57 @@ import (
 // call then lacks can be read from the flow.
 const maxOutcome = 1 << 10
 
-func encodeOutcome(request authflow.Digest, o *authflow.Outcome) ([]byte, error) {
+func encodeOutcome(buf []byte, request authflow.Digest, o *authflow.Outcome) ([]byte, error) {
 	d := o.Decision
 	d.Conditions, d.Message, d.HelpURL = nil, "", ""
-	m := &storev1.OutcomeRecord{
-		Request: request[:], Step: int32(o.Step), Phase: posternv1.Phase(o.Phase), Verdict: posternv1.Verdict(o.Verdict), //nolint:gosec // at most 64
-		Reason: o.Reason, Ending: posternv1.Ending(o.Ending), Decision: codec.DecisionToProto(&d), Flow: o.Flow.String(),
-		SupportCode: o.SupportCode, Deadline: toTimestamp(o.Deadline), Recorded: o.Recorded, Session: o.Session,
-		AgainstVerdict: o.AgainstVerdict, Next: nextToProto(o.Next),
-	}
-	if o.Counts != nil {
-		m.Counts = 2
-		if *o.Counts {
-			m.Counts = 1
-		}
-	}
+	next := o.Next
 	for _, cut := range []func(){
-		func() { m.Decision.AllowedMethods = nil },
-		func() { m.Next = nil },
-		func() { m.Decision.Demands = nil },
+		func() { d.AllowedMethods = nil },
+		func() { next = nil },
+		func() { d.Demands = nil },
+		func() {},
 	} {
-		if proto.Size(m) < maxOutcome {
-			break
+		b, err := appendOutcome(buf[:0], request, o, &d, next)
+		if err != nil || len(b) <= maxOutcome {
+			return b, err
 		}
 		cut()
 	}
-	return redisx.Marshal(m)
+	return nil, errs.New(errs.Internal, "OUTCOME_TOO_LARGE", "an answer takes more than it may")
 }
 
-func nextToProto(next []policy.Next) []*posternv1.NextStep {
-	if len(next) == 0 {
-		return nil
+func appendOutcome(b []byte, request authflow.Digest, o *authflow.Outcome, d *audit.Decision, next []policy.Next) ([]byte, error) {
+	decision, err := proto.Marshal(codec.DecisionToProto(d))
+	if err != nil || !utf8.ValidString(o.Reason) || !utf8.ValidString(o.SupportCode) || !utf8.ValidString(o.Session) {
+		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the answer is not valid UTF-8")
 	}
-	all := make([]posternv1.NextStep, len(next))
-	out := make([]*posternv1.NextStep, len(next))
-	for i, n := range next {
-		out[i] = &all[i]
-		all[i].Method, all[i].Connection, all[i].Factor = n.Method, n.Connection, n.Factor
-		all[i].Enrolled, all[i].StepType = n.Enrolled, string(n.StepType)
+	b = append(b, redisx.StateFormat)
+	b = appendBytes(b, 1, request[:])
+	b = appendNumber(b, 2, int64(o.Step))
+	b = appendNumber(b, 3, int64(o.Phase))
+	b = appendNumber(b, 4, int64(o.Verdict))
+	b = appendText(b, 5, o.Reason)
+	b = appendNumber(b, 6, int64(o.Ending))
+	if o.Counts != nil && *o.Counts {
+		b = appendNumber(b, 7, 1)
+	} else if o.Counts != nil {
+		b = appendNumber(b, 7, 2)
 	}
-	return out
+	b = appendBytes(b, 8, decision)
+	for i := range next {
+		n := &next[i]
+		v, err := proto.Marshal(&posternv1.NextStep{Method: n.Method, Connection: n.Connection, Factor: n.Factor, Enrolled: n.Enrolled, StepType: string(n.StepType)})
+		if err != nil {
+			return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the answer is not valid UTF-8")
+		}
+		b = appendBytes(b, 9, v)
+	}
+	b = appendText(b, 10, o.Flow.String())
+	b = appendText(b, 11, o.SupportCode)
+	b = appendTime(b, 12, o.Deadline)
+	b = appendFlag(b, 13, o.Recorded)
+	b = appendText(b, 14, o.Session)
+	return appendFlag(b, 15, o.AgainstVerdict), nil
 }
 
 // decodeOutcome returns the first answer if the request is the same.

@@ -12,7 +12,7 @@ var (
 	//go:embed read.lua
 	readText string
 	//go:embed append.lua
-	appendText string
+	appendEventsText string
 	//go:embed close_tally.lua
 	closeTallyText string
 	//go:embed lease.lua
@@ -32,7 +32,7 @@ type scripts struct {
 
 func newScripts() scripts {
 	return scripts{
-		commit: redisx.NewScript(commitText), read: redisx.NewScript(readText), append: redisx.NewScript(appendText),
+		commit: redisx.NewScript(commitText), read: redisx.NewScript(readText), append: redisx.NewScript(appendEventsText),
 		closeTally: redisx.NewScript(closeTallyText), lease: redisx.NewScript(leaseText), done: redisx.NewScript(doneText),
 		head: redisx.NewScript(headText), forget: redisx.NewScript(forgetText),
 	}
