@@ -76,7 +76,8 @@ func (s *Store) encodeState(buf []byte, st *authflow.State, from policy.Stamp) (
 	if now.personal, err = s.personalPart(had, st); err != nil {
 		return nil, nil, err
 	}
-	b := append(buf[:0], redisx.StateFormat)
+	buf = append(buf[:0], redisx.StateFormat)
+	b := buf
 	if b, err = appendHead(b, st); err != nil {
 		return nil, nil, err
 	}

@@ -44,6 +44,6 @@ func appendTime(b []byte, n protowire.Number, t time.Time) []byte {
 	at := len(b)
 	b = appendNumber(b, 1, t.Unix())
 	b = appendNumber(b, 2, int64(t.Nanosecond()))
-	b[at-1] = byte(len(b) - at)
+	b[at-1] = byte(len(b) - at) //nolint:gosec // at most 16
 	return b
 }

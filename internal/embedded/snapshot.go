@@ -160,7 +160,7 @@ func replace(file string, b []byte) error {
 	if err != nil {
 		return fail(errors.Join(err, os.Remove(f.Name())))
 	}
-	d, err := os.Open(dir) //nolint:gosec // the configured data directory
+	d, err := os.Open(dir)
 	if err != nil {
 		return fail(err)
 	}
