@@ -355,7 +355,7 @@ func TestAStartIsRefusedWithItsReason(t *testing.T) {
 		"no keysets":          {append(onRedis(good), "POSTERN_KEYS_MASTER_FILE=/none/m", "POSTERN_KEYS_HASH_FILE=/none/h"), 3, "/none/m does not exist"},
 		"no archive":          {append(onRedis(good), "POSTERN_ARCHIVE_SQLITE=/none/archive.db"), 4, "archive"},
 		"wrong setting":       {append(onRedis(good), "POSTERN_LOG_LEVEL=loud"), 3, "log.level: must be"},
-		"unknown setting":     {append(onRedis(good), "POSTERN_LOG_LEVLE=info"), 3, "POSTERN_LOG_LEVLE: is no setting"},
+		"unknown setting":     {append(onRedis(good), "POSTERN_LOG_LVL=info"), 3, "POSTERN_LOG_LVL: is no setting"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, said := lone(t, t.TempDir(), tc.env...).refused()

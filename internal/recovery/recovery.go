@@ -176,7 +176,7 @@ func (r *run) live(ctx context.Context) error {
 func (r *run) judge(ctx context.Context, f authflow.DueFlow) error {
 	row, _, err := r.Archive.Flow(ctx, f.OrganizationUID, f.Flow.String())
 	if errs.KindOf(err) == errs.NotFound && err != nil {
-		return nil // not archived: the store is all there is
+		return nil //nolint:nilerr // not archived: the store is all there is
 	}
 	if err != nil {
 		return err

@@ -51,10 +51,10 @@ func (p *process) makeWork(ctx context.Context) error {
 // startWork lets it run.
 func (p *process) startWork(context.Context) error {
 	if p.work.archiver != nil {
-		p.startArchiver()
+		p.startArchiver() //nolint:contextcheck // it outlives the start
 	}
 	if p.has(config.ComponentSignIn) {
-		return p.startSweeper()
+		return p.startSweeper() //nolint:contextcheck // it outlives the start
 	}
 	return nil
 }
