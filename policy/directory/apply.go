@@ -167,10 +167,6 @@ func (a *apply) makePlan(ctx context.Context) error {
 	if err := problems.Err(); err != nil {
 		return err
 	}
-	if a.current != nil && a.current.Unreadable && plan.WritePolicy && (a.doc.Policy == nil || a.doc.Policy.Rules == nil) {
-		return errs.New(errs.FailedPrecondition, "POLICY_UNREADABLE",
-			"the stored policy cannot be read and would be lost: give policy.rules in the document to replace it")
-	}
 	a.plan = plan
 	return nil
 }
