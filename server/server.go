@@ -182,10 +182,14 @@ func TransportLimits() []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(250),
 		grpc.MaxHeaderListSize(16 << 10),
 		grpc.ConnectionTimeout(10 * time.Second),
+		// Goroutines that have grown their stacks serve one call after another; what comes beyond them gets one of its own.
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 30 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
 	}
 }
+
+const streamWorkers = 64
 
 // maxAnswer bounds what one message of an answer may hold; lists stop well before it.
 const maxAnswer = 16 << 20

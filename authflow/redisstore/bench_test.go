@@ -39,7 +39,7 @@ func boundFlow(b testing.TB, r *rig, o *policy.Organization) (*authflow.Loaded, 
 		Caller: "unix:0", Phase: authflow.PhaseBound, Started: now, Deadline: now.Add(time.Hour), Hour: now.Truncate(time.Hour), Recorded: true,
 		Class: audit.ClassExternal, Proven: true, Bound: &authflow.Bound{AccountID: "acct-1", EmailVerified: true, Step: 2},
 		Frozen: &policy.Frozen{Decision: audit.Decision{Class: audit.ClassExternal, Source: "DEFAULT"}, PolicyStamp: o.PolicyStamp},
-		Steps:  []authflow.Step{{Event: event(1), Released: true}, {Event: event(2), Released: true}}}
+		Steps:  []authflow.Step{{Event: new(event(1)), Released: true}, {Event: new(event(2)), Released: true}}}
 	c := &authflow.Commit{OrganizationUID: o.UID, PolicyStamp: o.PolicyStamp, Flow: &authflow.FlowWrite{State: st}}
 	done, err := r.store.Commit(b.Context(), c)
 	if err != nil {
@@ -48,7 +48,7 @@ func boundFlow(b testing.TB, r *rig, o *policy.Organization) (*authflow.Loaded, 
 	next := func(l *authflow.Loaded) *authflow.Commit {
 		s := *l.State
 		e := event(3)
-		s.Steps = append(s.Steps[:2:2], authflow.Step{Event: e, Released: true})
+		s.Steps = append(s.Steps[:2:2], authflow.Step{Event: new(e), Released: true})
 		var key authflow.CommitKey
 		copy(key[:], e.ID)
 		return &authflow.Commit{OrganizationUID: o.UID, PolicyStamp: o.PolicyStamp, Key: key, Outcome: &authflow.Outcome{

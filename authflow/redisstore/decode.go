@@ -126,7 +126,7 @@ func (s *Store) decodeStep(st *authflow.State, m *storev1.StepRecord) (authflow.
 	if e.PersonalState != "" {
 		return authflow.Step{}, malformed(nil, "a step's personal part does not open")
 	}
-	return authflow.Step{Event: e, Released: m.GetReleased()}, nil
+	return authflow.Step{Event: &e, Released: m.GetReleased()}, nil
 }
 
 func fromTimestamp(t *timestamppb.Timestamp) time.Time {

@@ -31,7 +31,7 @@ const (
 // that state and outbox hold the same bytes. Both change in place: they are new, and this commit's own.
 func (s *Store) sealSteps(steps []authflow.Step, events []audit.Event) error {
 	for i := range steps {
-		if e := &steps[i].Event; e.Sealed == nil {
+		if e := steps[i].Event; e.Sealed == nil {
 			if err := s.codec.SealEvent(e); err != nil {
 				return err
 			}
@@ -154,11 +154,15 @@ func claimToProto(c *policy.ClaimRecord) *storev1.ClaimRecord {
 	return &storev1.ClaimRecord{Revision: c.Revision, Origin: posternv1.Origin(c.Origin), Kind: string(c.Kind), Key: c.Key[:]}
 }
 
-// encodeStep writes a StepRecord, leaving out what the flow says already. Its first three fields are those of an EventRecord.
+// encodeStep writes a StepRecord, leaving out what the flow says already, and the indexes once the event has been written: they
+// are a good part of a state, and nothing asks for them again. The first three fields are those of an EventRecord.
 func (s *Store) encodeStep(st *authflow.State, step *authflow.Step) ([]byte, error) {
-	e := step.Event
+	e := *step.Event
 	e.Organization, e.OrganizationUID, e.Site, e.SiteUID, e.Flow, e.SupportCode = "", "", "", "", "", ""
 	e.Personal = audit.Personal{}
+	if step.Released && e.Sealed != nil {
+		e.Indexes = nil
+	}
 	if e.CorrelationID == st.CorrelationID {
 		e.CorrelationID = ""
 	}
