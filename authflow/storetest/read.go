@@ -85,7 +85,7 @@ var readCases = map[string]func(*testing.T, *Harness){
 		}
 		release := stepped(h, o, held)
 		release.Flow.State.Recorded, release.Flow.State.Steps[0].Released = true, true
-		release.Events = []audit.Event{held.State.Steps[0].Event, release.Events[0]}
+		release.Events = []audit.Event{*held.State.Steps[0].Event, release.Events[0]}
 		must(t, h.Second, release)
 		recorded := entries(t, h, o)
 		if len(recorded) != 2 || !cmp.Equal(recorded[0].Indexes, l.State.Steps[0].Event.Indexes) || !cmp.Equal(recorded[0].Sealed, l.State.Steps[0].Event.Sealed) {
