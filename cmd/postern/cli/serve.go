@@ -8,6 +8,7 @@ import (
 	"github.com/postern-audit/postern/cmd/postern/serve"
 	"github.com/postern-audit/postern/internal/caller"
 	"github.com/postern-audit/postern/internal/config"
+	"github.com/postern-audit/postern/internal/redisx"
 	"github.com/postern-audit/postern/internal/show"
 	"github.com/postern-audit/postern/internal/telemetry"
 )
@@ -35,6 +36,7 @@ what waits to the archive, and exits with 0; with 1 when something could not be 
 			if err != nil {
 				return configError{err}
 			}
+			redisx.LogDriver(log)
 			version, revision := build()
 			err = serve.Run(cmd.Context(), c, serve.Options{Log: log, Now: a.now, Version: words(version, revision)})
 			var wrong *serve.ConfigError
