@@ -54,13 +54,26 @@ type handler struct {
 
 // Handle implements slog.Handler.
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
-	if h.callID != nil {
+	if h.callID != nil && !names(r, callID) {
 		if id := h.callID(ctx); id != "" {
 			r = r.Clone()
-			r.AddAttrs(slog.String("call_id", id))
+			r.AddAttrs(slog.String(callID, id))
 		}
 	}
 	return h.Handler.Handle(ctx, r)
+}
+
+// callID is the name of the id of the call a line belongs to.
+const callID = "call_id"
+
+// names reports whether a line has this attribute already: no name stands twice on it.
+func names(r slog.Record, name string) bool {
+	found := false
+	r.Attrs(func(a slog.Attr) bool {
+		found = a.Key == name
+		return !found
+	})
+	return found
 }
 
 // WithAttrs implements slog.Handler.
