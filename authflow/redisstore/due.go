@@ -22,25 +22,24 @@ const tallySite = "@site"
 
 // Due implements authflow.Store.
 func (s *Store) Due(ctx context.Context, partitions []int, now time.Time, limit int) ([]authflow.DueFlow, error) {
-	found, err := s.before(ctx, partitions, redisx.Space.Deadlines, now, limit)
-	if err != nil {
-		return nil, err
-	}
+	found, failed := s.before(ctx, partitions, redisx.Space.Deadlines, now, limit)
 	var due []authflow.DueFlow
 	for _, members := range found {
 		for _, m := range members {
 			uid, flow, _ := strings.Cut(m, "/")
 			id, err := authflow.ParseFlowID(flow)
 			if err != nil {
-				return nil, malformed(err, "the deadlines name no flow")
+				failed = malformed(err, "the deadlines name no flow") // the others are due all the same
+				continue
 			}
 			due = append(due, authflow.DueFlow{OrganizationUID: uid, Flow: id})
 		}
 	}
-	return due, nil
+	return due, failed
 }
 
 // before asks a sorted set of every partition, all at once, for what has a score of at most t.
+// A node that cannot be reached is an error; what the others have comes back all the same.
 func (s *Store) before(ctx context.Context, partitions []int, key func(redisx.Space) string, t time.Time, limit int) ([][]string, error) {
 	if len(partitions) == 0 {
 		return nil, nil
@@ -54,37 +53,31 @@ func (s *Store) before(ctx context.Context, partitions []int, key func(redisx.Sp
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, redisx.ReadFailed(err)
-	}
 	found := make([][]string, len(cmds))
 	for i, c := range cmds {
 		found[i] = c.Val()
 	}
-	return found, nil
+	return found, redisx.ReadFailed(err)
 }
 
 // DueTallies implements authflow.Store. An hour is closed one hour after it began.
 func (s *Store) DueTallies(ctx context.Context, partitions []int, closed time.Time, limit int) ([]authflow.DueTally, error) {
-	found, err := s.before(ctx, partitions, redisx.Space.Tallies, closed.Add(-time.Hour), limit)
-	if err != nil {
-		return nil, err
-	}
+	found, failed := s.before(ctx, partitions, redisx.Space.Tallies, closed.Add(-time.Hour), limit)
 	var due []authflow.DueTally
 	for _, members := range found {
 		for _, m := range members {
-			t, err := tallyOf(m)
-			if err != nil {
-				return nil, err
+			if t, err := tallyOf(m); err == nil {
+				due = append(due, t)
+			} else {
+				failed = err
 			}
-			due = append(due, t)
 		}
 	}
 	if len(due) == 0 {
-		return nil, nil
+		return nil, failed
 	}
 	cmds := make([]*redis.MapStringStringCmd, len(due))
-	_, err = s.reader.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err := s.reader.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i := range due {
 			d := &due[i]
 			cmds[i] = p.HGetAll(ctx, s.keys.Of(d.OrganizationUID).Tally(d.OrganizationUID, d.SiteUID, d.Hour))
@@ -100,7 +93,7 @@ func (s *Store) DueTallies(ctx context.Context, partitions []int, closed time.Ti
 			return nil, err
 		}
 	}
-	return due, nil
+	return due, failed
 }
 
 func tallyOf(member string) (authflow.DueTally, error) {
@@ -172,11 +165,8 @@ func (s *Store) Lease(ctx context.Context, partitions []int, what, holder string
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, redisx.ReadFailed(err) // a hint that was written all the same harms nothing
-	}
 	for i, c := range cmds {
 		held[i] = c.Val() == int64(1)
 	}
-	return held, nil
+	return held, redisx.ReadFailed(err) // a hint that was written without an answer harms nothing
 }

@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 
 	"github.com/postern-audit/postern/audit/archiver"
@@ -89,19 +88,14 @@ type lease struct {
 
 // Hold implements archiver.Lease.
 func (l lease) Hold(ctx context.Context, partitions []int) ([]int, error) {
+	mine, err := l.store.Lease(ctx, partitions, "archiver", l.holder)
 	var held []int
-	var problems []error
-	for _, n := range partitions {
-		ok, err := l.store.Lease(ctx, n, "archiver", l.holder)
-		if err != nil {
-			problems = append(problems, err)
-			break // the others would fail alike, each after its timeout
-		}
+	for i, ok := range mine {
 		if ok {
-			held = append(held, n)
+			held = append(held, partitions[i])
 		}
 	}
-	return held, errors.Join(problems...)
+	return held, err
 }
 
 func (p *process) startSweeper() error {
