@@ -74,7 +74,7 @@ func (s *Store) dial(retries int, readTimeout time.Duration) *redis.Client {
 	c := redis.NewClient(&redis.Options{
 		Dialer:   s.connect,
 		Protocol: 2, MaxRetries: retries, ContextTimeoutEnabled: true, DisableIdentity: true, PoolSize: poolSize,
-		ReadTimeout: readTimeout, // 0: the driver's default
+		ReadTimeout:              readTimeout, // 0: the driver's default
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	s.mu.Lock()
