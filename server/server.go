@@ -148,7 +148,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{health: health.NewServer(), stopping: make(chan struct{})}
 	access := &access{directory: c.Directory, live: c.Live}
 	if c.Query != nil {
-		access.keys = c.Query.Keys
+		access.keys, access.record = c.Query.Keys, c.Query.Reader
 	}
 	s.recorder = interceptor.NewRecorder(c.Outbox, access, c.Now, c.NewID, c.Log)
 	s.refusals = &interceptor.Refusals{Recorder: s.recorder, Organizations: access, Flows: access, Log: c.Log}
