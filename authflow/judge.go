@@ -94,7 +94,7 @@ func (r *run) stop() *policy.Stop {
 
 // allShown lists everything the flow has proven, in order.
 func allShown(steps []Step) []policy.Shown {
-	out := make([]policy.Shown, 0, len(steps))
+	out := make([]policy.Shown, 0, 2) // few flows prove more
 	for i := range steps {
 		if m, ok := stepMove(steps[i].Event.Type); ok && (m == MoveProve || m == MoveFactorProve) {
 			out = append(out, shown(steps[i].Event))

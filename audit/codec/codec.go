@@ -136,8 +136,8 @@ func (c *Codec) marshal(e *audit.Event, sealed *audit.Sealed, indexes []audit.In
 	defer c.scratch.Put(w)
 	w.b, w.bad = append(w.b[:0], Format), false
 	w.record(e, sealed, indexes)
-	if w.bad {
-		return nil, errs.New(errs.Invalid, "RECORD_TEXT", "a field of the event is not valid UTF-8")
+	if err := w.err(); err != nil {
+		return nil, err
 	}
 	return bytes.Clone(w.b), nil
 }

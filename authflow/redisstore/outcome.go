@@ -4,7 +4,7 @@ import (
 	"crypto/subtle"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/codec"
@@ -13,7 +13,6 @@ import (
 	"github.com/postern-audit/postern/internal/redisx"
 	"github.com/postern-audit/postern/policy"
 	storev1 "github.com/postern-audit/postern/proto/gen/go/postern/store/v1"
-	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 )
 
 // maxOutcome bounds a stored outcome. A decision with very long lists is cut before it would grow past it: what a repeated
@@ -40,9 +39,8 @@ func encodeOutcome(buf []byte, request authflow.Digest, o *authflow.Outcome) ([]
 }
 
 func appendOutcome(b []byte, request authflow.Digest, o *authflow.Outcome, d *audit.Decision, next []policy.Next) ([]byte, error) {
-	decision, err := proto.Marshal(codec.DecisionToProto(d))
-	if err != nil || !utf8.ValidString(o.Reason) || !utf8.ValidString(o.SupportCode) || !utf8.ValidString(o.Session) {
-		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the answer is not valid UTF-8")
+	if !utf8.ValidString(o.Reason) || !utf8.ValidString(o.SupportCode) || !utf8.ValidString(o.Session) {
+		return nil, errs.New(errs.Invalid, "RECORD_TEXT", "a field of the answer is not valid UTF-8")
 	}
 	b = append(b, redisx.StateFormat)
 	b = appendBytes(b, 1, request[:])
@@ -56,14 +54,14 @@ func appendOutcome(b []byte, request authflow.Digest, o *authflow.Outcome, d *au
 	} else if o.Counts != nil {
 		b = appendNumber(b, 7, 2)
 	}
-	b = appendBytes(b, 8, decision)
+	b, err := codec.AppendDecision(b, 8, d)
+	if err != nil {
+		return nil, err
+	}
 	for i := range next {
-		n := &next[i]
-		v, err := proto.Marshal(&posternv1.NextStep{Method: n.Method, Connection: n.Connection, Factor: n.Factor, Enrolled: n.Enrolled, StepType: string(n.StepType)})
-		if err != nil {
-			return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the answer is not valid UTF-8")
+		if b, err = appendNext(b, 9, &next[i]); err != nil {
+			return nil, err
 		}
-		b = appendBytes(b, 9, v)
 	}
 	b = appendText(b, 10, o.Flow.String())
 	b = appendText(b, 11, o.SupportCode)
@@ -71,6 +69,21 @@ func appendOutcome(b []byte, request authflow.Digest, o *authflow.Outcome, d *au
 	b = appendFlag(b, 13, o.Recorded)
 	b = appendText(b, 14, o.Session)
 	return appendFlag(b, 15, o.AgainstVerdict), nil
+}
+
+// appendNext writes a postern.v1.NextStep.
+func appendNext(b []byte, field protowire.Number, n *policy.Next) ([]byte, error) {
+	if !utf8.ValidString(n.Method) || !utf8.ValidString(n.Connection) || !utf8.ValidString(n.Factor) {
+		return nil, errs.New(errs.Invalid, "RECORD_TEXT", "a field of the answer is not valid UTF-8")
+	}
+	var room [256]byte
+	v := appendText(room[:0], 1, n.Method)
+	v = appendText(v, 2, n.Connection)
+	v = appendText(v, 3, n.Factor)
+	if n.Enrolled != nil {
+		v = protowire.AppendVarint(protowire.AppendTag(v, 4, protowire.VarintType), protowire.EncodeBool(*n.Enrolled))
+	}
+	return appendBytes(b, field, appendText(v, 5, string(n.StepType))), nil
 }
 
 // decodeOutcome returns the first answer if the request is the same.
