@@ -40,6 +40,7 @@ func NetworkIndexes(ip netip.Addr) []IndexTerm {
 		return nil
 	}
 	ip = ip.Unmap().WithZone("")
+	var text [64]byte
 	out := make([]IndexTerm, 0, len(networkLengths))
 	for _, l := range networkLengths {
 		bits := l.v6
@@ -53,7 +54,7 @@ func NetworkIndexes(ip netip.Addr) []IndexTerm {
 		if err != nil {
 			return nil // not reached: the lengths above fit
 		}
-		out = append(out, IndexTerm{l.purpose, prefix.String()})
+		out = append(out, IndexTerm{l.purpose, string(prefix.AppendTo(text[:0]))})
 	}
 	return out
 }

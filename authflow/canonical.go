@@ -2,6 +2,7 @@ package authflow
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
@@ -10,55 +11,80 @@ import (
 // It may hold what was typed and a session handle, so it lives only until it is hashed.
 type canonical struct{ b []byte }
 
+// newCanonical begins a request, with room for most.
+func newCanonical() *canonical { return &canonical{make([]byte, 0, 384)} }
+
+// head writes what stands in front of a value.
+func (c *canonical) head(number, size int) {
+	c.b = binary.AppendUvarint(c.b, uint64(number)) //nolint:gosec // field numbers are small constants
+	c.b = binary.AppendUvarint(c.b, uint64(size))   //nolint:gosec // never negative
+}
+
 // field writes one present field.
 func (c *canonical) field(number int, value []byte) {
-	c.b = binary.AppendUvarint(c.b, uint64(number)) //nolint:gosec // field numbers are small constants
-	c.b = binary.AppendUvarint(c.b, uint64(len(value)))
+	c.head(number, len(value))
 	c.b = append(c.b, value...)
 }
 
-func (c *canonical) text(number int, s string) {
-	if s != "" {
-		c.field(number, []byte(s))
+func (c *canonical) text(number int, parts ...string) {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	if size == 0 {
+		return
+	}
+	c.head(number, size)
+	for _, p := range parts {
+		c.b = append(c.b, p...)
 	}
 }
 
 func (c *canonical) number(number int, n int64) {
 	if n != 0 {
-		c.field(number, binary.BigEndian.AppendUint64(nil, uint64(n))) //nolint:gosec // the same bits
+		c.head(number, 8)
+		c.b = binary.BigEndian.AppendUint64(c.b, uint64(n)) //nolint:gosec // the same bits
 	}
 }
 
 func (c *canonical) flag(number int, b *bool) {
-	switch {
-	case b == nil:
-	case *b:
-		c.field(number, []byte{1})
-	default:
-		c.field(number, []byte{0})
+	if b == nil {
+		return
+	}
+	c.head(number, 1)
+	if *b {
+		c.b = append(c.b, 1)
+	} else {
+		c.b = append(c.b, 0)
 	}
 }
 
 func (c *canonical) time(number int, t time.Time) {
 	if !t.IsZero() {
-		b := binary.BigEndian.AppendUint64(nil, uint64(t.Unix()))                 //nolint:gosec // the same bits
-		c.field(number, binary.BigEndian.AppendUint32(b, uint32(t.Nanosecond()))) //nolint:gosec // below 1e9
+		c.head(number, 12)
+		c.b = binary.BigEndian.AppendUint64(c.b, uint64(t.Unix()))       //nolint:gosec // the same bits
+		c.b = binary.BigEndian.AppendUint32(c.b, uint32(t.Nanosecond())) //nolint:gosec // below 1e9
 	}
 }
 
 // message writes a nested value. An empty one is left out unless it is given although it is empty.
 func (c *canonical) message(number int, given bool, fill func(*canonical)) {
-	var in canonical
-	fill(&in)
-	if given || len(in.b) > 0 {
-		c.field(number, in.b)
+	at := len(c.b)
+	fill(c)
+	size := len(c.b) - at
+	if size == 0 && !given {
+		return
 	}
+	var room [2 * binary.MaxVarintLen64]byte
+	head := binary.AppendUvarint(room[:0], uint64(number)) //nolint:gosec // a small constant
+	head = binary.AppendUvarint(head, uint64(size))        //nolint:gosec // never negative
+	c.b = slices.Insert(c.b, at, head...)
 }
 
 // canonical returns the canonical form of a start.
 func (in *StartInput) canonical() []byte {
-	var c canonical
-	c.text(1, in.Organization+"/"+in.Site)
+	c := newCanonical()
+	c.text(1, in.Organization, "/", in.Site)
 	c.message(3, false, in.Subject.canonical)
 	c.message(4, false, in.Context.canonical)
 	c.text(5, in.CorrelationID)
@@ -74,22 +100,22 @@ func (in *StartInput) canonical() []byte {
 }
 
 func (in *StepInput) canonical() []byte {
-	var c canonical
-	c.text(1, in.Organization+"/"+in.Flow.String())
+	c := newCanonical()
+	c.text(1, in.Organization, "/", in.Flow.String())
 	c.message(3, true, in.Step.canonical)
 	return c.b
 }
 
 func (in *FinishInput) canonical() []byte {
-	var c canonical
-	c.text(1, in.Organization+"/"+in.Flow.String())
+	c := newCanonical()
+	c.text(1, in.Organization, "/", in.Flow.String())
 	c.message(3, true, in.Finish.canonical)
 	return c.b
 }
 
 func (in *SessionInput) canonical() []byte {
-	var c canonical
-	c.text(1, in.Organization+"/"+in.Site)
+	c := newCanonical()
+	c.text(1, in.Organization, "/", in.Site)
 	c.number(3, int64(in.Event))
 	c.field(4, in.Handle)
 	c.text(5, in.Flow.String())
@@ -103,9 +129,9 @@ func (in *SessionInput) canonical() []byte {
 func (s *Subject) canonical(c *canonical) {
 	c.text(1, s.AccountID)
 	if !s.Address.IsZero() {
-		c.text(2, "a"+s.Address.String())
+		c.text(2, "a", s.Address.String())
 	} else if s.Identifier != "" {
-		c.text(2, "i"+s.Identifier)
+		c.text(2, "i", s.Identifier)
 	}
 	c.flag(3, s.EmailVerified)
 	c.number(4, int64(s.Kind))
@@ -136,7 +162,8 @@ func (s *StepReport) canonical(c *canonical) {
 	}
 	c.time(11, s.OccurredAt)
 	for _, amr := range s.AMR {
-		c.field(12, []byte(amr))
+		c.head(12, len(amr))
+		c.b = append(c.b, amr...)
 	}
 	c.text(13, s.ACR)
 }

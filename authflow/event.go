@@ -7,9 +7,9 @@ import (
 )
 
 // event begins the next event of the flow.
-func (r *run) event(id string, t audit.Type) audit.Event {
+func (r *run) event(id string, t audit.Type) *audit.Event {
 	s := &r.s
-	e := audit.Event{
+	e := &audit.Event{
 		ID: id, Type: t, Time: r.at, Organization: s.Organization, OrganizationUID: s.OrganizationUID, Site: s.Site, SiteUID: s.SiteUID,
 		Flow: s.ID.String(), Step: len(s.Steps) + 1, SupportCode: s.SupportCode, CorrelationID: s.CorrelationID, Caller: r.caller,
 		Class: s.Class, Provisional: s.Bound == nil, Outcome: audit.OutcomeOf(t), Late: r.late(), Client: r.ctx.Client,
@@ -26,7 +26,7 @@ func (r *run) event(id string, t audit.Type) audit.Event {
 }
 
 // reported begins the event of the reported step; who it is about is added by what the step does.
-func (r *run) reported() audit.Event {
+func (r *run) reported() *audit.Event {
 	rep := r.in.Step
 	e := r.event(r.in.IDs.Step, rep.Type)
 	_, e.Method = family(rep.Type)
@@ -52,7 +52,7 @@ func (r *run) reported() audit.Event {
 }
 
 // append makes e the flow's next step.
-func (r *run) append(e audit.Event) { r.s.Steps = append(r.s.Steps, Step{Event: e}) }
+func (r *run) append(e *audit.Event) { r.s.Steps = append(r.s.Steps, Step{Event: e}) }
 
 // claim adds who the person claims to be.
 func (r *run) claim(p *audit.Personal) {

@@ -284,7 +284,7 @@ func wrong(s *State, events []audit.Event) string {
 	var before time.Time
 	ids := map[string]bool{}
 	for i := range s.Steps {
-		e := &s.Steps[i].Event
+		e := s.Steps[i].Event
 		last := i == len(s.Steps)-1
 		_, isRejection := map[audit.Type]bool{audit.TypePasswordRejected: true, audit.TypePasswordlessRejected: true,
 			audit.TypeSocialRejected: true, audit.TypeSSORejected: true, audit.TypeMFARejected: true, audit.TypeSessionRejected: true}[e.Type]

@@ -95,7 +95,7 @@ func (r *run) end(ending audit.Ending, reason, detail string) Moved {
 func summaries(steps []Step) []audit.StepSummary {
 	out := make([]audit.StepSummary, len(steps))
 	for i := range steps {
-		e := &steps[i].Event
+		e := steps[i].Event
 		out[i] = audit.StepSummary{Step: e.Step, Event: e.ID, Type: e.Type, Time: e.Time, Method: e.Method,
 			Connection: e.Connection, Factor: e.Factor, Evidence: e.Evidence, Reason: e.Reason, Counts: e.Counts}
 	}
@@ -149,7 +149,7 @@ func (r *run) release() []audit.Event {
 	for i := range r.s.Steps {
 		if st := &r.s.Steps[i]; !st.Released {
 			st.Released = true
-			out = append(out, st.Event)
+			out = append(out, *st.Event)
 		}
 	}
 	return out

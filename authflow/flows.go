@@ -186,7 +186,8 @@ func (f *Flows) commit(ctx context.Context, c *Commit) (*Committed, error) {
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.c.CommitTimeout)
 	defer cancel()
-	if deadline, ok := ctx.Deadline(); ok {
+	own, _ := bounded.Deadline()
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(own) {
 		var stop context.CancelFunc
 		bounded, stop = context.WithDeadline(bounded, deadline)
 		defer stop()

@@ -53,7 +53,7 @@ func (r *run) policyInput() policy.Input {
 	if b := r.s.Bound; b != nil {
 		in.Subject = policy.Subject{AccountID: b.AccountID, Address: b.Email, EmailVerified: b.EmailVerified, Kind: b.Kind}
 		if b.Step >= 1 && b.Step <= len(r.s.Steps) {
-			e := &r.s.Steps[b.Step-1].Event
+			e := r.s.Steps[b.Step-1].Event
 			in.Context.Method, in.Context.Connection = e.Method, e.Connection
 		}
 		return in
@@ -95,7 +95,7 @@ func (r *run) stop() *policy.Stop {
 
 // allShown lists everything the flow has proven, in order.
 func allShown(steps []Step) []policy.Shown {
-	out := make([]policy.Shown, 0, len(steps))
+	out := make([]policy.Shown, 0, 2) // few flows prove more
 	for i := range steps {
 		if m, ok := stepMove(steps[i].Event.Type); ok && (m == MoveProve || m == MoveFactorProve) {
 			out = append(out, shown(steps[i].Event))
@@ -105,7 +105,7 @@ func allShown(steps []Step) []policy.Shown {
 }
 
 // shown is what one proof counts as. A time that was asserted can only make it older.
-func shown(e audit.Event) policy.Shown {
+func shown(e *audit.Event) policy.Shown {
 	at := e.Time
 	if !e.AuthenticatedAt.IsZero() && e.AuthenticatedAt.Before(at) {
 		at = e.AuthenticatedAt
@@ -123,7 +123,7 @@ func (r *run) lastContext() Context {
 	if n == 0 {
 		return Context{}
 	}
-	e := &r.s.Steps[n-1].Event
+	e := r.s.Steps[n-1].Event
 	ip, err := netip.ParseAddr(e.Personal.IP)
 	if err != nil {
 		ip = netip.Addr{}

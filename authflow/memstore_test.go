@@ -246,7 +246,7 @@ func (m *memStore) write(c *Commit) *Committed {
 	return done
 }
 
-func (m *memStore) Due(_ context.Context, _ int, now time.Time, limit int) ([]DueFlow, error) {
+func (m *memStore) Due(_ context.Context, _ []int, now time.Time, limit int) ([]DueFlow, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.down != nil {
@@ -261,7 +261,7 @@ func (m *memStore) Due(_ context.Context, _ int, now time.Time, limit int) ([]Du
 	return out, nil
 }
 
-func (m *memStore) DueTallies(_ context.Context, _ int, closed time.Time, limit int) ([]DueTally, error) {
+func (m *memStore) DueTallies(_ context.Context, _ []int, closed time.Time, limit int) ([]DueTally, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []DueTally
@@ -285,16 +285,20 @@ func (m *memStore) CloseTally(_ context.Context, t DueTally, e audit.Event) erro
 	return nil
 }
 
-func (m *memStore) Lease(_ context.Context, partition int, what, holder string) (bool, error) {
+func (m *memStore) Lease(_ context.Context, partitions []int, what, holder string) ([]bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.down != nil {
-		return false, m.down
+		return nil, m.down
 	}
-	if h := m.leases[partition]; h == "" && what != "" {
-		m.leases[partition] = holder
+	held := make([]bool, len(partitions))
+	for i, p := range partitions {
+		if h := m.leases[p]; h == "" && what != "" {
+			m.leases[p] = holder
+		}
+		held[i] = m.leases[p] == holder
 	}
-	return m.leases[partition] == holder, nil
+	return held, nil
 }
 
 // memDirectory is the organization as one process last saw it, which may lag behind the store's.

@@ -108,6 +108,8 @@ func messageForLive(o *Outcome) string {
 		return messageLocked
 	case o.Reason != "" && o.Counts == nil:
 		return messageRejected
+	case o.Decision.Advisory && o.Decision.Reason != audit.ReasonSSORequired:
+		return messageContinue // nobody is proven yet, so that nothing the person did falls short
 	}
 	return messageForMissing(o.Decision.Reason)
 }

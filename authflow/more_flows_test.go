@@ -250,7 +250,7 @@ func (w *world) startless(t *testing.T) FlowID {
 func TestATallyThatMovesIsClosedInALaterRound(t *testing.T) {
 	w := newWorld(t, acme(noDemands))
 	w.start("1")
-	due, err := w.store.DueTallies(t.Context(), 0, noon.Add(time.Hour), 10)
+	due, err := w.store.DueTallies(t.Context(), []int{0}, noon.Add(time.Hour), 10)
 	if err != nil || len(due) != 1 {
 		t.Fatal(err)
 	}

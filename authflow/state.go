@@ -82,8 +82,8 @@ type Bound struct {
 	Step          int
 }
 
-// Step is one thing that happened, as the event it is or will be.
+// Step is one thing that happened, as the event it is or will be. States share events: one that was committed never changes.
 type Step struct {
-	Event    audit.Event // with Personal; Sealed and Indexes once it was written anywhere
-	Released bool        // the event has been written to the outbox
+	Event    *audit.Event // never nil; with Personal; Sealed and Indexes once it was written anywhere
+	Released bool         // the event has been written to the outbox
 }

@@ -45,15 +45,15 @@ func (r *run) apply(effect Effect) {
 	e := r.reported()
 	switch effect {
 	case EffectBind:
-		r.bind(&e)
+		r.bind(e)
 	case EffectShow:
 		if !r.same() {
-			r.mismatch(&e)
+			r.mismatch(e)
 			break
 		}
-		r.show(&e)
+		r.show(e)
 	case EffectReject:
-		r.reject(&e)
+		r.reject(e)
 	default: // EffectRecord
 		r.about(&e.Personal)
 		r.reason = e.Reason
@@ -63,7 +63,7 @@ func (r *run) apply(effect Effect) {
 	if effect == EffectBind {
 		r.judge()
 		d := r.decision
-		bound := &r.s.Steps[len(r.s.Steps)-1].Event
+		bound := r.s.Steps[len(r.s.Steps)-1].Event
 		bound.Decision, bound.Revision = &d, d.PolicyRevision
 	}
 }
@@ -110,7 +110,7 @@ func (r *run) show(e *audit.Event) {
 	if !rep.Subject.Address.IsZero() {
 		e.Personal.Email, e.Personal.EmailVerified = rep.Subject.Address.String(), rep.Subject.EmailVerified
 	}
-	counts, reason := policy.Counts(*r.s.Frozen, shown(*e))
+	counts, reason := policy.Counts(*r.s.Frozen, shown(e))
 	e.Counts = &counts
 	if !counts {
 		e.Reason = reason
@@ -160,7 +160,7 @@ func (r *run) same() bool {
 
 // markStopped says on a federated proof itself that its connection is switched off: it happened, it does not count.
 func (r *run) markStopped(st *policy.Stop) {
-	last := &r.s.Steps[len(r.s.Steps)-1].Event
+	last := r.s.Steps[len(r.s.Steps)-1].Event
 	if st.Reason != audit.ReasonConnectionDisabled || last.Counts == nil || last.Connection == "" {
 		return
 	}

@@ -251,19 +251,24 @@ type DueTally struct {
 //
 // When the server answered an error or nothing was sent, the error is Unavailable NOT_RECORDED. When the reply was lost or
 // the deadline passed after sending, it is Unavailable OUTCOME_UNKNOWN: the same Key will tell. Commit is never retried inside.
+//
+// Due, DueTallies and Lease ask every node once for all of its partitions. When some cannot be reached they return the error
+// together with what the others answered.
 type Store interface {
 	// Read answers in one round trip.
 	Read(ctx context.Context, r Read) (*Reading, error)
 	// Commit writes in one round trip.
 	Commit(ctx context.Context, c *Commit) (*Committed, error)
-	// Due returns flows of a partition whose deadline is at or before now, earliest first.
-	Due(ctx context.Context, partition int, now time.Time, limit int) ([]DueFlow, error)
-	// DueTallies returns hours of a partition that closed at or before the given moment.
-	DueTallies(ctx context.Context, partition int, closed time.Time, limit int) ([]DueTally, error)
+	// Due returns, in one round trip, flows whose deadline is at or before now: of each partition up to limit, earliest first.
+	Due(ctx context.Context, partitions []int, now time.Time, limit int) ([]DueFlow, error)
+	// DueTallies returns hours that closed at or before the given moment, up to limit of each partition: in one round trip when
+	// there are none, else in two.
+	DueTallies(ctx context.Context, partitions []int, closed time.Time, limit int) ([]DueTally, error)
 	// CloseTally writes e and removes the counters, only if they still are as given; a difference is *Conflict.
 	CloseTally(ctx context.Context, t DueTally, e audit.Event) error
-	// Lease takes or renews a hint for 10 s: one holder sweeps (or archives) a partition. False: another one does.
-	Lease(ctx context.Context, partition int, what, holder string) (bool, error)
+	// Lease takes or renews, in one round trip, a hint for each partition that lasts 10 s, or what is left of them when that is
+	// more than half: one holder sweeps (or archives) it. The answer is as long as the question; false: another one does.
+	Lease(ctx context.Context, partitions []int, what, holder string) ([]bool, error)
 }
 
 // SubjectStore lists what is kept of subjects. A Store of sign-ins implements it too.

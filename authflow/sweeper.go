@@ -2,6 +2,7 @@ package authflow
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -31,7 +32,7 @@ type SweeperConfig struct {
 type SweeperMetrics struct {
 	Swept   func(n int)           // flows ended
 	Tallied func(n int)           // hours closed
-	Failed  func(partition int)   // a round on a partition failed; -1: a superseded flow could not be ended at once
+	Failed  func()                // a round, or the ending of a superseded flow at once, failed
 	Round   func(d time.Duration) // a round took this long
 	Held    func(partitions int)  // partitions this process swept in the round
 	Dropped func()                // a hand-over found the queue full; the deadline index still has the flow
@@ -42,15 +43,13 @@ type SweeperMetrics struct {
 // store: it waits longer and goes on.
 type Sweeper struct {
 	c       SweeperConfig
-	leases  []lease
+	all     []int     // every partition
+	held    []int     // those this process sweeps
+	renew   time.Time // when to ask for leases again
+	tallied time.Time // the minute in which closed hours were asked for last
 	dropped int64
 	cancel  context.CancelFunc
 	done    chan struct{}
-}
-
-type lease struct {
-	held bool
-	next time.Time // when to ask again
 }
 
 // NewSweeper returns a sweeper that is not running yet.
@@ -61,7 +60,11 @@ func NewSweeper(c SweeperConfig) (*Sweeper, error) {
 	if c.Interval <= 0 {
 		c.Interval = sweepEvery
 	}
-	return &Sweeper{c: c, leases: make([]lease, c.Partitions)}, nil
+	s := &Sweeper{c: c, all: make([]int, c.Partitions)}
+	for p := range s.all {
+		s.all[p] = p
+	}
+	return s, nil
 }
 
 // Start begins sweeping in a goroutine of the sweeper's own. Call it once.
@@ -108,7 +111,7 @@ func (s *Sweeper) loop(ctx context.Context) {
 func (s *Sweeper) handedOver(ctx context.Context, d DueFlow) {
 	ended, err := s.c.Flows.lapse(ctx, d)
 	if err != nil && ctx.Err() == nil {
-		s.failed(ctx, -1, err)
+		s.failed(ctx, err)
 		return
 	}
 	if ended {
@@ -116,68 +119,70 @@ func (s *Sweeper) handedOver(ctx context.Context, d DueFlow) {
 	}
 }
 
-// round looks after every partition this process has the lease of. It reports whether the store could be reached.
+// round looks after every partition this process has the lease of, in a handful of round trips for all of them together. It
+// reports whether the store could be reached.
 func (s *Sweeper) round(ctx context.Context) bool {
 	f := s.c.Flows
-	began, held, reached := f.c.Now(), 0, true
-	for p := range s.leases {
-		if ctx.Err() != nil {
-			return true
-		}
-		mine, err := s.lease(ctx, p, began)
-		if err == nil && mine {
-			held++
-			err = s.partition(ctx, p)
-		}
-		if err == nil || ctx.Err() != nil {
-			continue
-		}
-		s.failed(ctx, p, err)
-		if errs.KindOf(err) == errs.Unavailable {
-			reached = false
-			break // the other partitions are most likely no better off; the next round tries again
-		}
+	began := f.c.Now()
+	err := s.sweep(ctx, began)
+	if err != nil && ctx.Err() == nil {
+		s.failed(ctx, err)
 	}
 	if n := f.dropped.Load(); n > s.dropped && s.c.Metrics.Dropped != nil {
 		for ; s.dropped < n; s.dropped++ {
 			s.c.Metrics.Dropped()
 		}
 	}
-	count(s.c.Metrics.Held, held)
+	count(s.c.Metrics.Held, len(s.held))
 	if s.c.Metrics.Round != nil {
 		s.c.Metrics.Round(f.c.Now().Sub(began))
 	}
-	return reached
+	return err == nil || ctx.Err() != nil || errs.KindOf(err) != errs.Unavailable
 }
 
-// lease asks for a partition, or renews it, every few seconds.
-func (s *Sweeper) lease(ctx context.Context, p int, now time.Time) (bool, error) {
-	l := &s.leases[p]
-	if now.Before(l.next) {
-		return l.held, nil
-	}
-	held, err := s.c.Flows.c.Store.Lease(ctx, p, "sweeper", s.c.Holder)
-	l.held = held && err == nil
-	if err == nil {
-		l.next = now.Add(leaseEvery)
-	}
-	return l.held, err
-}
-
-// partition ends what is due and closes what has closed. One flow that cannot be ended holds up no other.
-func (s *Sweeper) partition(ctx context.Context, p int) error {
-	f := s.c.Flows
-	due, err := f.c.Store.Due(ctx, p, f.c.Now(), sweepBatch)
-	if err != nil {
+// sweep ends what is due and, once in a minute, closes what has closed.
+func (s *Sweeper) sweep(ctx context.Context, now time.Time) error {
+	err := s.lease(ctx, now)
+	if len(s.held) == 0 {
 		return err
 	}
-	var first error
+	err = errors.Join(err, s.flows(ctx))
+	if minute := now.Truncate(time.Minute); err == nil && !minute.Equal(s.tallied) {
+		if err = s.tallies(ctx); err == nil {
+			s.tallied = minute
+		}
+	}
+	return err
+}
+
+// lease asks for the partitions, or renews them, every few seconds.
+func (s *Sweeper) lease(ctx context.Context, now time.Time) error {
+	if now.Before(s.renew) {
+		return nil
+	}
+	s.held = s.held[:0]
+	mine, err := s.c.Flows.c.Store.Lease(ctx, s.all, "sweeper", s.c.Holder)
+	for p, ok := range mine {
+		if ok {
+			s.held = append(s.held, p)
+		}
+	}
+	if err == nil {
+		s.renew = now.Add(leaseEvery)
+	}
+	return err
+}
+
+// flows ends what is due. One flow that cannot be ended holds up no other.
+func (s *Sweeper) flows(ctx context.Context) error {
+	f := s.c.Flows
+	due, first := f.c.Store.Due(ctx, s.held, f.c.Now(), sweepBatch)
 	swept := 0
 	for _, d := range due {
 		ended, err := f.lapse(ctx, d)
 		switch {
 		case err != nil && errs.KindOf(err) == errs.Unavailable:
-			return err
+			return err // the others are most likely no better off; the next round tries again
 		case err != nil && first == nil:
 			first = err
 		case ended:
@@ -187,20 +192,13 @@ func (s *Sweeper) partition(ctx context.Context, p int) error {
 	if swept > 0 {
 		count(s.c.Metrics.Swept, swept)
 	}
-	if err := s.tallies(ctx, p); err != nil {
-		return err
-	}
 	return first
 }
 
 // tallies closes hours that are over for good. Counters that moved meanwhile are closed in a later round.
-func (s *Sweeper) tallies(ctx context.Context, p int) error {
+func (s *Sweeper) tallies(ctx context.Context) error {
 	f := s.c.Flows
-	due, err := f.c.Store.DueTallies(ctx, p, f.c.Now().Add(-tallyAfter), sweepBatch)
-	if err != nil {
-		return err
-	}
-	var first error
+	due, first := f.c.Store.DueTallies(ctx, s.held, f.c.Now().Add(-tallyAfter), sweepBatch)
 	closed := 0
 	for _, t := range due {
 		err := f.closeTally(ctx, t)
@@ -218,11 +216,11 @@ func (s *Sweeper) tallies(ctx context.Context, p int) error {
 	return first
 }
 
-func (s *Sweeper) failed(ctx context.Context, p int, err error) {
+func (s *Sweeper) failed(ctx context.Context, err error) {
 	if s.c.Metrics.Failed != nil {
-		s.c.Metrics.Failed(p)
+		s.c.Metrics.Failed()
 	}
-	s.c.Log.WarnContext(ctx, "sweeping failed", slog.Int("partition", p), slog.Any("error", err))
+	s.c.Log.WarnContext(ctx, "sweeping failed", slog.Any("error", err))
 }
 
 func count(callback func(int), n int) {

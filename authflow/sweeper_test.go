@@ -193,7 +193,7 @@ func TestTheSweeperOutlivesAStoreThatIsAway(t *testing.T) {
 	w.setNow(noon.Add(time.Hour))
 	var failed atomic.Int64
 	s, swept, _ := sweeps(t, w.flows, "one", time.Millisecond)
-	s.c.Metrics.Failed = func(int) { failed.Add(1) }
+	s.c.Metrics.Failed = func() { failed.Add(1) }
 	w.store.mu.Lock()
 	w.store.down = errs.New(errs.Unavailable, "NOT_RECORDED", "away")
 	w.store.mu.Unlock()

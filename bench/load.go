@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -19,11 +20,16 @@ type target struct {
 	name    string
 	conns   []*grpc.ClientConn
 	metrics string // URL of /metrics
+	redis   redis.UniversalClient
 	ids     atomic.Uint64
 }
 
-func dial(name, socket, metrics string) (*target, error) {
-	t := &target{name: name, metrics: metrics}
+func dial(name, socket, metrics, redisAddr string) (*target, error) {
+	client, err := redisClient(redisAddr)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{name: name, metrics: metrics, redis: client}
 	for range 4 {
 		c, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
@@ -38,6 +44,7 @@ func (t *target) close() {
 	for _, c := range t.conns {
 		_ = c.Close()
 	}
+	_ = t.redis.Close()
 }
 
 func (t *target) requestID(prefix string) string { return fmt.Sprintf("%s-%d", prefix, t.ids.Add(1)) }
@@ -62,8 +69,7 @@ type sample struct {
 	count int
 	took  time.Duration
 	lat   []time.Duration
-	trips float64
-	alloc float64
+	counters
 }
 
 func (s *sample) add(o sample) {
@@ -71,7 +77,9 @@ func (s *sample) add(o sample) {
 	s.took += o.took
 	s.lat = append(s.lat, o.lat...)
 	s.trips += o.trips
-	s.alloc += o.alloc
+	s.mallocs += o.mallocs
+	s.cpu += o.cpu
+	s.redisCPU += o.redisCPU
 }
 
 func (s *sample) percentile(p float64) float64 {
@@ -91,7 +99,7 @@ func slice(ctx context.Context, t *target, op operation, callers, expect int, d 
 			return sample{}, fmt.Errorf("%s: prepare %s: %w", t.name, op.name, err)
 		}
 	}
-	before, err := scrape(ctx, t.metrics)
+	before, err := scrape(ctx, t)
 	if err != nil {
 		return sample{}, err
 	}
@@ -133,11 +141,11 @@ func slice(ctx context.Context, t *target, op operation, callers, expect int, d 
 		s.count += len(lats[c])
 		s.lat = append(s.lat, lats[c]...)
 	}
-	after, err := scrape(ctx, t.metrics)
+	after, err := scrape(ctx, t)
 	if err != nil {
 		return s, err
 	}
-	s.trips = after.trips - before.trips
-	s.alloc = after.mallocs - before.mallocs
+	s.counters = counters{trips: after.trips - before.trips, mallocs: after.mallocs - before.mallocs,
+		cpu: after.cpu - before.cpu, redisCPU: after.redisCPU - before.redisCPU}
 	return s, nil
 }

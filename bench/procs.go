@@ -64,7 +64,7 @@ func startOurs(ctx context.Context, binary, dir, redisAddr, components string, w
 	cmd.Env = append(os.Environ(), "POSTERN_DATA_DIR="+filepath.Join(dir, "data"), "POSTERN_REDIS_MODE=standalone", "POSTERN_REDIS_ADDRESSES="+redisAddr,
 		"POSTERN_HTTP_ADDRESS="+web, "POSTERN_LISTEN_SOCKET="+socket, "POSTERN_COMPONENTS="+components, "POSTERN_LOG_LEVEL=error",
 		"POSTERN_REDIS_INSECURE_NO_PERSISTENCE="+strconv.FormatBool(weak))
-	return start(ctx, cmd, "postern", socket, "http://"+web+"/metrics")
+	return start(ctx, cmd, "postern", socket, "http://"+web+"/metrics", redisAddr)
 }
 
 func startFloor(ctx context.Context, dir, redisAddr string) (*process, error) {
@@ -79,16 +79,16 @@ func startFloor(ctx context.Context, dir, redisAddr string) (*process, error) {
 	socket := filepath.Join(dir, "floor.sock")
 	cmd := exec.Command(self, "floor", "--redis", redisAddr, "--socket", socket, "--http", web, //nolint:gosec // G204: this program itself
 		"--state", filepath.Join(dir, "state"), "--event", filepath.Join(dir, "event"))
-	return start(ctx, cmd, "floor", socket, "http://"+web+"/metrics")
+	return start(ctx, cmd, "floor", socket, "http://"+web+"/metrics", redisAddr)
 }
 
 // start runs a server and waits until it answers on its socket and at /metrics.
-func start(ctx context.Context, cmd *exec.Cmd, name, socket, metrics string) (*process, error) {
+func start(ctx context.Context, cmd *exec.Cmd, name, socket, metrics, redisAddr string) (*process, error) {
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	t, err := dial(name, socket, metrics)
+	t, err := dial(name, socket, metrics, redisAddr)
 	if err != nil {
 		return nil, err
 	}
@@ -119,15 +119,19 @@ func up(ctx context.Context, t *target) bool {
 	if err != nil && !strings.Contains(err.Error(), "Unimplemented") {
 		return false
 	}
-	_, err = scrape(ctx, t.metrics)
+	_, err = scrape(ctx, t)
 	return err == nil
 }
 
-type counters struct{ trips, mallocs float64 }
+// counters are what a server and its Redis have used so far.
+type counters struct {
+	trips, mallocs float64
+	cpu, redisCPU  float64 // seconds of processor time of the server and of Redis
+}
 
-// scrape reads what the server counts of itself.
-func scrape(ctx context.Context, url string) (c counters, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+// scrape reads what the server counts of itself, and what Redis has used.
+func scrape(ctx context.Context, t *target) (c counters, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.metrics, http.NoBody)
 	if err != nil {
 		return c, err
 	}
@@ -137,7 +141,7 @@ func scrape(ctx context.Context, url string) (c counters, err error) {
 	}
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()
 	if resp.StatusCode != http.StatusOK {
-		return c, fmt.Errorf("%s answers %s", url, resp.Status)
+		return c, fmt.Errorf("%s answers %s", t.metrics, resp.Status)
 	}
 	lines := bufio.NewScanner(io.LimitReader(resp.Body, 4<<20))
 	for lines.Scan() {
@@ -145,16 +149,36 @@ func scrape(ctx context.Context, url string) (c counters, err error) {
 		if !ok {
 			continue
 		}
-		v, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			continue
-		}
 		switch {
 		case name == "go_memstats_mallocs_total":
-			c.mallocs = v
+			c.mallocs = number(value)
+		case name == "process_cpu_seconds_total":
+			c.cpu = number(value)
 		case strings.HasPrefix(name, "postern_redis_round_trips_total") && strings.Contains(name, `client="signin"`):
-			c.trips = v
+			c.trips = number(value)
 		}
 	}
-	return c, lines.Err()
+	if err := lines.Err(); err != nil {
+		return c, err
+	}
+	info, err := t.redis.Info(ctx, "cpu").Result()
+	if err != nil {
+		return c, fmt.Errorf("ask Redis what it used: %w", err)
+	}
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if name == "used_cpu_sys" || name == "used_cpu_user" {
+			c.redisCPU += number(value)
+		}
+	}
+	return c, nil
+}
+
+// number reads a sample; what is none counts nothing.
+func number(s string) float64 {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0
+	}
+	return v
 }

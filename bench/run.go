@@ -147,7 +147,9 @@ func compare(ctx context.Context, o options, op operation, ours, floor *target, 
 		PerSecond: float64(mine.count) / mine.took.Seconds(), FloorPerSec: float64(theirs.count) / theirs.took.Seconds(),
 		P50: mine.percentile(0.5), FloorP50: theirs.percentile(0.5), P99: mine.percentile(0.99), FloorP99: theirs.percentile(0.99),
 		RoundTrips: mine.trips / float64(mine.count) / op.calls,
-		Allocs:     mine.alloc / float64(mine.count) / op.calls, FloorAllocs: theirs.alloc / float64(theirs.count) / op.calls,
+		Allocs:     mine.mallocs / float64(mine.count) / op.calls, FloorAllocs: theirs.mallocs / float64(theirs.count) / op.calls,
+		CPU: 1e6 * mine.cpu / float64(mine.count) / op.calls, FloorCPU: 1e6 * theirs.cpu / float64(theirs.count) / op.calls,
+		RedisCPU: 1e6 * mine.redisCPU / float64(mine.count) / op.calls, FloorRedisCPU: 1e6 * theirs.redisCPU / float64(theirs.count) / op.calls,
 	}
 	r.Ratio, r.P50Ratio = r.PerSecond/r.FloorPerSec, r.P50/r.FloorP50
 	return r, nil

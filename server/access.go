@@ -16,7 +16,8 @@ import (
 type access struct {
 	directory policy.Directory
 	live      LiveFlows
-	keys      Keys // nil in processes that read no record
+	keys      Keys         // nil in processes that read no record
+	record    audit.Reader // nil there too
 }
 
 // Resolve returns the uid of an organization id. The reserved organization is known without asking.
@@ -27,14 +28,22 @@ func (a *access) Resolve(ctx context.Context, id string) (string, error) {
 	return a.directory.Resolve(ctx, id) //nolint:wrapcheck // an errs.Error of the directory
 }
 
-// Recorded reports whether a live flow is on its site's record.
+// Recorded reports whether a flow is on its site's record: a live one says so itself, one that has left Redis is in the archive
+// or is not recorded.
 func (a *access) Recorded(ctx context.Context, organizationUID, flow string) bool {
 	_, id, err := names.Flow("flow", flow)
 	if err != nil {
 		return false
 	}
 	view, err := a.live.Get(ctx, organizationUID, id)
-	return err == nil && view.Flow.State.Recorded
+	if err == nil {
+		return view.Flow.State.Recorded
+	}
+	if errs.KindOf(err) != errs.NotFound || a.record == nil {
+		return false
+	}
+	_, _, err = a.record.Flow(ctx, organizationUID, id)
+	return err == nil
 }
 
 // open resolves an organization whose record is about to be read, and makes its key usable in this process.

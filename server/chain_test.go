@@ -116,6 +116,8 @@ func TestMetadataCannotClaimAnIdentity(t *testing.T) {
 
 func TestRefusalsAreRecordedWhereTheyBelong(t *testing.T) {
 	w := newWorld(t, nil)
+	const archived = "019365a0-0000-7000-8000-00000000000a"
+	w.archive.rows = append(w.archive.rows, audit.FlowRow{ID: archived, OrganizationUID: acmeUID})
 	client := posternv1.NewSignInServiceClient(w.dial(t))
 	start := func(parent string) error {
 		_, err := client.StartFlow(testContext(t), &posternv1.StartFlowRequest{Parent: parent})
@@ -135,6 +137,7 @@ func TestRefusalsAreRecordedWhereTheyBelong(t *testing.T) {
 		"an unknown organization":    {start("organizations/other/sites/wiki"), audit.SystemUID},
 		"no organization":            {start("nonsense"), audit.SystemUID},
 		"a recorded flow":            {step("organizations/acme/flows/" + flowID), acmeUID},
+		"a flow in the archive":      {step("organizations/acme/flows/" + archived), acmeUID},
 		"a flow that is not on file": {step("organizations/acme/flows/" + hidden), audit.SystemUID},
 		"a flow nobody knows":        {step("organizations/acme/flows/019365a0-0000-7000-8000-000000000009"), audit.SystemUID},
 	} {

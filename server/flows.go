@@ -155,7 +155,7 @@ func (s *flowService) before(q *audit.FlowQuery, text string, bound [][]byte) er
 
 // flowPosition and flowAt are the position of a token in order of starts.
 func flowPosition(started time.Time, id string) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, uint64(started.UnixNano())), id...) //nolint:gosec // bits
+	return append(binary.BigEndian.AppendUint64(nil, uint64(started.UnixNano())), id...)
 }
 
 func flowAt(position []byte) (time.Time, string, bool) {

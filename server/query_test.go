@@ -231,7 +231,7 @@ func TestAnIncompleteConfigDoesNotStart(t *testing.T) {
 	for name, spoil := range map[string]func(*server.Config){
 		"Outbox": func(c *server.Config) { c.Outbox = nil }, "Live": func(c *server.Config) { c.Live = nil },
 		"Forms": func(c *server.Config) { c.Forms.Event = nil }, "Query.MAC": func(c *server.Config) { c.Query.MAC = nil },
-		"SignIn.Flows":    func(c *server.Config) { c.SignIn.Flows = nil },
+		"SignIn.Flows": func(c *server.Config) { c.SignIn.Flows = nil },
 	} {
 		c := w.config()
 		spoil(&c)
@@ -239,4 +239,21 @@ func TestAnIncompleteConfigDoesNotStart(t *testing.T) {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}
+}
+
+func TestAHealthWatcherDoesNotHoldUpTheStop(t *testing.T) {
+	w := newWorld(t, nil)
+	w.server.SetServing(true)
+	stream, err := healthv1.NewHealthClient(w.dial(t)).Watch(testContext(t), &healthv1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := stream.Recv(); err != nil || m.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+		t.Fatal(m, err)
+	}
+	w.stop(t)
+	for err == nil { // NOT_SERVING may still come
+		_, err = stream.Recv()
+	}
+	failed(t, err, "UNAVAILABLE", "SHUTTING_DOWN")
 }

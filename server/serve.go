@@ -109,11 +109,15 @@ func (h healthService) Check(ctx context.Context, r *healthv1.HealthCheckRequest
 func (h healthService) Watch(r *healthv1.HealthCheckRequest, stream grpc.ServerStreamingServer[healthv1.HealthCheckResponse]) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- h.HealthServer.Watch(r, within{stream, ctx}) }()
+	done := make(chan struct{})
+	var ended error
+	go func() {
+		defer close(done)
+		ended = h.HealthServer.Watch(r, within{stream, ctx})
+	}()
 	select {
-	case err := <-done:
-		return err
+	case <-done:
+		return ended
 	case <-h.stopping:
 		cancel()
 		<-done

@@ -176,7 +176,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{health: health.NewServer(), stopping: make(chan struct{})}
 	access := &access{directory: c.Directory, live: c.Live}
 	if c.Query != nil {
-		access.keys = c.Query.Keys
+		access.keys, access.record = c.Query.Keys, c.Query.Reader
 	}
 	s.recorder = interceptor.NewRecorder(c.Outbox, access, c.Now, c.NewID, c.Log)
 	s.refusals = &interceptor.Refusals{Recorder: s.recorder, Organizations: access, Flows: access, Log: c.Log}
@@ -210,10 +210,14 @@ func TransportLimits() []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(250),
 		grpc.MaxHeaderListSize(16 << 10),
 		grpc.ConnectionTimeout(10 * time.Second),
+		// Goroutines that have grown their stacks serve one call after another; what comes beyond them gets one of its own.
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 30 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
 	}
 }
+
+const streamWorkers = 64
 
 // maxAnswer bounds what one message of an answer may hold; lists stop well before it.
 const maxAnswer = 16 << 20

@@ -106,6 +106,29 @@ func TestTheDemoAsJSONIsTheRecordAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestADemoNobodyReadsStopsItsSidecar(t *testing.T) {
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), path, "demo", "--output", "json")
+	cmd.Env = append(os.Environ(), "TMPDIR="+shortDir(t)) // which sees to it that nothing is left
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
 func TestTheDemoKeepsItsSidecarRunningWhenAsked(t *testing.T) {
 	path, err := binary()
 	if err != nil {

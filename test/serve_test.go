@@ -5,19 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
@@ -26,183 +22,32 @@ import (
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 )
 
-// embeddedProcess starts a process with the embedded store and HTTP on a free port, and waits until it serves.
-func embeddedProcess(t *testing.T, data string) *process {
-	t.Helper()
-	p := lone(t, data, "POSTERN_HTTP_ADDRESS=127.0.0.1:0")
-	p.run()
-	p.awaitServing()
-	return p
-}
-
-// lone is a process that is no part of a rig; it is not running yet.
-func lone(t *testing.T, data string, env ...string) *process {
-	t.Helper()
-	sockets, err := os.MkdirTemp("", "ps")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
-	p := &process{rig: &rig{t: t, data: data}, name: "lone", socket: filepath.Join(sockets, "s")}
-	p.env = append(os.Environ(), append([]string{"POSTERN_DATA_DIR=" + data, "POSTERN_LISTEN_SOCKET=" + p.socket, "POSTERN_LOG_FORMAT=json"}, env...)...)
-	if p.log, err = os.Create(filepath.Join(sockets, "log")); err != nil {
-		t.Fatal(err)
-	}
-	if p.conn, err = grpc.NewClient("unix:"+p.socket, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = p.conn.Close()
-		p.kill()
-		if t.Failed() {
-			t.Logf("log:\n%s", tail(p.log.Name()))
-		}
-		_ = p.log.Close()
-	})
-	return p
-}
-
-// restart starts a process that has ended again, with an empty log.
-func (p *process) restart() {
-	p.rig.t.Helper()
-	if err := errors.Join(p.log.Truncate(0), seekStart(p.log)); err != nil {
-		p.rig.t.Fatal(err)
-	}
-	p.run()
-	p.awaitServing()
-}
-
-func seekStart(f *os.File) error {
-	_, err := f.Seek(0, io.SeekStart)
-	return err
-}
-
-// logged returns the log's lines that hold a text.
-func (p *process) logged(text string) []string {
-	p.rig.t.Helper()
-	b, err := os.ReadFile(p.log.Name())
-	if err != nil {
-		p.rig.t.Fatal(err)
-	}
-	var found []string
-	for l := range strings.SplitSeq(string(b), "\n") {
-		if strings.Contains(l, text) {
-			found = append(found, l)
-		}
-	}
-	return found
-}
-
-// get asks the process's HTTP side, which says its port in the log.
-func (p *process) get(path string) (int, string) {
-	p.rig.t.Helper()
-	m := regexp.MustCompile(`"http":"(127\.0\.0\.1:[0-9]+)"`).FindStringSubmatch(strings.Join(p.logged(`"serving"`), ""))
-	if m == nil {
-		p.rig.t.Fatal("the log says no HTTP address")
-	}
-	r, err := http.Get("http://" + m[1] + path) //nolint:noctx // a loopback server of this test
-	if err != nil {
-		p.rig.t.Fatal(err)
-	}
-	defer r.Body.Close()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		p.rig.t.Fatal(err)
-	}
-	return r.StatusCode, string(b)
-}
-
-// open starts a flow of a guest and leaves it open.
-func (p *process) open(requestID string) (*posternv1.FlowAnswer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return p.signIn().StartFlow(ctx, &posternv1.StartFlowRequest{
-		Parent: "organizations/acme/sites/wiki", RequestId: requestID, Subject: &posternv1.Subject{Email: "guest@gmail.com"}})
-}
-
-// must is open on a process that serves.
-func (p *process) must(requestID string) *posternv1.FlowAnswer {
-	p.rig.t.Helper()
-	a, err := p.open(requestID)
-	if err != nil {
-		p.rig.t.Fatal(err)
-	}
-	return a
-}
-
-// eventsOf waits until the archive holds the last given type for a flow, and returns the flow's events. It fails on gaps.
-func (p *process) eventsOf(flow, last string) []*posternv1.Event {
-	p.rig.t.Helper()
-	var of []*posternv1.Event
-	err := eventually(30*time.Second, func(context.Context) error {
-		all, err := p.record("organizations/acme")
-		if err != nil {
-			return err
-		}
-		of = nil
-		for i, e := range all {
-			if e.GetSequence() != int64(i+1) {
-				p.rig.t.Fatalf("event %d has sequence %d", i+1, e.GetSequence())
-			}
-			if strings.HasSuffix(flow, "/"+e.GetFlow()) && e.GetFlow() != "" {
-				of = append(of, e)
-			}
-		}
-		if len(of) == 0 || of[len(of)-1].GetType() != last {
-			return fmt.Errorf("the record of %s does not end with %s", flow, last)
-		}
-		return nil
-	})
-	if err != nil {
-		p.rig.t.Fatal(err)
-	}
-	return of
-}
-
 func TestAKilledEmbeddedSidecarStartsOnItsOwnDataAndSaysWhatItLost(t *testing.T) {
 	p := embeddedProcess(t, t.TempDir())
 	p.apply("organizations/acme", string(examples.Acme()))
 	kept := p.must("kept")
-	snapshot := func() time.Time {
-		info, err := os.Stat(filepath.Join(p.rig.data, "embedded.snapshot"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return info.ModTime()
-	}
-	// Something that is archived, but in no snapshot: done right after one was taken, and again if the next one was faster.
-	var lost *posternv1.FlowAnswer
-	for n := 0; ; n++ {
-		before := snapshot()
-		err := eventually(60*time.Second, func(context.Context) error {
-			if snapshot().Equal(before) {
-				return errors.New("no new snapshot")
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		before = snapshot()
-		lost = p.must(fmt.Sprintf("lost-%d", n))
-		p.apply("organizations/late", "organization: late")
-		p.eventsOf(lost.GetFlow(), "sign_in.started")
-		p.kill()
-		if snapshot().Equal(before) {
-			break
-		}
+	var l lostAndBehind
+	for n := 0; !l.lose(p, n); n++ { // until no snapshot came in between
 		p.restart()
 	}
 	p.restart()
 
 	told := p.logged("RECOVERED")
-	if len(told) != 1 || !strings.Contains(told[0], `"flows_ended":1`) || !strings.Contains(told[0], "late") {
-		t.Errorf("the log says %q, want one line that names a sign-in and the organization late", told)
+	if len(told) != 1 || !strings.Contains(told[0], `"flows_ended":2,"flows_set_back":1,"organizations_lost":["late"],"organizations_set_back":["acme"]`) {
+		t.Errorf("the log says %q", told)
 	}
-	events := p.eventsOf(lost.GetFlow(), "sign_in.abandoned")
+	events := p.eventsOf(l.lost.GetFlow(), "sign_in.abandoned")
 	if end := events[len(events)-1]; end.GetReason() != "STORE_LOST" || end.GetStep() != 2 || len(end.GetSteps()) != 1 ||
 		end.GetPersonal().GetTypedAddress() != "guest@gmail.com" {
 		t.Errorf("the lost flow ended with %v", end)
+	}
+	events = p.eventsOf(l.behind.GetFlow(), "sign_in.abandoned")
+	if end := events[len(events)-1]; end.GetReason() != "STORE_LOST" || end.GetStep() != 3 || end.GetPersonal().GetAccountId() != "a-1" ||
+		end.GetDecision().GetRule() != "freemail-guests" {
+		t.Errorf("the flow that was set back ended with %v", end)
+	}
+	if _, err := p.report(l.behind, "again"); status.Code(err) != codes.FailedPrecondition && status.Code(err) != codes.NotFound {
+		t.Errorf("the flow that was set back takes a step: %v", err)
 	}
 	// What the snapshot had goes on.
 	if _, err := p.signIn().FinishFlow(t.Context(), &posternv1.FinishFlowRequest{Flow: kept.GetFlow(), RequestId: "end",
@@ -210,6 +55,10 @@ func TestAKilledEmbeddedSidecarStartsOnItsOwnDataAndSaysWhatItLost(t *testing.T)
 		t.Errorf("a flow of the snapshot does not go on: %v", err)
 	}
 	p.eventsOf(kept.GetFlow(), "sign_in.cancelled")
+	// A revision never names two states.
+	if again := p.rename("Later again", "rename-again"); again.GetRevision() <= l.revision {
+		t.Errorf("the archive has seen revision %d, and the next change makes %d", l.revision, again.GetRevision())
+	}
 
 	if err := p.terminate(); err != nil {
 		t.Fatal(err)
@@ -218,9 +67,58 @@ func TestAKilledEmbeddedSidecarStartsOnItsOwnDataAndSaysWhatItLost(t *testing.T)
 	if told := p.logged("RECOVERED"); len(told) != 0 {
 		t.Errorf("after a stop in order the log says %q", told)
 	}
-	if n := len(p.eventsOf(lost.GetFlow(), "sign_in.abandoned")); n != 2 {
+	if n := len(p.eventsOf(l.lost.GetFlow(), "sign_in.abandoned")); n != 2 {
 		t.Errorf("the lost flow has %d events now", n)
 	}
+}
+
+// lostAndBehind is what a kill takes: a flow that is in no snapshot, and one whose last step is in none.
+type lostAndBehind struct {
+	lost, behind *posternv1.FlowAnswer
+	revision     int64 // of a change that is in no snapshot
+}
+
+// lose kills the process right after things were archived that are in no snapshot. It reports false when one was taken in time.
+func (l *lostAndBehind) lose(p *process, n int) bool {
+	t := p.rig.t
+	snapshot := func() time.Time {
+		info, err := os.Stat(filepath.Join(p.rig.data, "embedded.snapshot"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.ModTime()
+	}
+	l.behind = p.must(fmt.Sprintf("behind-%d", n))
+	p.eventsOf(l.behind.GetFlow(), "sign_in.started")
+	before := snapshot()
+	if err := eventually(60*time.Second, func(context.Context) error {
+		if snapshot().Equal(before) {
+			return errors.New("no new snapshot")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	before = snapshot()
+	l.lost = p.must(fmt.Sprintf("lost-%d", n))
+	if _, err := p.report(l.behind, "step"); err != nil {
+		t.Fatal(err)
+	}
+	p.apply("organizations/late", "organization: late")
+	l.revision = p.rename("Later", fmt.Sprintf("rename-%d", n)).GetRevision()
+	p.eventsOf(l.lost.GetFlow(), "sign_in.started")
+	p.eventsOf(l.behind.GetFlow(), "password.verified")
+	if err := eventually(30*time.Second, func(context.Context) error {
+		all, err := p.record("organizations/acme")
+		if err != nil || all[len(all)-1].GetRevision() != l.revision || all[len(all)-1].GetType() != "organization.updated" {
+			return fmt.Errorf("revision %d is not archived: %w", l.revision, err)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	p.kill()
+	return snapshot().Equal(before)
 }
 
 func TestAStopInOrderLosesNothing(t *testing.T) {
@@ -355,7 +253,7 @@ func TestAStartIsRefusedWithItsReason(t *testing.T) {
 		"no keysets":          {append(onRedis(good), "POSTERN_KEYS_MASTER_FILE=/none/m", "POSTERN_KEYS_HASH_FILE=/none/h"), 3, "/none/m does not exist"},
 		"no archive":          {append(onRedis(good), "POSTERN_ARCHIVE_SQLITE=/none/archive.db"), 4, "archive"},
 		"wrong setting":       {append(onRedis(good), "POSTERN_LOG_LEVEL=loud"), 3, "log.level: must be"},
-		"unknown setting":     {append(onRedis(good), "POSTERN_LOG_LEVLE=info"), 3, "POSTERN_LOG_LEVLE: is no setting"},
+		"unknown setting":     {append(onRedis(good), "POSTERN_LOG_LVL=info"), 3, "POSTERN_LOG_LVL: is no setting"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, said := lone(t, t.TempDir(), tc.env...).refused()

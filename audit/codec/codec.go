@@ -52,6 +52,9 @@ func (c *Codec) Encode(e *audit.Event) ([]byte, error) {
 // SealEvent seals e's personal part and makes its indexes, unless it has a sealed part, and keeps both in e, so that every
 // later Encode uses the same bytes.
 func (c *Codec) SealEvent(e *audit.Event) error {
+	if settled(e) {
+		return nil // events are shared: what needs nothing is not written to
+	}
 	sealed, indexes, err := c.sealed(e)
 	if err != nil {
 		return err
@@ -62,7 +65,7 @@ func (c *Codec) SealEvent(e *audit.Event) error {
 
 // sealed returns e's sealed part and indexes, made now if it has none. An event about nobody has neither.
 func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
-	if e.Sealed != nil || (personalEmpty(&e.Personal) && (e.IdentifierHash == "" || e.Indexes != nil)) {
+	if settled(e) {
 		return e.Sealed, e.Indexes, nil
 	}
 	var stack [maxTerms]audit.IndexTerm
@@ -79,6 +82,11 @@ func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
 	}
 	sealed, err := c.sealer.Seal(e.OrganizationUID, e.ID, e.Personal)
 	return sealed, indexes, err
+}
+
+// settled reports whether an event has its sealed part and indexes, or needs none.
+func settled(e *audit.Event) bool {
+	return e.Sealed != nil || personalEmpty(&e.Personal) && (e.IdentifierHash == "" || e.Indexes != nil)
 }
 
 // Decode reads a record. It opens nothing: Personal stays empty, Sealed and Indexes are set.
@@ -128,8 +136,8 @@ func (c *Codec) marshal(e *audit.Event, sealed *audit.Sealed, indexes []audit.In
 	defer c.scratch.Put(w)
 	w.b, w.bad = append(w.b[:0], Format), false
 	w.record(e, sealed, indexes)
-	if w.bad {
-		return nil, errs.New(errs.Invalid, "RECORD_TEXT", "a field of the event is not valid UTF-8")
+	if err := w.err(); err != nil {
+		return nil, err
 	}
 	return bytes.Clone(w.b), nil
 }

@@ -56,11 +56,9 @@ func PersonalFromProto(m *posternv1.Personal) audit.Personal {
 
 // MarshalPersonal returns the clear bytes of a personal part, for sealing and nothing else.
 func MarshalPersonal(p *audit.Personal) ([]byte, error) {
-	b, err := proto.Marshal(PersonalToProto(p))
-	if err != nil {
-		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a personal field is not valid UTF-8")
-	}
-	return b, nil
+	w := wire{b: make([]byte, 0, 256)}
+	w.personal(p)
+	return w.b, w.err()
 }
 
 // UnmarshalPersonal is the reverse of MarshalPersonal.

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
 )
 
 // wire writes protobuf by hand, straight from the event: a record is made for every step of every sign-in, and filling
@@ -190,6 +191,21 @@ func (w *wire) event(e *audit.Event) {
 	w.text(50, e.Authenticator)
 }
 
+// AppendDecision writes a decision as field n of a message that b holds so far.
+func AppendDecision(b []byte, n protowire.Number, d *audit.Decision) ([]byte, error) {
+	w := wire{b: b}
+	w.decision(n, d)
+	return w.b, w.err()
+}
+
+// err is the error of a text that cannot be written.
+func (w *wire) err() error {
+	if w.bad {
+		return errs.New(errs.Invalid, "RECORD_TEXT", "a field is not valid UTF-8")
+	}
+	return nil
+}
+
 func (w *wire) decision(n protowire.Number, d *audit.Decision) {
 	if d == nil {
 		return
@@ -288,6 +304,24 @@ func (w *wire) steps(n protowire.Number, steps []audit.StepSummary) {
 		w.maybe(10, s.Counts)
 		w.close(at)
 	}
+}
+
+// personal writes a postern.v1.Personal.
+func (w *wire) personal(p *audit.Personal) {
+	w.text(1, p.Email)
+	w.maybe(2, p.EmailVerified)
+	w.text(3, p.AccountID)
+	w.text(4, p.TypedAddress)
+	w.text(5, p.ClaimedAccountID)
+	w.text(6, p.PresentedAccountID)
+	w.text(7, p.DisplayName)
+	w.text(8, p.IP)
+	w.text(9, p.UserAgent)
+	w.text(10, p.DeviceID)
+	w.text(11, p.Detail)
+	w.items(12, p.AMR)
+	w.text(13, p.ACR)
+	w.items(14, p.Items)
 }
 
 // tally writes the counters in the order of their names, so that the same tally always has the same bytes.

@@ -8,9 +8,49 @@ import (
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/codec"
+	"github.com/postern-audit/postern/internal/errs"
 	storev1 "github.com/postern-audit/postern/proto/gen/go/postern/store/v1"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 )
+
+func TestTheWrittenPersonalPartAndDecisionAreWhatTheGeneratedCodeReads(t *testing.T) {
+	all := full(t)
+	for name, e := range map[string]audit.Event{"full": all, "step": step(), "empty": {}} {
+		b, err := codec.MarshalPersonal(&e.Personal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var personal posternv1.Personal
+		if err := proto.Unmarshal(b, &personal); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want := codec.PersonalToProto(&e.Personal)
+		if want == nil {
+			want = &posternv1.Personal{}
+		}
+		if !proto.Equal(&personal, want) {
+			t.Errorf("%s: wrote\n%v\nwant\n%v", name, &personal, want)
+		}
+		b, err = codec.AppendDecision([]byte{}, 30, e.Decision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var event posternv1.Event
+		if err := proto.Unmarshal(b, &event); err != nil || !proto.Equal(event.GetDecision(), codec.DecisionToProto(e.Decision)) {
+			t.Errorf("%s: wrote %v, %v", name, event.GetDecision(), err)
+		}
+	}
+	if n := (&posternv1.Personal{}).ProtoReflect().Descriptor().Fields().Len(); n != 14 {
+		t.Errorf("postern.v1.Personal has %d fields: teach wire.go the new one, then this number", n)
+	}
+	bad := "\xff"
+	if _, err := codec.MarshalPersonal(&audit.Personal{UserAgent: bad}); !errs.Is(err, "RECORD_TEXT") {
+		t.Errorf("a personal part that is not UTF-8: %v", err)
+	}
+	if _, err := codec.AppendDecision(nil, 1, &audit.Decision{Rule: bad}); !errs.Is(err, "RECORD_TEXT") {
+		t.Errorf("a decision that is not UTF-8: %v", err)
+	}
+}
 
 // TestTheWrittenRecordIsWhatTheGeneratedCodeWouldWrite reads what is written by hand with the generated code, and compares.
 func TestTheWrittenRecordIsWhatTheGeneratedCodeWouldWrite(t *testing.T) {

@@ -1,48 +1,68 @@
 -- One change of state with its events: everything is looked at first, then everything is written, so that nothing can fail
 -- half-way. The first write is the one to the outbox, whose type it checks itself.
 --
--- KEYS  1 organization   2 outbox   3 flow   4 deadlines
---       then, as the parts below are there: the once-key; the index entry and the flow it names; the session; the claims;
---       the tallies' index and the tallies
--- ARGV  1 '1': the outcome has a key of its own (once-key)   2 field of the outcome in the flow, or ''   3 outcome
---       4 policy stamp, '' not compared
---       5 '1': a flow is written   6 its stamp, '' if it must not exist   7 new stamp   8 new state
---       9 '1': this ends a superseded flow   10 deadline in ms, 'x' none any more, '' unchanged   11 its member   12 expiry ms
---      13 number of events   14 '1': index entry   15 '1': session   16 number of claims   17 number of tallies
---      18 the events; expected entry, new entry, its ms, member of the flow it names; session, '1' if it must be new, its ms;
---         each claim's value and ms; each tally's member, hour in ms, site, field
+-- ARGV  1 one byte each: where the outcome goes (0 nowhere, 1 once-key, 2 field of the flow); the flow (0 none, 1 written,
+--         2 written and ends a superseded one); its deadline (0 stays, 1 set, 2 gone); 1: it expires; 1: index entry;
+--         1: session; numbers of events, claims, tallies
+--       2 policy stamp, '' not compared   3 field of the outcome   4 outcome
+--       5 stamp of the flow, '' if it must not exist   6 its new stamp   7 its new state
+--       8 what the bytes announce, in this order: deadline's member and ms (ms only to set it); expiry in ms; the events;
+--         the index entry expected, the new one, its ms, the member of the flow it names; the session, '1' if it must be new,
+--         its ms; each claim's value and ms; each tally's member, hour in ms, site, field
+-- KEYS  1 organization   2 outbox   3 flow, then likewise: the deadlines (for a deadline or an index entry); the once-key;
+--         the index entry and the flow it names; the session; the claims; the tallies' index and the tallies
 -- Answers {'OK', stream id or ms}, {'REPEATED', outcome} or
 --      {'CONFLICT', '1' flow moved, {stamp, mark, state}, '1' policy moved, organization, '1' index moved, '1' session taken,
 --       number of the claim taken or 0}
 local call = redis.call
-local org, outbox, flow, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local field, writes, nevents = ARGV[2], ARGV[5] == '1', tonumber(ARGV[13])
-local k, a = 4, 17 + nevents
+local keep, write, due, expire, has_last, has_session, nevents, nclaims, ntallies = string.byte(ARGV[1], 1, 9)
+local org, outbox, flow = KEYS[1], KEYS[2], KEYS[3]
+local k, a = 3, 7
+
+local deadlines, member, deadline, expiry
+if due > 0 or has_last == 1 then
+  k = k + 1
+  deadlines = KEYS[k]
+end
+if due > 0 then
+  a = a + 1
+  member = ARGV[a]
+  if due == 1 then
+    a = a + 1
+    deadline = ARGV[a]
+  end
+end
+if expire == 1 then
+  a = a + 1
+  expiry = ARGV[a]
+end
+local events_at = a
+a = a + nevents
 
 -- The commit key goes before anything else.
 local once
-if ARGV[1] == '1' then
+if keep == 1 then
   k = k + 1
   once = KEYS[k]
   local first = call('GET', once)
   if first then return {'REPEATED', first} end
 end
-local flow_moved, old_stamp = false, ''
-if writes then
+local flow_moved = false
+if write > 0 then
   local have
-  if field ~= '' then
-    have = call('HMGET', flow, 'st', 'by', field)
+  if keep == 2 then
+    have = call('HMGET', flow, 'st', 'by', ARGV[3])
     if have[3] then return {'REPEATED', have[3]} end
   else
     have = call('HMGET', flow, 'st', 'by')
   end
-  flow_moved = (have[1] or '') ~= ARGV[6] or (have[2] and '1' or '') ~= ARGV[9]
+  flow_moved = (have[1] or '') ~= ARGV[5] or (have[2] and 2 or 1) ~= write
 end
-local policy_moved = ARGV[4] ~= '' and call('HGET', org, 'ps') ~= ARGV[4]
+local policy_moved = ARGV[2] ~= '' and call('HGET', org, 'ps') ~= ARGV[2]
 
 local last, old, old_score, old_mark, last_at
 local last_moved = false
-if ARGV[14] == '1' then
+if has_last == 1 then
   last, old, last_at = KEYS[k + 1], KEYS[k + 2], a
   k, a = k + 2, a + 4
   local expected = ARGV[last_at + 1]
@@ -55,26 +75,26 @@ end
 
 local session, session_at
 local session_taken = false
-if ARGV[15] == '1' then
+if has_session == 1 then
   session, session_at = KEYS[k + 1], a
   k, a = k + 1, a + 3
   session_taken = call('GET', session) and ARGV[session_at + 2] == '1'
 end
 
-local nclaims, claims, claims_at, claim_taken = tonumber(ARGV[16]), k, a, 0
+local claims, claims_at, claim_taken = k, a, 0
 for i = 1, nclaims do
   local have = call('GET', KEYS[claims + i])
   if have and have ~= ARGV[claims_at + 2 * i - 1] and claim_taken == 0 then claim_taken = i end
 end
 k, a = k + nclaims, a + 2 * nclaims
 
-local ntallies, tallies, tallies_at = tonumber(ARGV[17]), k + 1, a
+local tallies, tallies_at = k + 1, a
 for i = 1, ntallies do
   local have = call('HGET', KEYS[tallies + i], ARGV[tallies_at + 4 * i])
-  if have and not string.match(have, '^%d+$') then return redis.error_reply('ERR a tally is no number') end
+  if have and (#have > 15 or not string.match(have, '^%d+$')) then return redis.error_reply('ERR a tally is no number') end
   call('ZSCORE', KEYS[tallies], ARGV[tallies_at + 4 * i - 3])
 end
-if ARGV[10] ~= '' then call('ZSCORE', deadlines, ARGV[11]) end
+if due > 0 then call('ZSCORE', deadlines, member) end
 
 if flow_moved or policy_moved or last_moved or session_taken or claim_taken > 0 then
   local current, organization = false, false
@@ -92,21 +112,21 @@ end
 
 -- From here on nothing fails.
 local id
-for i = 1, nevents do id = call('XADD', outbox, '*', 'e', ARGV[17 + i]) end
-if writes then
-  if field ~= '' then
-    call('HSET', flow, 'st', ARGV[7], 's', ARGV[8], field, ARGV[3])
+for i = 1, nevents do id = call('XADD', outbox, '*', 'e', ARGV[events_at + i]) end
+if write > 0 then
+  if keep == 2 then
+    call('HSET', flow, 'st', ARGV[6], 's', ARGV[7], ARGV[3], ARGV[4])
   else
-    call('HSET', flow, 'st', ARGV[7], 's', ARGV[8])
+    call('HSET', flow, 'st', ARGV[6], 's', ARGV[7])
   end
-  if ARGV[10] == 'x' then
-    call('ZREM', deadlines, ARGV[11])
-  elseif ARGV[10] ~= '' then
-    call('ZADD', deadlines, ARGV[10], ARGV[11])
+  if due == 1 then
+    call('ZADD', deadlines, deadline, member)
+  elseif due == 2 then
+    call('ZREM', deadlines, member)
   end
-  if ARGV[12] ~= '' then call('PEXPIRE', flow, ARGV[12]) end
+  if expiry then call('PEXPIRE', flow, expiry) end
 end
-if once then call('SET', once, ARGV[3], 'PX', 86400000) end
+if once then call('SET', once, ARGV[4], 'PX', 86400000) end
 if last then
   call('SET', last, ARGV[last_at + 2], 'PX', ARGV[last_at + 3])
   if old_score and not old_mark then

@@ -43,29 +43,57 @@ func TestRealRedisConforms(t *testing.T) {
 	})
 }
 
+// A cluster of one node: it refuses scripts whose keys are not in one slot, and is reached by the cluster client.
+func TestRedisClusterConforms(t *testing.T) {
+	node := redistest.Start(t, redistest.Set("cluster-enabled", "yes"))
+	if err := node.Client().ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := redisx.NewScripts(redisx.Options{Mode: redisx.Cluster, Addresses: []string{node.Addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	ready, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for c.Set(ready, "postern:{00}:ready", 1, 0).Err() != nil { // until the node calls the cluster whole
+		if ready.Err() != nil {
+			t.Fatal("the cluster does not come up")
+		}
+	}
+	storetest.Run(t, func(t *testing.T) *storetest.Harness {
+		if err := c.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		s := realServer(node)
+		s.client = func(testing.TB) redis.UniversalClient { return c }
+		return newRig(t, s).harness(t)
+	})
+}
+
 // server is a Redis under test.
 type server struct {
-	client func(t *testing.T) redis.UniversalClient // without retries
+	client func(t testing.TB) redis.UniversalClient // without retries
 	dial   func() (net.Conn, error)
 }
 
-func embeddedServer(t *testing.T) server {
+func embeddedServer(t testing.TB) server {
 	s, err := embedded.Open(t.Context(), embedded.Config{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Kill)
-	return server{client: func(*testing.T) redis.UniversalClient { return s.Client(-1) }, dial: s.Dial}
+	return server{client: func(testing.TB) redis.UniversalClient { return s.Client(-1) }, dial: s.Dial}
 }
 
 func realServer(s *redistest.Server) server {
 	return server{
-		client: func(t *testing.T) redis.UniversalClient { return clientAt(t, s.Addr()) },
+		client: func(t testing.TB) redis.UniversalClient { return clientAt(t, s.Addr()) },
 		dial:   func() (net.Conn, error) { return net.Dial("tcp", s.Addr()) },
 	}
 }
 
-func clientAt(t *testing.T, addr string) redis.UniversalClient {
+func clientAt(t testing.TB, addr string) redis.UniversalClient {
 	t.Helper()
 	c, err := redisx.NewScripts(redisx.Options{Mode: redisx.Standalone, Addresses: []string{addr}, PoolSize: 16})
 	if err != nil {
@@ -88,7 +116,7 @@ type rig struct {
 
 const partitions = 4
 
-func newRig(t *testing.T, s server) *rig {
+func newRig(t testing.TB, s server) *rig {
 	t.Helper()
 	sets, err := seal.LoadOrCreate(t.TempDir())
 	if err != nil {
@@ -101,7 +129,7 @@ func newRig(t *testing.T, s server) *rig {
 }
 
 // process is what one process has: nothing in it is shared but the keysets.
-func (r *rig) process(t *testing.T, client redis.UniversalClient) (*redisstore.Store, *redisdirectory.Directory, *seal.Keyring) {
+func (r *rig) process(t testing.TB, client redis.UniversalClient) (*redisstore.Store, *redisdirectory.Directory, *seal.Keyring) {
 	t.Helper()
 	keyring := r.sets.Keyring(0)
 	cache := redisdirectory.NewCache(keyring)
@@ -126,7 +154,7 @@ func (r *rig) harness(t *testing.T) *storetest.Harness {
 	second, _, _ := r.process(t, r.client)
 	h := &storetest.Harness{
 		Store: r.store, Second: second, Outbox: r.store.Outbox(), Source: r.store.Source(r.client), Codec: r.codec, Now: time.Now,
-		Partition: r.store.Partition, Touched: r.store.Touched, Organization: r.organization, MovePolicy: r.movePolicy,
+		Partition: r.store.Partition, Touched: r.store.Touched, Organization: func(t *testing.T, id string) *policy.Organization { return r.organization(t, id) }, MovePolicy: r.movePolicy,
 		Domain: func(t *testing.T, o *policy.Organization, d policy.DomainRecord) {
 			r.change(t, policy.Change{Organization: r.current(t, o), AddDomains: []policy.DomainRecord{d}})
 		},
@@ -138,14 +166,14 @@ func (r *rig) harness(t *testing.T) *storetest.Harness {
 	return h
 }
 
-func (r *rig) change(t *testing.T, c policy.Change) {
+func (r *rig) change(t testing.TB, c policy.Change) {
 	t.Helper()
 	if _, _, err := r.directory.Commit(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (r *rig) current(t *testing.T, o *policy.Organization) *policy.Organization {
+func (r *rig) current(t testing.TB, o *policy.Organization) *policy.Organization {
 	t.Helper()
 	now, err := r.directory.Organization(t.Context(), o.UID)
 	if err != nil {
@@ -154,7 +182,7 @@ func (r *rig) current(t *testing.T, o *policy.Organization) *policy.Organization
 	return now
 }
 
-func (r *rig) organization(t *testing.T, id string) *policy.Organization {
+func (r *rig) organization(t testing.TB, id string) *policy.Organization {
 	t.Helper()
 	o := &policy.Organization{ID: id, UID: uuid.Must(uuid.NewV7()).String(), DisplayName: strings.ToUpper(id)}
 	key, err := r.keyring.Mint(o.UID)

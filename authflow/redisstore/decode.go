@@ -16,11 +16,15 @@ import (
 	storev1 "github.com/postern-audit/postern/proto/gen/go/postern/store/v1"
 )
 
-// decodeState reads what encodeState wrote. The organization's key must be known: see needKey.
-func (s *Store) decodeState(b []byte) (*authflow.State, error) {
+// decodeState reads what encodeState wrote for this organization, whose key must be known: see needKey. The flow of another
+// one, which has the same key in Redis where both share a partition, is not there: nothing of it is opened.
+func (s *Store) decodeState(organizationUID string, b []byte) (*authflow.State, error) {
 	var m storev1.FlowRecord
 	if err := redisx.Unmarshal(b, &m); err != nil {
 		return nil, err
+	}
+	if m.GetOrganizationUid() != organizationUID {
+		return nil, errs.New(errs.NotFound, "FLOW_NOT_FOUND", "there is no such flow in this organization")
 	}
 	id, err := authflow.ParseFlowID(m.GetId())
 	if err != nil {
@@ -126,7 +130,7 @@ func (s *Store) decodeStep(st *authflow.State, m *storev1.StepRecord) (authflow.
 	if e.PersonalState != "" {
 		return authflow.Step{}, malformed(nil, "a step's personal part does not open")
 	}
-	return authflow.Step{Event: e, Released: m.GetReleased()}, nil
+	return authflow.Step{Event: &e, Released: m.GetReleased()}, nil
 }
 
 func fromTimestamp(t *timestamppb.Timestamp) time.Time {
@@ -150,12 +154,9 @@ func (s *Store) loaded(ctx context.Context, organizationUID string, r *redisx.Re
 	if err := s.needKey(ctx, organizationUID); err != nil {
 		return nil, err
 	}
-	st, err := s.decodeState([]byte(state))
+	st, err := s.decodeState(organizationUID, []byte(state))
 	if err != nil {
 		return nil, err
-	}
-	if st.OrganizationUID != organizationUID {
-		return nil, errs.New(errs.NotFound, "FLOW_NOT_FOUND", "there is no such flow in this organization")
 	}
 	out := &authflow.Loaded{State: st, Stamp: policy.Stamp([]byte(stamp))}
 	if marked {

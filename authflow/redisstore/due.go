@@ -21,45 +21,66 @@ const leaseFor = 10 * time.Second
 const tallySite = "@site"
 
 // Due implements authflow.Store.
-func (s *Store) Due(ctx context.Context, partition int, now time.Time, limit int) ([]authflow.DueFlow, error) {
-	members, err := s.before(ctx, s.keys.At(partition).Deadlines(), now, limit)
-	if err != nil {
-		return nil, err
-	}
-	due := make([]authflow.DueFlow, 0, len(members))
-	for _, m := range members {
-		uid, flow, _ := strings.Cut(m, "/")
-		id, err := authflow.ParseFlowID(flow)
-		if err != nil {
-			return nil, malformed(err, "the deadlines name no flow")
+func (s *Store) Due(ctx context.Context, partitions []int, now time.Time, limit int) ([]authflow.DueFlow, error) {
+	found, failed := s.before(ctx, partitions, redisx.Space.Deadlines, now, limit)
+	var due []authflow.DueFlow
+	for _, members := range found {
+		for _, m := range members {
+			uid, flow, _ := strings.Cut(m, "/")
+			id, err := authflow.ParseFlowID(flow)
+			if err != nil {
+				failed = malformed(err, "the deadlines name no flow") // the others are due all the same
+				continue
+			}
+			due = append(due, authflow.DueFlow{OrganizationUID: uid, Flow: id})
 		}
-		due = append(due, authflow.DueFlow{OrganizationUID: uid, Flow: id})
 	}
-	return due, nil
+	return due, failed
 }
 
-func (s *Store) before(ctx context.Context, key string, t time.Time, limit int) ([]string, error) {
-	members, err := s.reader.ZRangeArgs(ctx, redis.ZRangeArgs{
-		Key: key, ByScore: true, Start: "-inf", Stop: strconv.FormatInt(t.UnixMilli(), 10), Count: int64(limit),
-	}).Result()
-	return members, redisx.ReadFailed(err)
+// before asks a sorted set of every partition, all at once, for what has a score of at most t.
+// A node that cannot be reached is an error; what the others have comes back all the same.
+func (s *Store) before(ctx context.Context, partitions []int, key func(redisx.Space) string, t time.Time, limit int) ([][]string, error) {
+	if len(partitions) == 0 {
+		return nil, nil
+	}
+	cmds := make([]*redis.StringSliceCmd, len(partitions))
+	_, err := s.reader.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, n := range partitions {
+			cmds[i] = p.ZRangeArgs(ctx, redis.ZRangeArgs{
+				Key: key(s.keys.At(n)), ByScore: true, Start: "-inf", Stop: strconv.FormatInt(t.UnixMilli(), 10), Count: int64(limit),
+			})
+		}
+		return nil
+	})
+	found := make([][]string, len(cmds))
+	for i, c := range cmds {
+		found[i] = c.Val()
+	}
+	return found, redisx.ReadFailed(err)
 }
 
 // DueTallies implements authflow.Store. An hour is closed one hour after it began.
-func (s *Store) DueTallies(ctx context.Context, partition int, closed time.Time, limit int) ([]authflow.DueTally, error) {
-	space := s.keys.At(partition)
-	members, err := s.before(ctx, space.Tallies(), closed.Add(-time.Hour), limit)
-	if err != nil || len(members) == 0 {
-		return nil, err
-	}
-	due := make([]authflow.DueTally, len(members))
-	cmds := make([]*redis.MapStringStringCmd, len(members))
-	_, err = s.reader.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, m := range members {
-			if due[i], err = tallyOf(m); err != nil {
-				return err
+func (s *Store) DueTallies(ctx context.Context, partitions []int, closed time.Time, limit int) ([]authflow.DueTally, error) {
+	found, failed := s.before(ctx, partitions, redisx.Space.Tallies, closed.Add(-time.Hour), limit)
+	var due []authflow.DueTally
+	for _, members := range found {
+		for _, m := range members {
+			if t, err := tallyOf(m); err == nil {
+				due = append(due, t)
+			} else {
+				failed = err
 			}
-			cmds[i] = p.HGetAll(ctx, space.Tally(due[i].OrganizationUID, due[i].SiteUID, due[i].Hour))
+		}
+	}
+	if len(due) == 0 {
+		return nil, failed
+	}
+	cmds := make([]*redis.MapStringStringCmd, len(due))
+	_, err := s.reader.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i := range due {
+			d := &due[i]
+			cmds[i] = p.HGetAll(ctx, s.keys.Of(d.OrganizationUID).Tally(d.OrganizationUID, d.SiteUID, d.Hour))
 		}
 		return nil
 	})
@@ -72,7 +93,7 @@ func (s *Store) DueTallies(ctx context.Context, partition int, closed time.Time,
 			return nil, err
 		}
 	}
-	return due, nil
+	return due, failed
 }
 
 func tallyOf(member string) (authflow.DueTally, error) {
@@ -128,14 +149,24 @@ func (s *Store) CloseTally(ctx context.Context, t authflow.DueTally, e audit.Eve
 	}
 }
 
-// Lease implements authflow.Store.
-func (s *Store) Lease(ctx context.Context, partition int, what, holder string) (bool, error) {
+// Lease implements authflow.Store. The script goes as text: it is short, and what is not known by name needs no second try.
+func (s *Store) Lease(ctx context.Context, partitions []int, what, holder string) ([]bool, error) {
 	if what == "" || strings.Contains(what, ":") {
-		return false, errs.New(errs.Internal, "LEASE_NAME", "a lease is named by one word")
+		return nil, errs.New(errs.Internal, "LEASE_NAME", "a lease is named by one word")
 	}
-	call := redisx.NewCall(3)
-	call.Key(s.keys.At(partition).Lease(what))
-	call.Arg(holder, leaseFor.Milliseconds())
-	reply, err := s.scripts.lease.Run(ctx, s.client, call)
-	return reply == int64(1), err
+	held := make([]bool, len(partitions))
+	if len(partitions) == 0 {
+		return held, nil
+	}
+	cmds := make([]*redis.Cmd, len(partitions))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, n := range partitions {
+			cmds[i] = p.Eval(ctx, leaseText, []string{s.keys.At(n).Lease(what)}, holder, leaseFor.Milliseconds())
+		}
+		return nil
+	})
+	for i, c := range cmds {
+		held[i] = c.Val() == int64(1)
+	}
+	return held, redisx.ReadFailed(err) // a hint that was written without an answer harms nothing
 }

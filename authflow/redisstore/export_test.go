@@ -8,7 +8,7 @@ func (s *Store) Touched(c *authflow.Commit) []string {
 	names := []string{space.Organization(uid), space.Outbox()}
 	if w := c.Flow; w != nil {
 		names = append(names, space.Flow(w.State.ID.String()))
-		if deadline, _ := flowTimes(w); deadline != "" {
+		if deadline, _ := flowTimes(w); deadline != 0 {
 			names = append(names, space.Deadlines())
 		}
 	}

@@ -2,8 +2,9 @@ package redisstore
 
 import (
 	"crypto/subtle"
+	"unicode/utf8"
 
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/codec"
@@ -12,53 +13,77 @@ import (
 	"github.com/postern-audit/postern/internal/redisx"
 	"github.com/postern-audit/postern/policy"
 	storev1 "github.com/postern-audit/postern/proto/gen/go/postern/store/v1"
-	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 )
 
 // maxOutcome bounds a stored outcome. A decision with very long lists is cut before it would grow past it: what a repeated
 // call then lacks can be read from the flow.
 const maxOutcome = 1 << 10
 
-func encodeOutcome(request authflow.Digest, o *authflow.Outcome) ([]byte, error) {
+func encodeOutcome(buf []byte, request authflow.Digest, o *authflow.Outcome) ([]byte, error) {
 	d := o.Decision
 	d.Conditions, d.Message, d.HelpURL = nil, "", ""
-	m := &storev1.OutcomeRecord{
-		Request: request[:], Step: int32(o.Step), Phase: posternv1.Phase(o.Phase), Verdict: posternv1.Verdict(o.Verdict), //nolint:gosec // at most 64
-		Reason: o.Reason, Ending: posternv1.Ending(o.Ending), Decision: codec.DecisionToProto(&d), Flow: o.Flow.String(),
-		SupportCode: o.SupportCode, Deadline: toTimestamp(o.Deadline), Recorded: o.Recorded, Session: o.Session,
-		AgainstVerdict: o.AgainstVerdict, Next: nextToProto(o.Next),
-	}
-	if o.Counts != nil {
-		m.Counts = 2
-		if *o.Counts {
-			m.Counts = 1
-		}
-	}
+	next := o.Next
 	for _, cut := range []func(){
-		func() { m.Decision.AllowedMethods = nil },
-		func() { m.Next = nil },
-		func() { m.Decision.Demands = nil },
+		func() { d.AllowedMethods = nil },
+		func() { next = nil },
+		func() { d.Demands = nil },
+		func() {},
 	} {
-		if proto.Size(m) < maxOutcome {
-			break
+		b, err := appendOutcome(buf[:0], request, o, &d, next)
+		if err != nil || len(b) <= maxOutcome {
+			return b, err
 		}
 		cut()
 	}
-	return redisx.Marshal(m)
+	return nil, errs.New(errs.Internal, "OUTCOME_TOO_LARGE", "an answer takes more than it may")
 }
 
-func nextToProto(next []policy.Next) []*posternv1.NextStep {
-	if len(next) == 0 {
-		return nil
+func appendOutcome(b []byte, request authflow.Digest, o *authflow.Outcome, d *audit.Decision, next []policy.Next) ([]byte, error) {
+	if !utf8.ValidString(o.Reason) || !utf8.ValidString(o.SupportCode) || !utf8.ValidString(o.Session) {
+		return nil, errs.New(errs.Invalid, "RECORD_TEXT", "a field of the answer is not valid UTF-8")
 	}
-	all := make([]posternv1.NextStep, len(next))
-	out := make([]*posternv1.NextStep, len(next))
-	for i, n := range next {
-		out[i] = &all[i]
-		all[i].Method, all[i].Connection, all[i].Factor = n.Method, n.Connection, n.Factor
-		all[i].Enrolled, all[i].StepType = n.Enrolled, string(n.StepType)
+	b = append(b, redisx.StateFormat)
+	b = appendBytes(b, 1, request[:])
+	b = appendNumber(b, 2, int64(o.Step))
+	b = appendNumber(b, 3, int64(o.Phase))
+	b = appendNumber(b, 4, int64(o.Verdict))
+	b = appendText(b, 5, o.Reason)
+	b = appendNumber(b, 6, int64(o.Ending))
+	if o.Counts != nil && *o.Counts {
+		b = appendNumber(b, 7, 1)
+	} else if o.Counts != nil {
+		b = appendNumber(b, 7, 2)
 	}
-	return out
+	b, err := codec.AppendDecision(b, 8, d)
+	if err != nil {
+		return nil, err
+	}
+	for i := range next {
+		if b, err = appendNext(b, 9, &next[i]); err != nil {
+			return nil, err
+		}
+	}
+	b = appendText(b, 10, o.Flow.String())
+	b = appendText(b, 11, o.SupportCode)
+	b = appendTime(b, 12, o.Deadline)
+	b = appendFlag(b, 13, o.Recorded)
+	b = appendText(b, 14, o.Session)
+	return appendFlag(b, 15, o.AgainstVerdict), nil
+}
+
+// appendNext writes a postern.v1.NextStep.
+func appendNext(b []byte, field protowire.Number, n *policy.Next) ([]byte, error) {
+	if !utf8.ValidString(n.Method) || !utf8.ValidString(n.Connection) || !utf8.ValidString(n.Factor) {
+		return nil, errs.New(errs.Invalid, "RECORD_TEXT", "a field of the answer is not valid UTF-8")
+	}
+	var room [256]byte
+	v := appendText(room[:0], 1, n.Method)
+	v = appendText(v, 2, n.Connection)
+	v = appendText(v, 3, n.Factor)
+	if n.Enrolled != nil {
+		v = protowire.AppendVarint(protowire.AppendTag(v, 4, protowire.VarintType), protowire.EncodeBool(*n.Enrolled))
+	}
+	return appendBytes(b, field, appendText(v, 5, string(n.StepType))), nil
 }
 
 // decodeOutcome returns the first answer if the request is the same.

@@ -12,7 +12,7 @@ var (
 	//go:embed read.lua
 	readText string
 	//go:embed append.lua
-	appendText string
+	appendEventsText string
 	//go:embed close_tally.lua
 	closeTallyText string
 	//go:embed lease.lua
@@ -27,13 +27,13 @@ var (
 
 // scripts are made once per store; a Script is immutable.
 type scripts struct {
-	commit, read, append, closeTally, lease, done, head, forget *redisx.Script
+	commit, read, append, closeTally, done, head, forget *redisx.Script
 }
 
 func newScripts() scripts {
 	return scripts{
-		commit: redisx.NewScript(commitText), read: redisx.NewScript(readText), append: redisx.NewScript(appendText),
-		closeTally: redisx.NewScript(closeTallyText), lease: redisx.NewScript(leaseText), done: redisx.NewScript(doneText),
+		commit: redisx.NewScript(commitText), read: redisx.NewScript(readText), append: redisx.NewScript(appendEventsText),
+		closeTally: redisx.NewScript(closeTallyText), done: redisx.NewScript(doneText),
 		head: redisx.NewScript(headText), forget: redisx.NewScript(forgetText),
 	}
 }

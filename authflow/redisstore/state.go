@@ -1,11 +1,12 @@
 package redisstore
 
 import (
+	"time"
+	"unicode/utf8"
+
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
-
-	"time"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/codec"
@@ -30,7 +31,7 @@ const (
 // that state and outbox hold the same bytes. Both change in place: they are new, and this commit's own.
 func (s *Store) sealSteps(steps []authflow.Step, events []audit.Event) error {
 	for i := range steps {
-		if e := &steps[i].Event; e.Sealed == nil {
+		if e := steps[i].Event; e.Sealed == nil {
 			if err := s.codec.SealEvent(e); err != nil {
 				return err
 			}
@@ -52,23 +53,21 @@ func (s *Store) sealSteps(steps []authflow.Step, events []audit.Event) error {
 	return nil
 }
 
-// encodeState returns format byte and FlowRecord. Parts that are as they were in the state with stamp from are taken from the
+// encodeState writes format byte and FlowRecord into buf, from its beginning. Parts that are as they were in the state with stamp from are taken from the
 // cache; the parts of this state come back for keeping under its own stamp.
-func (s *Store) encodeState(st *authflow.State, from policy.Stamp) ([]byte, *parts, error) {
+func (s *Store) encodeState(buf []byte, st *authflow.State, from policy.Stamp) ([]byte, *parts, error) {
 	had := s.parts.get(st.ID, from)
 	now := &parts{steps: make([]stepPart, len(st.Steps))}
-	size := 512
 	for i := range st.Steps {
 		p := had.step(i, &st.Steps[i])
 		if p.encoded == nil {
-			b, err := encodeStep(st, &st.Steps[i])
+			b, err := s.encodeStep(st, &st.Steps[i])
 			if err != nil {
 				return nil, nil, err
 			}
 			p = stepPart{id: st.Steps[i].Event.ID, released: st.Steps[i].Released, encoded: b}
 		}
 		now.steps[i] = p
-		size += len(p.encoded) + 8
 	}
 	var err error
 	if now.frozen, err = had.frozenPart(st.Frozen); err != nil {
@@ -77,68 +76,101 @@ func (s *Store) encodeState(st *authflow.State, from policy.Stamp) ([]byte, *par
 	if now.personal, err = s.personalPart(had, st); err != nil {
 		return nil, nil, err
 	}
-	head := headOf(st)
-	b := make([]byte, 1, size+len(now.frozen.encoded)+len(now.personal.encoded))
-	b[0] = redisx.StateFormat
-	if b, err = (proto.MarshalOptions{}).MarshalAppend(b, head); err != nil {
-		return nil, nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the flow is not valid UTF-8")
+	buf = append(buf[:0], redisx.StateFormat)
+	b := buf
+	if b, err = appendHead(b, st); err != nil {
+		return nil, nil, err
 	}
 	if st.Frozen != nil {
-		b = appendField(b, fieldFrozen, now.frozen.encoded)
+		b = appendBytes(b, fieldFrozen, now.frozen.encoded)
 	}
 	for i := range now.steps {
-		b = appendField(b, fieldSteps, now.steps[i].encoded)
+		b = appendBytes(b, fieldSteps, now.steps[i].encoded)
 	}
-	return appendField(b, fieldPersonal, now.personal.encoded), now, nil
+	return appendBytes(b, fieldPersonal, now.personal.encoded), now, nil
 }
 
-func appendField(b []byte, number protowire.Number, value []byte) []byte {
-	b = protowire.AppendTag(b, number, protowire.BytesType)
-	return protowire.AppendBytes(b, value)
+// appendHead writes a FlowRecord without what is encoded apart: what binding froze, steps, and what identifies a person.
+func appendHead(b []byte, st *authflow.State) ([]byte, error) {
+	for _, s := range [...]string{st.Organization, st.Site, st.SupportCode, st.CorrelationID, st.Caller, st.LastRejection, st.Reason} {
+		if !utf8.ValidString(s) {
+			return nil, errs.New(errs.Invalid, "RECORD_TEXT", "a field of the flow is not valid UTF-8")
+		}
+	}
+	b = appendText(b, 1, st.ID.String())
+	b = appendText(b, 2, st.OrganizationUID)
+	b = appendText(b, 3, st.Organization)
+	b = appendText(b, 4, st.SiteUID)
+	b = appendText(b, 5, st.Site)
+	b = appendText(b, 6, st.SupportCode)
+	b = appendText(b, 7, st.CorrelationID)
+	b = appendText(b, 8, st.Caller)
+	b = appendNumber(b, 9, int64(st.Phase))
+	b = appendTime(b, 10, st.Started)
+	b = appendTime(b, 11, st.Deadline)
+	b = appendFlag(b, 12, st.Recorded)
+	b = appendNumber(b, 13, int64(st.Class))
+	b = appendNumber(b, 14, int64(st.Rejections))
+	b = appendText(b, 15, st.LastRejection)
+	b = appendFlag(b, 16, st.Proven)
+	b = appendTime(b, 17, st.Hour)
+	b = appendNumber(b, 18, int64(st.Ending))
+	b = appendText(b, 19, st.Reason)
+	b = appendTime(b, 20, st.Ended)
+	b = appendNumber(b, 24, st.PolicyRevision)
+	b = appendFlag(b, 25, st.Late)
+	return appendRecords(b, st.Claimed.Records)
 }
 
-// headOf is a flow without what is encoded apart: what binding froze, steps, and what identifies a person.
-func headOf(st *authflow.State) *storev1.FlowRecord {
-	m := &storev1.FlowRecord{
-		Id: st.ID.String(), OrganizationUid: st.OrganizationUID, Organization: st.Organization, SiteUid: st.SiteUID, Site: st.Site,
-		SupportCode: st.SupportCode, CorrelationId: st.CorrelationID, Caller: st.Caller, Phase: posternv1.Phase(st.Phase),
-		Started: toTimestamp(st.Started), Deadline: toTimestamp(st.Deadline), Recorded: st.Recorded, Class: posternv1.Class(st.Class),
-		Rejections: int32(st.Rejections), LastRejection: st.LastRejection, Proven: st.Proven, //nolint:gosec // at most 10
-		Hour: toTimestamp(st.Hour), Ending: posternv1.Ending(st.Ending), Reason: st.Reason, Ended: toTimestamp(st.Ended),
-		PolicyRevision: st.PolicyRevision, Late: st.Late,
+// appendRecords writes the directory records of the claimed subject, which few flows have.
+func appendRecords(b []byte, r policy.Records) ([]byte, error) {
+	add := func(n protowire.Number, m proto.Message) error {
+		v, err := proto.Marshal(m)
+		if err != nil {
+			return errs.Wrap(err, errs.Internal, "RECORD_TEXT", "a directory record is not valid UTF-8")
+		}
+		b = appendBytes(b, n, v)
+		return nil
 	}
-	if r := st.Claimed.Records; r.Domain != nil {
-		m.ClaimedDomain = &storev1.DomainRecord{Domain: policypb.FromDomain(*r.Domain)}
+	if r.Domain != nil {
+		if err := add(26, &storev1.DomainRecord{Domain: policypb.FromDomain(*r.Domain)}); err != nil {
+			return nil, err
+		}
 	}
-	m.ClaimedAccount = claimToProto(st.Claimed.Records.AccountClaim)
-	m.ClaimedAddress = claimToProto(st.Claimed.Records.AddressClaim)
-	return m
+	if r.AccountClaim != nil {
+		if err := add(27, claimToProto(r.AccountClaim)); err != nil {
+			return nil, err
+		}
+	}
+	if r.AddressClaim != nil {
+		if err := add(28, claimToProto(r.AddressClaim)); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 func claimToProto(c *policy.ClaimRecord) *storev1.ClaimRecord {
-	if c == nil {
-		return nil
-	}
 	return &storev1.ClaimRecord{Revision: c.Revision, Origin: posternv1.Origin(c.Origin), Kind: string(c.Kind), Key: c.Key[:]}
 }
 
-// encodeStep leaves out what the flow says already.
-func encodeStep(st *authflow.State, step *authflow.Step) ([]byte, error) {
-	e := step.Event
+// encodeStep writes a StepRecord, leaving out what the flow says already, and the indexes once the event has been written: they
+// are a good part of a state, and nothing asks for them again. The first three fields are those of an EventRecord.
+func (s *Store) encodeStep(st *authflow.State, step *authflow.Step) ([]byte, error) {
+	e := *step.Event
 	e.Organization, e.OrganizationUID, e.Site, e.SiteUID, e.Flow, e.SupportCode = "", "", "", "", "", ""
 	e.Personal = audit.Personal{}
+	if step.Released && e.Sealed != nil {
+		e.Indexes = nil
+	}
 	if e.CorrelationID == st.CorrelationID {
 		e.CorrelationID = ""
 	}
-	m := storev1.StepRecord{
-		Event: codec.ToProto(&e), Personal: codec.SealedToProto(e.Sealed), Indexes: codec.IndexesToProto(e.Indexes),
-		Released: step.Released,
-	}
-	b, err := proto.Marshal(&m)
+	b, err := s.codec.Encode(&e)
 	if err != nil {
-		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of a step is not valid UTF-8")
+		return nil, err
 	}
-	return b, nil
+	return appendFlag(b[1:], 4, step.Released), nil
 }
 
 func encodeFrozen(f *policy.Frozen) ([]byte, error) {

@@ -46,16 +46,17 @@ type Config struct {
 
 // Store implements authflow.Store. Safe for concurrent use.
 type Store struct {
-	client  redis.UniversalClient
-	reader  redis.UniversalClient
-	keys    *redisx.Keys
-	codec   *codec.Codec
-	keyring Keyring
-	namer   Namer
-	cache   *redisdirectory.Cache
-	now     func() time.Time
-	scripts scripts
-	parts   *partCache
+	client   redis.UniversalClient
+	reader   redis.UniversalClient
+	keys     *redisx.Keys
+	codec    *codec.Codec
+	keyring  Keyring
+	namer    Namer
+	cache    *redisdirectory.Cache
+	now      func() time.Time
+	scripts  scripts
+	parts    *partCache
+	prepared preparedPool
 }
 
 var _ authflow.Store = (*Store)(nil)

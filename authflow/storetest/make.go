@@ -62,7 +62,7 @@ func opened(t *testing.T, h *Harness, o *policy.Organization) *authflow.Commit {
 		Claimed: authflow.Claimed{AccountID: "acct-1", Address: address(t, "ada@guest.example.org"), DisplayName: "Ada", Kind: audit.SubjectPerson},
 	}
 	e := event(st, audit.TypeSignInStarted, now)
-	st.Steps = []authflow.Step{{Event: e, Released: true}}
+	st.Steps = []authflow.Step{{Event: new(e), Released: true}}
 	return &authflow.Commit{
 		OrganizationUID: o.UID, PolicyStamp: o.PolicyStamp, Key: random32(), Request: random32(), OwnKey: true,
 		Outcome: outcome(st), Flow: &authflow.FlowWrite{State: st}, Events: []audit.Event{e},
@@ -100,7 +100,7 @@ func stepped(h *Harness, o *policy.Organization, l *authflow.Loaded) *authflow.C
 	at := h.Now().UTC().Truncate(time.Millisecond)
 	e := event(&st, audit.TypePasswordVerified, at)
 	e.Method = "password"
-	st.Steps = append(append([]authflow.Step(nil), st.Steps...), authflow.Step{Event: e, Released: true})
+	st.Steps = append(append([]authflow.Step(nil), st.Steps...), authflow.Step{Event: new(e), Released: true})
 	if st.Bound == nil {
 		st.Phase, st.Proven = authflow.PhaseBound, true
 		st.Bound = &authflow.Bound{AccountID: "acct-1", Email: st.Claimed.Address, EmailVerified: true, Kind: audit.SubjectPerson, Step: len(st.Steps)}
@@ -123,10 +123,10 @@ func ended(h *Harness, o *policy.Organization, l *authflow.Loaded, ending audit.
 	c := stepped(h, o, l)
 	st := c.Flow.State
 	st.Phase, st.Ending, st.Ended = authflow.PhaseEnded, ending, h.Now().UTC().Truncate(time.Millisecond)
-	last := &st.Steps[len(st.Steps)-1].Event
+	last := st.Steps[len(st.Steps)-1].Event
 	last.Type, last.Ending, last.Method = t, ending, ""
 	for i := range st.Steps {
-		e := &st.Steps[i].Event
+		e := st.Steps[i].Event
 		last.Steps = append(last.Steps, audit.StepSummary{Step: e.Step, Event: e.ID, Type: e.Type, Time: e.Time, Evidence: e.Evidence})
 	}
 	c.Outcome, c.Events = outcome(st), []audit.Event{*last}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -146,7 +147,7 @@ var tallyCases = map[string]func(*testing.T, *Harness){
 				must(t, h.Store, ended(h, o, l, audit.EndingDenied, audit.TypeSignInDenied))
 			}
 		}
-		p := h.Partition(o.UID)
+		p := beside(h.Partition(o.UID))
 		if early, err := h.Store.DueTallies(t.Context(), p, hour.Add(time.Hour-time.Millisecond), 10); err != nil || len(early) != 0 {
 			t.Errorf("before the hour has closed: %v, %v", early, err)
 		}
@@ -182,9 +183,15 @@ var tallyCases = map[string]func(*testing.T, *Harness){
 			what, holder string
 			want         bool
 		}{{"sweeper", "a", true}, {"sweeper", "b", false}, {"sweeper", "a", true}, {"archiver", "b", true}} {
-			if got, err := h.Store.Lease(t.Context(), 3, step.what, step.holder); err != nil || got != step.want {
+			if got, err := h.Store.Lease(t.Context(), []int{3}, step.what, step.holder); err != nil || !slices.Equal(got, []bool{step.want}) {
 				t.Errorf("%s for %s: %t, %v", step.what, step.holder, got, err)
 			}
+		}
+		if got, err := h.Second.Lease(t.Context(), []int{2, 3, 1}, "sweeper", "b"); err != nil || !slices.Equal(got, []bool{true, false, true}) {
+			t.Errorf("what is free, what is not: %t, %v", got, err)
+		}
+		if got, err := h.Store.Lease(t.Context(), []int{1, 3}, "sweeper", "a"); err != nil || !slices.Equal(got, []bool{false, true}) {
+			t.Errorf("from the other side: %t, %v", got, err)
 		}
 	},
 }

@@ -19,6 +19,7 @@ const (
 	tickEvery        = 100 * time.Millisecond // miniredis lets nothing expire by itself
 	DefaultSaveEvery = 5 * time.Second
 	poolSize         = 64
+	snapshotTimeout  = time.Minute // everything at once takes longer than a command
 )
 
 // Config is what an embedded store needs.
@@ -51,7 +52,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		c.SaveEvery = DefaultSaveEvery
 	}
 	s := &Store{c: c, redis: miniredis.NewMiniRedis(), stop: make(chan struct{})}
-	s.client = s.dial(0)
+	s.client = s.dial(-1, snapshotTimeout)
 	if err := s.load(ctx); err != nil {
 		s.shut()
 		return nil, err
@@ -64,15 +65,16 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 }
 
 // Client returns a client of the store, closed with it. Retries as in redisx: -1 for scripts, 2 for reads.
-func (s *Store) Client(retries int) redis.UniversalClient { return s.dial(retries) }
+func (s *Store) Client(retries int) redis.UniversalClient { return s.dial(retries, 0) }
 
 // Dial returns a connection of its own, in memory.
 func (s *Store) Dial() (net.Conn, error) { return s.redis.Dial() }
 
-func (s *Store) dial(retries int) *redis.Client {
+func (s *Store) dial(retries int, readTimeout time.Duration) *redis.Client {
 	c := redis.NewClient(&redis.Options{
 		Dialer:   s.connect,
 		Protocol: 2, MaxRetries: retries, ContextTimeoutEnabled: true, DisableIdentity: true, PoolSize: poolSize,
+		ReadTimeout:              readTimeout, // 0: the driver's default
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	s.mu.Lock()

@@ -62,8 +62,8 @@ func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc3
 func encode(saved time.Time, records []record) []byte {
 	b := append(make([]byte, 0, 1<<16), magic...)
 	b = append(b, formatVersion)
-	b = binary.BigEndian.AppendUint64(b, uint64(saved.UnixMilli())) //nolint:gosec // after 1970
-	b = binary.BigEndian.AppendUint32(b, uint32(len(records)))      //nolint:gosec // far fewer
+	b = binary.BigEndian.AppendUint64(b, uint64(saved.UnixMilli()))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(records))) //nolint:gosec // far fewer
 	for i := range records {
 		b = records[i].append(b)
 	}
@@ -74,7 +74,7 @@ func (r *record) append(b []byte) []byte {
 	b = appendText(append(b, r.kind), r.key)
 	var expires uint64
 	if !r.expires.IsZero() {
-		expires = uint64(r.expires.UnixMilli()) //nolint:gosec // after 1970
+		expires = uint64(r.expires.UnixMilli())
 	}
 	b = binary.BigEndian.AppendUint64(b, expires)
 	switch r.kind {
@@ -195,7 +195,7 @@ func (d *decoder) fixed() uint64 {
 // count reads a number of things that take at least one byte each.
 func (d *decoder) count() int {
 	n, size := binary.Uvarint(d.rest)
-	if d.bad || size <= 0 || n > uint64(len(d.rest)-size) {
+	if d.bad || size <= 0 || n > uint64(len(d.rest)-size) { //nolint:gosec // size is at most the length
 		d.bad = true
 		return 0
 	}

@@ -36,13 +36,13 @@ func (s *Store) dump(ctx context.Context) ([]record, error) {
 	now := s.c.Now()
 	reply, err := s.client.Eval(ctx, dumpText, nil).Slice()
 	if err != nil {
-		return nil, errs.Wrap(err, errs.Internal, "SNAPSHOT_FAILED", "the embedded store cannot be read")
+		return nil, errs.Wrap(err, errs.Unavailable, "SNAPSHOT_FAILED", "the embedded store cannot be read")
 	}
 	records := make([]record, 0, len(reply))
 	for _, v := range reply {
 		r, err := recordOf(v, now)
 		if err != nil {
-			return nil, errs.Wrap(err, errs.Internal, "SNAPSHOT_FAILED", "the embedded store cannot be read")
+			return nil, errs.Wrap(err, errs.Unavailable, "SNAPSHOT_FAILED", "the embedded store cannot be read")
 		}
 		records = append(records, r)
 	}
@@ -160,7 +160,7 @@ func replace(file string, b []byte) error {
 	if err != nil {
 		return fail(errors.Join(err, os.Remove(f.Name())))
 	}
-	d, err := os.Open(dir) //nolint:gosec // the configured data directory
+	d, err := os.Open(dir)
 	if err != nil {
 		return fail(err)
 	}
@@ -193,7 +193,7 @@ func (s *Store) load(ctx context.Context) error {
 			continue
 		}
 		if err := s.restore(ctx, r, saved); err != nil {
-			return errs.Wrap(err, errs.Internal, "SNAPSHOT_FAILED", "the snapshot "+s.c.File+" cannot be loaded")
+			return errs.Wrap(err, errs.FailedPrecondition, "SNAPSHOT_DAMAGED", "the snapshot "+s.c.File+" cannot be loaded")
 		}
 		if !r.expires.IsZero() {
 			s.redis.SetTTL(r.key, r.expires.Sub(now))

@@ -58,7 +58,8 @@ func TestTheSameThingKeepsItsNameAndOneOfThisInstallation(t *testing.T) {
 	if n.AddressKey("org", upper) != n.AddressKey("org", lower) {
 		t.Error("one mailbox has two names")
 	}
-	if n.AccountKey("org", "a") != n.AccountKey("org", "a") || n.AccountKey("org", "a") == other.AccountKey("org", "a") {
+	first, second := n.AccountKey("org", "a"), n.AccountKey("org", "a")
+	if first != second || first == other.AccountKey("org", "a") {
 		t.Error("names do not follow from the keyset alone")
 	}
 	if len(n.Identifier("org", "x")) != 32 {

@@ -44,7 +44,7 @@ type Archive interface {
 // Flows is the live side. redisstore.Store is one.
 type Flows interface {
 	Read(ctx context.Context, r authflow.Read) (*authflow.Reading, error)
-	Due(ctx context.Context, partition int, now time.Time, limit int) ([]authflow.DueFlow, error)
+	Due(ctx context.Context, partitions []int, now time.Time, limit int) ([]authflow.DueFlow, error)
 	Forget(ctx context.Context, organizationUID string, flow authflow.FlowID, supportCode string) error
 }
 
@@ -160,7 +160,7 @@ func (r *run) nameOf(ctx context.Context, uid string) (string, error) {
 // live removes flows that are older in the store than in the archive; open then ends those that have no ending.
 func (r *run) live(ctx context.Context) error {
 	for partition := range r.Partitions {
-		flows, err := r.Flows.Due(ctx, partition, time.Unix(math.MaxInt32, 0), math.MaxInt32)
+		flows, err := r.Flows.Due(ctx, []int{partition}, time.Unix(math.MaxInt32, 0), math.MaxInt32)
 		if err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (r *run) live(ctx context.Context) error {
 func (r *run) judge(ctx context.Context, f authflow.DueFlow) error {
 	row, _, err := r.Archive.Flow(ctx, f.OrganizationUID, f.Flow.String())
 	if errs.KindOf(err) == errs.NotFound && err != nil {
-		return nil // not archived: the store is all there is
+		return nil //nolint:nilerr // not archived: the store is all there is
 	}
 	if err != nil {
 		return err

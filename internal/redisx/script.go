@@ -57,12 +57,12 @@ func (s *Script) Run(ctx context.Context, p Processor, c *Call) (any, error) {
 	c.args = append(c.args, &c.mark) // the last argument: see mark
 	reply, err := c.process(ctx, p)
 	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-		c.mark.written.Store(false)
+		c.mark.written.CompareAndSwap(1, 0)
 		c.args[0], c.args[1] = "eval", s.text
 		reply, err = c.process(ctx, p)
 	}
 	if err != nil {
-		return nil, Classify(err, c.mark.written.Load())
+		return nil, c.mark.classify(err)
 	}
 	return reply, nil
 }
@@ -81,10 +81,20 @@ func (c *Call) process(ctx context.Context, p Processor) (any, error) {
 
 // mark is the last argument of every call: go-redis asks for its bytes when it writes the command to a connection. As long
 // as it was not asked, no complete command can have left this process.
-type mark struct{ written atomic.Bool }
+type mark struct{ written atomic.Int32 }
 
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (m *mark) MarshalBinary() ([]byte, error) {
-	m.written.Store(true)
+	m.written.Add(1)
 	return nil, nil
+}
+
+// classify is Classify for a command that a cluster client may have sent again after it lost a connection: the error answered
+// last then says nothing about the copies before.
+func (m *mark) classify(err error) error {
+	n := m.written.Load()
+	if n > 1 && isAnswer(err) {
+		err = errors.New("sent more than once, and in the end: " + err.Error())
+	}
+	return Classify(err, n > 0)
 }

@@ -51,10 +51,18 @@ func Table(w io.Writer, header []string, rows [][]string) error {
 	return tw.Flush()
 }
 
+// maxColumn is how wide a column gets on a terminal before its text goes on below.
+const maxColumn = 60
+
 func pretty(w io.Writer, header []string, rows [][]string) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
+	columns := make([]table.ColumnConfig, len(header))
+	for i := range columns {
+		columns[i] = table.ColumnConfig{Number: i + 1, WidthMax: maxColumn, WidthMaxEnforcer: text.WrapSoft}
+	}
+	t.SetColumnConfigs(columns)
 	t.AppendHeader(cells(header))
 	for _, row := range rows {
 		t.AppendRow(cells(row))

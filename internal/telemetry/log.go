@@ -32,7 +32,7 @@ func NewLogger(w io.Writer, format, level string, callID func(context.Context) s
 
 // clean escapes texts in the places where callers' words end up. Errors are turned into text here for the same reason.
 func clean(_ []string, a slog.Attr) slog.Attr {
-	switch v := a.Value.Resolve(); v.Kind() {
+	switch v := a.Value.Resolve(); v.Kind() { //nolint:exhaustive // the other kinds hold no text
 	case slog.KindString:
 		a.Value = slog.StringValue(printable.Escape(v.String()))
 	case slog.KindAny:
@@ -54,13 +54,26 @@ type handler struct {
 
 // Handle implements slog.Handler.
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
-	if h.callID != nil {
+	if h.callID != nil && !names(r, callID) {
 		if id := h.callID(ctx); id != "" {
 			r = r.Clone()
-			r.AddAttrs(slog.String("call_id", id))
+			r.AddAttrs(slog.String(callID, id))
 		}
 	}
 	return h.Handler.Handle(ctx, r)
+}
+
+// callID is the name of the id of the call a line belongs to.
+const callID = "call_id"
+
+// names reports whether a line has this attribute already: no name stands twice on it.
+func names(r slog.Record, name string) bool {
+	found := false
+	r.Attrs(func(a slog.Attr) bool {
+		found = a.Key == name
+		return !found
+	})
+	return found
 }
 
 // WithAttrs implements slog.Handler.

@@ -82,6 +82,9 @@ func (s *store) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Commi
 }
 
 func result(done *authflow.Committed, err error) string {
+	if err == nil && done.Repeated == nil {
+		return "committed"
+	}
 	var conflict *authflow.Conflict
 	switch {
 	case errors.As(err, &conflict):
@@ -92,8 +95,6 @@ func result(done *authflow.Committed, err error) string {
 		return "not_recorded"
 	case err != nil:
 		return "refused"
-	case done.Repeated != nil:
-		return "repeated"
 	}
-	return "committed"
+	return "repeated"
 }

@@ -80,7 +80,24 @@ func Apply(ctx context.Context, d Deps, caller string, in ApplyInput) (ApplyResu
 	if err := a.makePlan(ctx); err != nil {
 		return ApplyResult{}, err
 	}
+	if err := a.reserve(ctx); err != nil {
+		return ApplyResult{}, err
+	}
 	return a.run(ctx)
+}
+
+// reserve takes the id of an organization that does not exist yet, once nothing speaks against creating it. Another call may
+// have reserved it before, with a uid that the plan then rests on.
+func (a *apply) reserve(ctx context.Context) error {
+	if a.current != nil || a.in.ValidateOnly {
+		return nil
+	}
+	uid, err := a.d.Writer.Reserve(ctx, a.in.Organization, a.uid)
+	if err != nil || uid == a.uid {
+		return err
+	}
+	a.uid = uid
+	return a.makePlan(ctx)
 }
 
 // apply is one call.
@@ -107,18 +124,16 @@ func (a *apply) look(ctx context.Context) error {
 		}
 	case errs.KindOf(err) != errs.NotFound:
 		return err
-	case a.in.ValidateOnly:
-		a.uid = a.d.NewID()
-		return nil
 	default:
-		if a.uid, err = a.d.Writer.Reserve(ctx, a.in.Organization, a.d.NewID()); err != nil {
-			return err
-		}
+		a.uid = a.d.NewID()
 	}
 	if a.in.ValidateOnly {
 		return nil
 	}
 	a.key = a.d.Namer.ApplyKey(a.caller, method, a.in.Organization, a.in.RequestID, a.in.canonical())
+	if a.current == nil {
+		return nil // no call came far enough to be carried on
+	}
 	a.progress, err = a.d.Writer.Progress(ctx, a.uid, a.key)
 	return err
 }
@@ -167,11 +182,15 @@ func (a *apply) makePlan(ctx context.Context) error {
 	if err := problems.Err(); err != nil {
 		return err
 	}
-	if a.current != nil && a.current.Unreadable && plan.WritePolicy && (a.doc.Policy == nil || a.doc.Policy.Rules == nil) {
-		return errs.New(errs.FailedPrecondition, "POLICY_UNREADABLE",
-			"the stored policy cannot be read and would be lost: give policy.rules in the document to replace it")
-	}
 	a.plan = plan
+	if !plan.WritePolicy {
+		return nil
+	}
+	// Before the first commit: additions must not stay behind for a policy that cannot be written.
+	if n := policypb.RecordSize(plan.Organization); n > policypb.MaxRecord {
+		return errs.Newf(errs.Invalid, "POLICY_TOO_LARGE",
+			"sites, connections and policy together take %d bytes, at most %d are kept: shorten texts or use fewer, wider rules", n, policypb.MaxRecord)
+	}
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // MaxPolicyRecord bounds the policy record: it is cached whole by every process.
-const MaxPolicyRecord = 256 << 10
+const MaxPolicyRecord = policypb.MaxRecord
 
 // encodeOrganization makes the policy record. What every directory commit changes (revision, stamps, times) is kept beside
 // it, so that an import of claims does not make it stale.

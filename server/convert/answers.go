@@ -75,7 +75,7 @@ func (f Forms) LiveFlow(v authflow.View) *posternv1.Flow {
 		out.Personal = f.Personal(&p)
 	}
 	for i := range s.Steps {
-		out.Steps = append(out.Steps, f.Event(&s.Steps[i].Event))
+		out.Steps = append(out.Steps, f.Event(s.Steps[i].Event))
 	}
 	return out
 }

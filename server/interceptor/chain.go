@@ -129,7 +129,7 @@ func (c *Chain) Wrap(desc *grpc.ServiceDesc, rules map[string]Rule) (*grpc.Servi
 // unary puts the chain around a generated handler. The handler decodes inside the chain, so that a request nobody can read is
 // refused and recorded like any other.
 func (c *Chain) unary(method string, rule Rule, inner grpc.MethodHandler) grpc.MethodHandler {
-	return func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // grpc's order of arguments
+	return func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		var reply any
 		call := start(method, rule)
 		call.run = func(ctx context.Context) (err error) {

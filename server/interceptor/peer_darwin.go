@@ -16,7 +16,7 @@ func peerUID(c *net.UnixConn) (uint32, error) {
 	var cred *unix.Xucred
 	var credErr error
 	err = raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED) //nolint:gosec // a descriptor fits an int
+		cred, credErr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("interceptor: socket: %w", err)

@@ -27,7 +27,7 @@ func (g *Gateway) failed(ctx context.Context, _ *runtime.ServeMux, _ runtime.Mar
 		g.write(ctx, w, codeOf(grpcstatus.Code(err)), err)
 		return
 	}
-	switch grpcstatus.Code(err) { //nolint:exhaustive // the rest comes from the server without a reason
+	switch grpcstatus.Code(err) {
 	case codes.InvalidArgument, codes.Unknown:
 		g.refuse(ctx, w, r, http.StatusBadRequest, malformed(explain(err)))
 	case codes.ResourceExhausted: // of the transport, recorded by the server
@@ -108,7 +108,7 @@ func (g *Gateway) write(ctx context.Context, w http.ResponseWriter, code int, er
 		code, body = http.StatusInternalServerError, []byte(`{"code":13,"message":"internal error"}`)
 	}
 	w.WriteHeader(code)
-	if _, failure = w.Write(body); failure != nil {
+	if _, failure = w.Write(body); failure != nil { //nolint:gosec // JSON, and the header says so
 		g.config.Log.LogAttrs(ctx, slog.LevelDebug, "answer not written", slog.String("cause", failure.Error()))
 	}
 }

@@ -78,6 +78,8 @@ func (g *Gateway) guard(next http.Handler) http.Handler {
 			g.refuse(ctx, w, r, code, err)
 			return
 		}
+		r.Header.Del(contentType) // there is one form, and the gateway would log a header that it cannot read
+		r.Header.Del("Accept")
 		next.ServeHTTP(w, r)
 	})
 }

@@ -136,8 +136,6 @@ func reasonsOfState() []ReasonInfo {
 		{Reason: "ORGANIZATION_DIFFERS", Kind: errs.Invalid, Meaning: "The document names another organization than the call.", Do: doCorrect},
 		{Reason: "PATH_NOT_FOUND", Kind: errs.NotFound, Meaning: "There is nothing at this HTTP path, or not for this HTTP method.", Do: "See /openapi.json."},
 		{Reason: "PERSONAL_ERASED", Kind: errs.NotFound, Meaning: "The personal part of a record was erased.", Do: doFollow},
-		{Reason: "POLICY_UNREADABLE", Kind: errs.FailedPrecondition, Meaning: "The stored policy cannot be read and would be lost.",
-			Do: "Give policy.rules in the document, to replace it."},
 		{Reason: "RECORD_FORMAT_NEWER", Kind: errs.FailedPrecondition, Meaning: "A stored record was written by a newer version.", Do: doOperator},
 		{Reason: "SERVICE_UNKNOWN", Kind: errs.NotFound, Meaning: "A health check names a service this server does not have.", Do: doName},
 	}

@@ -22,7 +22,7 @@ import (
 // Run runs one command and returns its exit code.
 func Run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // commands get their context from ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,8 @@ func (e configError) Unwrap() error { return e.error }
 // errNo says "no" by its exit code alone: the output has said why.
 var errNo = errors.New("no")
 
-func isSilent(err error) bool { return errors.Is(err, errNo) }
+// isSilent reports whether nobody needs to be told: the exit code says it, or the reader of the output has gone.
+func isSilent(err error) bool { return errors.Is(err, errNo) || errors.Is(err, syscall.EPIPE) }
 
 // exitCode sorts what went wrong.
 func exitCode(err error) int {

@@ -134,8 +134,10 @@ func (a *app) followFlow(ctx context.Context, next func() (*posternv1.Flow, erro
 		case errors.Is(err, io.EOF) && last != nil && !a.json():
 			fmt.Fprintln(a.stdout)
 			return show.Flow(a.stdout, last)
-		case errors.Is(err, io.EOF), err != nil && ctx.Err() != nil:
+		case errors.Is(err, io.EOF):
 			return nil
+		case err != nil && ctx.Err() != nil:
+			return nil //nolint:nilerr // interrupted: that is how watching ends
 		case err != nil:
 			return err
 		case a.json():

@@ -240,7 +240,7 @@ func pages[M any](ctx context.Context, a *app, limit int, page func(context.Cont
 			size = min(size, limit-len(all))
 		}
 		bounded, cancel := context.WithTimeout(ctx, a.timeout)
-		items, next, err := page(bounded, int32(size), token) //nolint:gosec // at most maxPage
+		items, next, err := page(bounded, int32(size), token)
 		cancel()
 		if err != nil {
 			return nil, err

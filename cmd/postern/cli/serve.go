@@ -2,12 +2,15 @@ package cli
 
 import (
 	"errors"
+	"io"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/postern-audit/postern/cmd/postern/serve"
 	"github.com/postern-audit/postern/internal/caller"
 	"github.com/postern-audit/postern/internal/config"
+	"github.com/postern-audit/postern/internal/redisx"
 	"github.com/postern-audit/postern/internal/show"
 	"github.com/postern-audit/postern/internal/telemetry"
 )
@@ -35,6 +38,9 @@ what waits to the archive, and exits with 0; with 1 when something could not be 
 			if err != nil {
 				return configError{err}
 			}
+			redisx.LogDriver(log)
+			// grpc and its gateway write lines of their own, with words of callers in them; what matters comes back as errors.
+			grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 			version, revision := build()
 			err = serve.Run(cmd.Context(), c, serve.Options{Log: log, Now: a.now, Version: words(version, revision)})
 			var wrong *serve.ConfigError

@@ -36,7 +36,7 @@ func (f *front) httpAddress() string {
 // openFront makes the server and opens its listeners. Nothing is served yet.
 func (p *process) openFront(ctx context.Context) error {
 	var err error
-	if p.front.server, err = server.New(p.serverConfig()); err != nil {
+	if p.front.server, err = server.New(p.serverConfig()); err != nil { //nolint:contextcheck // it outlives the start
 		return err
 	}
 	p.closers.add("listeners", p.front.close)
@@ -102,7 +102,7 @@ func (p *process) listen(ctx context.Context) error {
 	if err != nil {
 		return &ConfigError{fmt.Errorf("http.key_file: %w", err)}
 	}
-	f.gateway, err = rest.New(rest.Config{
+	f.gateway, err = rest.New(rest.Config{ //nolint:contextcheck // it outlives the start
 		Key: key, Record: f.server.Refusals().Record, Ready: func() (bool, any) { return p.watch.status() },
 		Metrics: p.metrics.Handler(), Log: p.log})
 	if err != nil {

@@ -28,7 +28,7 @@ func (p *process) checkInstallation(ctx context.Context) error {
 	}
 	switch {
 	case archived == nil && live != nil:
-		return &ConfigError{fmt.Errorf("Redis belongs to installation %s, and the archive %s is new; restore the archive from its backup, or point archive.sqlite at it",
+		return &ConfigError{fmt.Errorf("archive %[2]s is new, and Redis belongs to installation %[1]s; restore the archive from its backup, or point archive.sqlite at it",
 			live.ID, p.c.ArchivePath())}
 	case archived == nil:
 		if archived, err = p.firstStart(ctx); err != nil {

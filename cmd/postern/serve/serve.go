@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -62,6 +63,7 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 		failed: make(chan error, 8),
 	}
 	p.metrics.Build(o.Version, runtime.Version())
+	defer lessCollecting()()
 	err = p.start(ctx)
 	if err == nil {
 		select {
@@ -79,6 +81,20 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 		p.log.InfoContext(ctx, "stopped")
 	}
 	return err
+}
+
+// collectAt is how much the heap may grow, in percent, before it is collected. What lives is small (known flows), what calls
+// leave behind is much: collecting half as often costs some memory and saves a tenth of a call.
+const collectAt = 200
+
+// lessCollecting sets the collector unless GOGC has set it, and returns what sets it back.
+func lessCollecting() func() {
+	const standard = 100
+	before := debug.SetGCPercent(collectAt)
+	if before != standard {
+		debug.SetGCPercent(before)
+	}
+	return func() { debug.SetGCPercent(before) }
 }
 
 // start opens everything, in the order in which one part needs another.

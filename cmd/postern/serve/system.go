@@ -25,7 +25,7 @@ func (p *process) ensureSystem(ctx context.Context) error {
 
 func (p *process) makeSystem(ctx context.Context) error {
 	d := p.stores.directory
-	key, err := p.stores.keyring.Mint(audit.SystemUID)
+	key, err := p.systemKey(ctx)
 	if err != nil {
 		return err
 	}
@@ -42,4 +42,17 @@ func (p *process) makeSystem(ctx context.Context) error {
 	_, _ = rand.Read(change.Request.Key[:]) // nobody repeats this call under its key
 	_, _, err = d.Commit(ctx, change)
 	return err
+}
+
+// systemKey is the key under which the archive knows the reserved organization, when an embedded store was killed before its
+// first snapshot; else a new one.
+func (p *process) systemKey(ctx context.Context) (audit.OrganizationKey, error) {
+	keys, err := p.stores.archive.Keys(ctx, "", 1) // its uid comes before all others
+	if err != nil {
+		return audit.OrganizationKey{}, err
+	}
+	if len(keys) == 1 && keys[0].OrganizationUID == audit.SystemUID {
+		return keys[0], nil
+	}
+	return p.stores.keyring.Mint(audit.SystemUID)
 }

@@ -56,7 +56,7 @@ type watch struct {
 }
 
 // startWatch looks once and then goes on until the process stops. The server's health follows.
-func (p *process) startWatch(ctx context.Context) error {
+func (p *process) startWatch(ctx context.Context) error { //nolint:contextcheck // the watch outlives the start
 	w := &p.watch
 	w.p = p
 	w.look(ctx)

@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 
 	"github.com/postern-audit/postern/audit/archiver"
@@ -51,10 +50,10 @@ func (p *process) makeWork(ctx context.Context) error {
 // startWork lets it run.
 func (p *process) startWork(context.Context) error {
 	if p.work.archiver != nil {
-		p.startArchiver()
+		p.startArchiver() //nolint:contextcheck // it outlives the start
 	}
 	if p.has(config.ComponentSignIn) {
-		return p.startSweeper()
+		return p.startSweeper() //nolint:contextcheck // it outlives the start
 	}
 	return nil
 }
@@ -89,19 +88,14 @@ type lease struct {
 
 // Hold implements archiver.Lease.
 func (l lease) Hold(ctx context.Context, partitions []int) ([]int, error) {
+	mine, err := l.store.Lease(ctx, partitions, "archiver", l.holder)
 	var held []int
-	var problems []error
-	for _, n := range partitions {
-		ok, err := l.store.Lease(ctx, n, "archiver", l.holder)
-		if err != nil {
-			problems = append(problems, err)
-			break // the others would fail alike, each after its timeout
-		}
+	for i, ok := range mine {
 		if ok {
-			held = append(held, n)
+			held = append(held, partitions[i])
 		}
 	}
-	return held, errors.Join(problems...)
+	return held, err
 }
 
 func (p *process) startSweeper() error {

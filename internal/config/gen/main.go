@@ -19,7 +19,7 @@ import (
 func main() {
 	if err := write(".", "../.."); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is a main
 	}
 }
 
