@@ -41,9 +41,9 @@ type Input struct {
 	Subject *SubjectRecords
 	// Device makes the keyed hash under which a device is remembered; nil: devices are not told apart.
 	Device func(deviceID string) [16]byte
-	Start        *Opening          // with KindStart
-	Step         *Reported         // with KindStep
-	Finish       *Finish           // with KindFinish
+	Start  *Opening  // with KindStart
+	Step   *Reported // with KindStep
+	Finish *Finish   // with KindFinish
 }
 
 // Opening is what a flow begins with.
@@ -92,6 +92,7 @@ type Moved struct {
 	// What is kept of the subject from now on; nil: as before. Both are written with the events or not at all.
 	Person        *Person
 	Authenticator *factor.Authenticator
+	looked        bool // a code was looked at, so that the authenticator must be as it was
 }
 
 // Advance is the machine: pure and total. It returns what the input does to the flow at that moment, or an error that

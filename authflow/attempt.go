@@ -85,7 +85,7 @@ func (r *run) remember(e *audit.Event) {
 	if r.in.Subject == nil || r.s.Class != audit.ClassExternal || r.s.Bound.AccountID == "" {
 		return
 	}
-	s := shown(*e)
+	s := shown(e)
 	before := r.recalled()
 	proofs := policy.Remember(before.Proofs, policy.Proof{
 		Method: s.Method, Factor: s.Factor, Connection: s.Connection, ConnectionUID: e.ConnectionUID, Device: r.device(),
@@ -140,7 +140,9 @@ func (s *SubjectRecords) enrolment() policy.Enrolment {
 	return e
 }
 
-// enrolmentOf is how a secret came to be there, as events carry it.
+// enrolmentOf is how a secret came to be there, as events carry it. What was taken over from elsewhere is in force from the
+// moment it comes.
 func enrolmentOf(c *factor.Credential) *audit.Enrolment {
-	return &audit.Enrolment{Time: c.Enrolled, Caller: c.By, Flow: c.Flow, Method: c.After.Method, Evidence: c.After.Evidence, Imported: c.Imported()}
+	return &audit.Enrolment{Time: c.Enrolled, Caller: c.By, Flow: c.Flow, Method: c.After.Method, Evidence: c.After.Evidence,
+		Imported: c.Flow == "" && c.Confirmed.Equal(c.Enrolled)}
 }

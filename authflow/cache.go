@@ -56,10 +56,20 @@ func (c *cache) put(l *Loaded) {
 		}
 	default:
 		if known := entry(el); bytes.Compare(known.Stamp[:8], l.Stamp[:8]) <= 0 {
-			el.Value = l
+			el.Value = l.with(known.Subject)
 		}
 		c.order.MoveToFront(el)
 	}
+}
+
+// with returns l with records of the subject, if it came without.
+func (l *Loaded) with(s *SubjectRecords) *Loaded {
+	if l.Subject != nil || s == nil {
+		return l
+	}
+	c := *l
+	c.Subject = s
+	return &c
 }
 
 // drop forgets a flow.

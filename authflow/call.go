@@ -2,13 +2,19 @@ package authflow
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"time"
 
 	"github.com/postern-audit/postern/policy"
 )
 
-// maxConflicts is how many lost races in a row end a call.
-const maxConflicts = 3
+// How many lost races in a row end a call. Codes of one subject meet in its authenticator, whatever flows they belong to; it
+// moves at most as often as a lock takes guesses, and then stands still.
+const (
+	maxConflicts        = 3
+	maxSubjectConflicts = 16
+)
 
 // call is one call on a flow that exists.
 type call struct {
@@ -19,10 +25,15 @@ type call struct {
 	key     CommitKey
 	digest  Digest
 	org     *policy.Organization
+	proves  bool              // the input may prove something, which is then remembered
 	binder  policy.LookupKeys // of the step's subject, when the step may bind
 	records policy.Records    // of binder, once read
+	subject *SubjectRecords   // of binder's account, once read
 	looked  bool              // records were read
-	input   func(Loaded) Input
+	handle  [32]byte          // of the session that is said to be reused
+	session *Session          // of handle, once read; nil: there is none
+	joined  bool              // handle was looked up
+	input   func(flow *Loaded, now time.Time) (Input, error)
 }
 
 func (f *Flows) call(ctx context.Context, who Caller, method, organization string, flow FlowID, requestID string, canonical []byte) (*call, error) {
@@ -43,9 +54,9 @@ func (f *Flows) call(ctx context.Context, who Caller, method, organization strin
 func (c *call) run(ctx context.Context) (Answer, error) {
 	flow := c.f.known.get(c.uid, c.flow)
 	checked := false // flow and request id were looked at in the store
-	for conflicts := 0; ; {
-		if flow == nil || c.mayBind(flow) {
-			read, first, err := c.read(ctx)
+	for lost := (races{}); ; {
+		for flow == nil || c.lacks(flow) {
+			read, first, err := c.read(ctx, flow)
 			if err != nil || first != nil {
 				return c.first(first), err
 			}
@@ -64,7 +75,7 @@ func (c *call) run(ctx context.Context) (Answer, error) {
 		if !errors.As(err, &conflict) {
 			return a, err
 		}
-		if conflicts++; conflicts == maxConflicts {
+		if lost.tooMany(conflict) {
 			return Answer{}, refuse(ErrConflict)
 		}
 		if flow, err = c.lost(conflict, flow); err != nil {
@@ -74,17 +85,72 @@ func (c *call) run(ctx context.Context) (Answer, error) {
 	}
 }
 
-// mayBind reports whether the step would bind on this state and its subject's records are not read yet.
-func (c *call) mayBind(flow *Loaded) bool {
-	return c.binder != policy.LookupKeys{} && !c.looked && flow.State.Bound == nil
+// races counts the races a call has lost.
+type races struct{ all, subject int }
+
+// tooMany reports whether that was the last one. Where nothing but the subject's records moved, somebody else's call on
+// another flow came first.
+func (r *races) tooMany(c *Conflict) bool {
+	if c.Subject != nil && c.Flow == nil && c.Organization == nil {
+		r.subject++
+		return r.subject == maxSubjectConflicts
+	}
+	r.all++
+	return r.all == maxConflicts
 }
 
-// read gets the flow as the store has it, with the first answer to this request id if there is one, and what binding needs.
-func (c *call) read(ctx context.Context) (*Loaded, *Outcome, error) {
+// lacks reports whether something that the input may need was not read yet.
+func (c *call) lacks(flow *Loaded) bool {
+	if c.handle != [32]byte{} && !c.joined {
+		return true
+	}
+	if flow.State.Bound == nil {
+		return c.binder != policy.LookupKeys{} && !c.looked
+	}
+	return c.needsSubject(flow.State) && c.f.subjectOf(flow) == nil
+}
+
+// needsSubject reports whether what is kept of the bound subject matters to this call.
+func (c *call) needsSubject(s *State) bool {
+	person, authenticator := bearing(s.Frozen)
+	return s.Bound.AccountID != "" && (c.proves || person || authenticator)
+}
+
+// bearing says which records of the subject the frozen demands look at.
+func bearing(f *policy.Frozen) (person, authenticator bool) {
+	if f == nil {
+		return false, false
+	}
+	for _, d := range [2]*policy.Demands{&f.Demands, &f.WouldBe} {
+		authenticator = authenticator || d.MFA != nil
+		person = person || d.MFA != nil && d.MFA.MaxAge > 0 || d.Reverify > 0 || d.SessionLength > 0
+	}
+	return person, authenticator
+}
+
+// subjectOf returns what this process knows of the bound subject of a flow, nil when it has to be read.
+func (f *Flows) subjectOf(flow *Loaded) *SubjectRecords {
+	s := flow.State
+	if flow.Subject == nil || s.Bound == nil || flow.Subject.Key != f.c.Namer.AccountKey(s.OrganizationUID, s.Bound.AccountID) {
+		return nil
+	}
+	return flow.Subject
+}
+
+// read gets the flow as the store has it, with the first answer to this request id if there is one, and what the input needs.
+// known is the flow as it was read before, nil when it was not.
+func (c *call) read(ctx context.Context, known *Loaded) (*Loaded, *Outcome, error) {
 	r := Read{OrganizationUID: c.uid, Flow: c.flow, Key: c.key, Request: c.digest, Organization: true}
 	look := c.binder != policy.LookupKeys{} && !c.looked
 	if look {
 		r.Lookups = []policy.LookupKeys{c.binder}
+	}
+	join := c.handle != [32]byte{} && !c.joined
+	if join {
+		r.Session = c.handle
+	}
+	if key := c.account(known); key != (policy.AccountKey{}) {
+		r.Subject = &key
 	}
 	reading, err := c.f.c.Store.Read(ctx, r)
 	if err != nil {
@@ -100,36 +166,96 @@ func (c *call) read(ctx context.Context) (*Loaded, *Outcome, error) {
 		c.f.known.drop(c.flow)
 		return nil, nil, refuse(ErrFlowNotFound)
 	}
+	flow := reading.Flow
+	if r.Subject != nil {
+		flow = c.holds(flow, reading.Subject, *r.Subject)
+	}
 	if look && len(reading.Records) == 1 {
 		c.records, c.looked = reading.Records[0], true
 	}
-	c.f.known.put(reading.Flow)
-	return reading.Flow, nil, nil
+	if join {
+		c.joins(reading.Session)
+	}
+	c.f.known.put(flow)
+	return flow, nil, nil
+}
+
+// account is whose records to read: the bound subject's, else those of whom the step would bind.
+func (c *call) account(known *Loaded) policy.AccountKey {
+	if known == nil || known.State.Bound == nil {
+		return c.binder.Account
+	}
+	if known.State.Bound.AccountID == "" {
+		return policy.AccountKey{}
+	}
+	return c.f.c.Namer.AccountKey(c.uid, known.State.Bound.AccountID)
+}
+
+// holds keeps what was read of a subject: for the flow, when it is bound to it, else for the step that binds.
+func (c *call) holds(flow *Loaded, s *SubjectRecords, key policy.AccountKey) *Loaded {
+	if s == nil {
+		s = &SubjectRecords{Key: key}
+	}
+	if key == c.binder.Account {
+		c.subject = s
+	}
+	with := *flow
+	with.Subject = s
+	return &with
+}
+
+// joins takes the session that is said to be reused. Whose it is says the record; what was looked up for somebody else is
+// looked up again.
+func (c *call) joins(s *Session) {
+	c.session, c.joined = s, true
+	if s == nil || s.Subject.AccountID == "" {
+		return
+	}
+	if keys := c.f.keys(c.uid, s.Subject.AccountID, s.Subject.Email); keys != c.binder {
+		c.binder, c.looked = keys, false
+	}
 }
 
 // advance puts the call's input into the machine.
 func (c *call) advance(flow *Loaded) (Moved, error) {
-	in := c.input(*flow)
+	now := c.f.c.Now()
+	in, err := c.input(flow, now)
+	if err != nil {
+		return Moved{}, err
+	}
 	in.Caller = c.who.Principal
-	return c.f.advance(flow, c.org, in)
+	in.Subject = c.concerned(flow)
+	return c.f.advance(flow, c.org, in, now)
+}
+
+// concerned returns the records of the bound subject, or of whom the step would bind.
+func (c *call) concerned(flow *Loaded) *SubjectRecords {
+	if flow.State.Bound == nil {
+		return c.subject
+	}
+	return c.f.subjectOf(flow)
 }
 
 // advance completes an input with what every input carries.
-func (f *Flows) advance(flow *Loaded, org *policy.Organization, in Input) (Moved, error) {
+func (f *Flows) advance(flow *Loaded, org *policy.Organization, in Input, now time.Time) (Moved, error) {
 	s := flow.State
 	in.Organization, in.Site = org, siteByUID(org, s.SiteUID)
 	in.Marked = !flow.SupersededBy.IsZero()
 	in.IDs = IDs{Step: f.c.NewID(), Ending: f.c.NewID()}
+	if in.Step != nil && in.Step.Attempt != nil {
+		in.IDs.Lock = f.c.NewID()
+	}
+	in.Device = f.device(s.OrganizationUID)
 	if s.Bound == nil {
 		in.Claimed = f.keys(s.OrganizationUID, s.Claimed.AccountID, s.Claimed.Address)
 	}
-	return Advance(*s, in, f.c.Now())
+	return Advance(*s, in, now)
 }
 
 // commit writes what the input did and remembers the flow.
 func (c *call) commit(ctx context.Context, flow *Loaded, m *Moved) (Answer, error) {
 	o := m.outcome()
-	done, err := c.f.write(ctx, flow, c.org, m, &Commit{Key: c.key, Request: c.digest, Outcome: &o})
+	done, err := c.f.write(ctx, flow, c.concerned(flow), c.org, m, &Commit{Key: c.key, Request: c.digest, Outcome: &o})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -139,17 +265,65 @@ func (c *call) commit(ctx context.Context, flow *Loaded, m *Moved) (Answer, erro
 	return c.f.answer(o, c.org, false), nil
 }
 
-// write commits a move of a flow that exists.
-func (f *Flows) write(ctx context.Context, flow *Loaded, org *policy.Organization, m *Moved, c *Commit) (*Committed, error) {
+// write commits a move of a flow that exists. What was decided from records of the subject holds only while they stand: they
+// are compared in the same commit.
+func (f *Flows) write(ctx context.Context, flow *Loaded, subject *SubjectRecords, org *policy.Organization, m *Moved, c *Commit) (*Committed, error) {
 	s := m.State
 	c.OrganizationUID, c.PolicyStamp = s.OrganizationUID, org.PolicyStamp
 	c.Flow = &FlowWrite{State: &s, From: flow.Stamp, EndsMarked: !flow.SupersededBy.IsZero()}
 	c.Tallies, c.Events = m.Tallies, m.Events
+	f.keep(c, subject, m)
 	done, err := f.commit(ctx, c)
 	if err == nil && done.Repeated == nil {
-		f.known.put(&Loaded{State: &s, Stamp: done.Stamp})
+		f.known.put(&Loaded{State: &s, Stamp: done.Stamp, Subject: subject.after(c, done)})
 	}
 	return done, err
+}
+
+// keep adds the subject's records to a commit: what changes is replaced, what was looked at is compared.
+func (f *Flows) keep(c *Commit, subject *SubjectRecords, m *Moved) {
+	if subject == nil || m.State.Bound == nil {
+		return
+	}
+	person, authenticator := bearing(m.State.Frozen)
+	if person || m.Person != nil {
+		c.Person = &PersonWrite{Subject: subject.Key, From: subject.PersonStamp, Next: m.Person}
+		if m.Person != nil {
+			c.Person.Until = m.Person.until()
+		}
+	}
+	if authenticator || m.attempted() {
+		c.Authenticator = &AuthenticatorWrite{Subject: subject.Key, From: subject.AuthenticatorStamp, Next: m.Authenticator}
+	}
+}
+
+// after is what is known of the subject once c was committed: nil when the store did not tell a new stamp.
+func (s *SubjectRecords) after(c *Commit, done *Committed) *SubjectRecords {
+	if s == nil {
+		return nil
+	}
+	next := *s
+	if w := c.Person; w != nil && w.Next != nil {
+		next.Person, next.PersonStamp = w.Next, done.PersonStamp
+	}
+	if w := c.Authenticator; w != nil && w.Next != nil {
+		next.Authenticator, next.AuthenticatorStamp = w.Next, done.AuthenticatorStamp
+	}
+	untold := c.Person != nil && c.Person.Next != nil && done.PersonStamp.IsZero() ||
+		c.Authenticator != nil && c.Authenticator.Next != nil && done.AuthenticatorStamp.IsZero()
+	if untold {
+		return nil
+	}
+	return &next
+}
+
+// until is when nothing of it can count any more.
+func (p *Person) until() time.Time {
+	last := p.NotBefore
+	for i := range p.Proofs {
+		last = later(last, p.Proofs[i].At)
+	}
+	return last.Add(MaxProofAge)
 }
 
 // lost takes the current records a conflict carries.
@@ -157,15 +331,23 @@ func (c *call) lost(conflict *Conflict, flow *Loaded) (*Loaded, error) {
 	if conflict.Organization != nil {
 		c.org = conflict.Organization
 	}
-	switch {
-	case conflict.Gone:
+	if conflict.Gone {
 		c.f.known.drop(c.flow)
 		return nil, refuse(ErrFlowNotFound)
-	case conflict.Flow != nil:
-		c.f.known.put(conflict.Flow)
-		return conflict.Flow, nil
 	}
-	return flow, nil
+	next := *flow
+	if conflict.Flow != nil {
+		next = *conflict.Flow
+		next.Subject = flow.Subject // the same person's, or subjectOf will not take it
+	}
+	if s := conflict.Subject; s != nil {
+		next.Subject = s
+		if s.Key == c.binder.Account {
+			c.subject = s
+		}
+	}
+	c.f.known.put(&next)
+	return &next, nil
 }
 
 // first makes the answer a repeated request id gets; the zero answer when there is none.
@@ -175,3 +357,22 @@ func (c *call) first(o *Outcome) Answer {
 	}
 	return c.f.answer(*o, c.org, true)
 }
+
+// device makes the keyed hash under which an organization remembers a device.
+func (f *Flows) device(organizationUID string) func(string) [16]byte {
+	return func(id string) [16]byte { return f.named("device", organizationUID, id) }
+}
+
+// named is a keyed hash for what is only ever compared, apart from every other use of the key: no request begins with field 0.
+func (f *Flows) named(what string, parts ...string) [16]byte {
+	var c canonical
+	c.field(0, []byte(what))
+	for _, p := range parts {
+		c.field(0, []byte(p))
+	}
+	d := f.c.Namer.Digest(c.b)
+	return [16]byte(d[:16])
+}
+
+// hexHandle is a hashed handle as events show it.
+func hexHandle(h [32]byte) string { return hex.EncodeToString(h[:]) }

@@ -122,6 +122,18 @@ func (in *SessionInput) canonical() []byte {
 	c.time(6, in.OccurredAt)
 	c.time(7, in.ExpiresAt)
 	c.message(8, false, in.Context.canonical)
+	c.text(9, in.Kind)
+	c.text(10, in.EndCause)
+	return c.b
+}
+
+func (in *CodeInput) canonical() []byte {
+	var c canonical
+	c.text(1, in.Organization+"/"+in.Flow.String())
+	c.text(3, in.Code)
+	if in.Context != nil {
+		c.message(4, true, in.Context.canonical)
+	}
 	return c.b
 }
 
@@ -166,6 +178,9 @@ func (s *StepReport) canonical(c *canonical) {
 		c.b = append(c.b, amr...)
 	}
 	c.text(13, s.ACR)
+	if len(s.SessionHandle) > 0 {
+		c.field(14, s.SessionHandle)
+	}
 }
 
 func (f *Finish) canonical(c *canonical) {

@@ -133,6 +133,7 @@ func (r *run) moved() Moved {
 	m.State = r.s
 	m.Person, m.Authenticator = r.remembered, r.authenticator
 	if r.in.Step != nil && r.in.Step.Attempt != nil {
+		m.looked = true
 		r.withhold(&m)
 	}
 	return m

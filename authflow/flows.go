@@ -79,11 +79,15 @@ func (f *Flows) Step(ctx context.Context, who Caller, in StepInput) (Answer, err
 		return Answer{}, err
 	}
 	move, ok := stepMove(in.Step.Type)
+	c.proves = ok && (move == MoveProve || move == MoveFactorProve)
 	if ok && move == MoveProve {
 		c.binder = f.lookup(c.uid, &in.Step.Subject)
 	}
-	c.input = func(now Loaded) Input {
-		return Input{Kind: KindStep, Step: f.reported(c.uid, in.Step, c.binder, c.records)}
+	if in.Step.Type == audit.TypeSessionReused && len(in.Step.SessionHandle) > 0 {
+		c.handle = f.c.Namer.SessionHandle(c.uid, in.Step.SessionHandle)
+	}
+	c.input = func(_ *Loaded, now time.Time) (Input, error) {
+		return Input{Kind: KindStep, Step: f.reported(c.uid, in.Step, c.join(), now, c.binder, c.records)}, nil
 	}
 	return c.run(ctx)
 }
@@ -94,7 +98,7 @@ func (f *Flows) Finish(ctx context.Context, who Caller, in FinishInput) (Answer,
 	if err != nil {
 		return Answer{}, err
 	}
-	c.input = func(Loaded) Input { return Input{Kind: KindFinish, Finish: &in.Finish} }
+	c.input = func(*Loaded, time.Time) (Input, error) { return Input{Kind: KindFinish, Finish: &in.Finish}, nil }
 	return c.run(ctx)
 }
 
@@ -120,10 +124,14 @@ func (f *Flows) site(ctx context.Context, organization, id string) (*policy.Orga
 	return nil, nil, refuse(ErrSiteNotFound)
 }
 
-// reported is a step with what this process knows about it. The login service is its only witness.
-func (f *Flows) reported(uid string, s StepReport, keys policy.LookupKeys, records policy.Records) *Reported {
+// reported is a step with what this process knows about it. The login service is its only witness, but for a session that
+// was recorded here.
+func (f *Flows) reported(uid string, s StepReport, j *joined, now time.Time, keys policy.LookupKeys, records policy.Records) *Reported {
 	r := &Reported{StepReport: s, Evidence: audit.EvidenceAsserted, Keys: keys, Records: records, IdentifierHash: f.identifier(uid, &s.Subject)}
 	r.Subject.Identifier = ""
+	if j != nil {
+		r.reuse(j, now)
+	}
 	return r
 }
 

@@ -33,7 +33,11 @@ func (f *Flows) Get(ctx context.Context, organizationUID, idOrCode string) (View
 	if err != nil {
 		return View{}, err
 	}
-	return f.view(reading.Flow, org), nil
+	subject, err := f.regard(ctx, reading.Flow)
+	if err != nil {
+		return View{}, err
+	}
+	return f.view(reading.Flow, subject, org), nil
 }
 
 // byCode resolves a support code.
@@ -53,7 +57,7 @@ func (f *Flows) byCode(ctx context.Context, organizationUID, s string) (FlowID, 
 }
 
 // view says where a flow stands.
-func (f *Flows) view(flow *Loaded, org *policy.Organization) View {
+func (f *Flows) view(flow *Loaded, subject *SubjectRecords, org *policy.Organization) View {
 	s := flow.State
 	v := View{Flow: flow, Outcome: Outcome{Flow: s.ID, SupportCode: s.SupportCode, Step: len(s.Steps), Phase: s.Phase, Reason: s.Reason,
 		Ending: s.Ending, Deadline: s.Deadline, Recorded: s.Recorded}}
@@ -64,7 +68,7 @@ func (f *Flows) view(flow *Loaded, org *policy.Organization) View {
 		}
 		return v
 	}
-	in := Input{Kind: KindTick, Organization: org, Site: siteByUID(org, s.SiteUID)}
+	in := Input{Kind: KindTick, Organization: org, Site: siteByUID(org, s.SiteUID), Subject: subject, Device: f.device(s.OrganizationUID)}
 	if s.Bound == nil {
 		in.Claimed = f.keys(s.OrganizationUID, s.Claimed.AccountID, s.Claimed.Address)
 	}

@@ -19,15 +19,19 @@ func (f *Flows) lapse(ctx context.Context, d DueFlow) (bool, error) {
 		return false, err
 	}
 	flow := reading.Flow
+	subject, err := f.regard(ctx, flow)
+	if err != nil {
+		return false, err
+	}
 	for range maxConflicts {
 		if flow.State.Phase == PhaseEnded {
 			return false, nil
 		}
-		moved, err := f.advance(flow, org, Input{Kind: KindTick})
+		moved, err := f.advance(flow, org, Input{Kind: KindTick, Subject: subject}, f.c.Now())
 		if err != nil || !moved.Changed {
 			return false, err
 		}
-		_, err = f.write(ctx, flow, org, &moved, &Commit{})
+		_, err = f.write(ctx, flow, subject, org, &moved, &Commit{})
 		var conflict *Conflict
 		if !errors.As(err, &conflict) {
 			return err == nil, err
@@ -42,8 +46,32 @@ func (f *Flows) lapse(ctx context.Context, d DueFlow) (bool, error) {
 		if conflict.Flow != nil {
 			flow = conflict.Flow
 		}
+		if subject = conflict.Subject; subject == nil {
+			if subject, err = f.regard(ctx, flow); err != nil {
+				return false, err
+			}
+		}
 	}
 	return false, refuse(ErrConflict)
+}
+
+// regard reads what is kept of a live flow's bound subject, where its demands look at it. What this process knows is enough
+// where it is written: the store compares.
+func (f *Flows) regard(ctx context.Context, flow *Loaded) (*SubjectRecords, error) {
+	s := flow.State
+	person, authenticator := bearing(s.Frozen)
+	if s.Phase == PhaseEnded || s.Bound == nil || s.Bound.AccountID == "" || !person && !authenticator {
+		return nil, nil
+	}
+	key := f.c.Namer.AccountKey(s.OrganizationUID, s.Bound.AccountID)
+	reading, err := f.c.Store.Read(ctx, Read{OrganizationUID: s.OrganizationUID, Subject: &key})
+	if err != nil {
+		return nil, err
+	}
+	if reading.Subject == nil {
+		return &SubjectRecords{Key: key}, nil
+	}
+	return reading.Subject, nil
 }
 
 // closeTally archives the counters of a site's hour as one event.

@@ -1,6 +1,7 @@
 package authflow
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -24,6 +25,8 @@ type memStore struct {
 	once     map[CommitKey]memOutcome
 	last     map[LastKey]FlowID
 	sessions map[[32]byte]Session
+	subjects map[policy.AccountKey]SubjectRecords
+	untold   bool // the store does not tell new stamps of subjects
 	claims   map[string]Claim
 	tallies  map[DueTallyKey]map[string]int64
 	due      map[FlowID]time.Time
@@ -56,7 +59,7 @@ type DueTallyKey struct {
 func newMemStore(org *policy.Organization, now func() time.Time) *memStore {
 	return &memStore{org: org, now: now, flows: map[FlowID]*memFlow{}, once: map[CommitKey]memOutcome{}, last: map[LastKey]FlowID{},
 		sessions: map[[32]byte]Session{}, claims: map[string]Claim{}, tallies: map[DueTallyKey]map[string]int64{}, due: map[FlowID]time.Time{},
-		records: map[policy.LookupKeys]policy.Records{}, leases: map[int]string{}}
+		records: map[policy.LookupKeys]policy.Records{}, leases: map[int]string{}, subjects: map[policy.AccountKey]SubjectRecords{}}
 }
 
 func (m *memStore) stored(o memOutcome, request Digest) (*Outcome, error) {
@@ -107,10 +110,34 @@ func (m *memStore) Read(_ context.Context, r Read) (*Reading, error) {
 	if s, ok := m.sessions[r.Session]; ok && r.Session != ([32]byte{}) {
 		out.Session = &s
 	}
+	if r.Subject != nil {
+		out.Subject = m.subject(*r.Subject)
+	}
 	if c, ok := m.claims["code/"+r.SupportCode]; ok {
 		out.FlowID, _ = ParseFlowID(c.Value)
 	}
 	return out, nil
+}
+
+func (m *memStore) subject(key policy.AccountKey) *SubjectRecords {
+	s := m.subjects[key]
+	s.Key = key
+	return &s
+}
+
+// Authenticators lists subjects that have one.
+func (m *memStore) Authenticators(_ context.Context, _ string, after policy.AccountKey, limit int) ([]SubjectRecords, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []SubjectRecords
+	for key := range m.subjects {
+		if s := m.subject(key); s.Authenticator != nil && bytes.Compare(key[:], after[:]) > 0 {
+			s.Person, s.PersonStamp = nil, policy.Stamp{}
+			out = append(out, *s)
+		}
+	}
+	slices.SortFunc(out, func(a, b SubjectRecords) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	return out[:min(limit, len(out))], m.down
 }
 
 func (m *memStore) Commit(ctx context.Context, c *Commit) (*Committed, error) {
@@ -184,6 +211,15 @@ func (m *memStore) conflict(c *Commit) error {
 			out.SessionTaken, moved = true, true
 		}
 	}
+	if w := c.Session; w != nil && !w.IsNew && w.From != m.sessions[w.Handle].Stored {
+		moved = true
+	}
+	if w := c.Authenticator; w != nil && m.subjects[w.Subject].AuthenticatorStamp != w.From {
+		out.Subject, moved = m.subject(w.Subject), true
+	}
+	if w := c.Person; w != nil && m.subjects[w.Subject].PersonStamp != w.From {
+		out.Subject, moved = m.subject(w.Subject), true
+	}
 	for i, cl := range c.Claims {
 		if have, ok := m.claims[cl.Kind+"/"+cl.Name]; ok && have.Value != cl.Value && out.Claimed == nil {
 			out.Claimed, moved = &c.Claims[i], true
@@ -230,7 +266,23 @@ func (m *memStore) write(c *Commit) *Committed {
 		}
 	}
 	if c.Session != nil {
-		m.sessions[c.Session.Handle] = c.Session.Session
+		s := c.Session.Session
+		s.Stored = fmt.Sprint("stored-", m.counter)
+		m.sessions[c.Session.Handle] = s
+	}
+	if w := c.Authenticator; w != nil && w.Next != nil {
+		s := m.subjects[w.Subject]
+		s.Authenticator, s.AuthenticatorStamp = w.Next, done.Stamp
+		if m.subjects[w.Subject] = s; !m.untold {
+			done.AuthenticatorStamp = done.Stamp
+		}
+	}
+	if w := c.Person; w != nil && w.Next != nil {
+		s := m.subjects[w.Subject]
+		s.Person, s.PersonStamp = w.Next, done.Stamp
+		if m.subjects[w.Subject] = s; !m.untold {
+			done.PersonStamp = done.Stamp
+		}
 	}
 	for _, cl := range c.Claims {
 		m.claims[cl.Kind+"/"+cl.Name] = cl

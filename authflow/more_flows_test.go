@@ -35,7 +35,7 @@ func TestGetShowsAFlowAsItStands(t *testing.T) {
 	trips := w.tripsOf(func() { get(started.Flow.String()) })
 	_, _ = w.finish(started.Flow, "2", ActionComplete)
 	v := get(started.Flow.String())
-	if v.Outcome.Ending != audit.EndingDenied || v.Outcome.Verdict != audit.VerdictDeny || v.Outcome.Decision.Reason != audit.ReasonMFARequired || trips != 1 {
+	if v.Outcome.Ending != audit.EndingDenied || v.Outcome.Verdict != audit.VerdictDeny || v.Outcome.Decision.Reason != audit.ReasonMFARequired || trips != 2 { // the flow, and what its MFA demand looks at
 		t.Fatalf("%+v, %d trips", v.Outcome, trips)
 	}
 	_, err := w.flows.Get(t.Context(), "another-organization", started.Flow.String())

@@ -199,7 +199,7 @@ func BenchmarkAdvanceStep(b *testing.B) {
 	d.put(starts(b, external(b)))
 	d.put(reports(audit.TypePasswordVerified, alice))
 	in := reports(audit.TypeMFARejected, "")
-	in.Organization, in.Site, in.IDs = d.org, &d.org.Sites[0], IDs{"a", "b"}
+	in.Organization, in.Site, in.IDs = d.org, &d.org.Sites[0], IDs{"a", "b", "c"}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Advance(d.s, in, d.now); err != nil {
@@ -212,7 +212,7 @@ func BenchmarkAdvanceWholeFlow(b *testing.B) {
 	org := acme(demandsMFA)
 	inputs := []Input{starts(b, external(b)), reports(audit.TypePasswordVerified, alice), reports(audit.TypeMFAVerified, ""), finishes(ActionComplete)}
 	for i := range inputs {
-		inputs[i].Organization, inputs[i].Site, inputs[i].IDs = org, &org.Sites[0], IDs{"a", "b"}
+		inputs[i].Organization, inputs[i].Site, inputs[i].IDs = org, &org.Sites[0], IDs{"a", "b", "c"}
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -25,20 +25,21 @@ type starting struct {
 	binder  policy.LookupKeys // of the first step that proves somebody
 	records [2]policy.Records // of claimed and binder
 	last    FlowID            // the flow this one takes the place of
+	subject *SubjectRecords   // of binder's account
+	handle  [32]byte          // of the session that is said to be reused
+	session *Session          // of handle; nil: there is none
+	joined  bool              // handle was looked up
 }
 
 func (s *starting) run(ctx context.Context) (Answer, error) {
 	s.claimed = s.f.lookup(s.org.UID, &s.in.Subject)
-	for i := range s.in.Steps {
-		if m, ok := stepMove(s.in.Steps[i].Type); ok && m == MoveProve {
-			s.binder = s.f.lookup(s.org.UID, &s.in.Steps[i].Subject)
-			break
-		}
+	if err := s.prepare(); err != nil {
+		return Answer{}, err
 	}
 	code, codes := s.f.c.NewCode(), 1
 	readAgain := true
-	for conflicts := 0; ; {
-		if readAgain {
+	for lost := (races{}); ; {
+		for readAgain {
 			first, err := s.read(ctx)
 			if err != nil {
 				return Answer{}, err
@@ -46,7 +47,7 @@ func (s *starting) run(ctx context.Context) (Answer, error) {
 			if first != nil {
 				return s.f.answer(*first, s.org, true), nil
 			}
-			readAgain = false
+			readAgain = s.joins()
 		}
 		moved, err := s.advance(code)
 		if err != nil {
@@ -63,10 +64,10 @@ func (s *starting) run(ctx context.Context) (Answer, error) {
 			}
 			code = s.f.c.NewCode()
 		}
-		if conflict.Organization == nil && !conflict.LastMoved && conflict.Claimed != nil {
+		if conflict.Organization == nil && !conflict.LastMoved && conflict.Subject == nil && conflict.Claimed != nil {
 			continue // nothing but the code was in the way
 		}
-		if conflicts++; conflicts == maxConflicts {
+		if lost.tooMany(conflict) {
 			return Answer{}, refuse(ErrConflict)
 		}
 		if readAgain, err = s.lost(conflict); err != nil {
@@ -90,6 +91,12 @@ func (s *starting) read(ctx context.Context) (*Outcome, error) {
 			r.Lookups = append(r.Lookups, k)
 		}
 	}
+	if s.binder.Account != (policy.AccountKey{}) {
+		r.Subject = &s.binder.Account
+	}
+	if !s.joined {
+		r.Session = s.handle
+	}
 	reading, err := s.f.c.Store.Read(ctx, r)
 	if err != nil {
 		return nil, err
@@ -102,7 +109,13 @@ func (s *starting) read(ctx context.Context) (*Outcome, error) {
 			s.records[i] = reading.Records[n]
 		}
 	}
-	s.last = reading.Last
+	s.last, s.subject = reading.Last, reading.Subject
+	if r.Subject != nil && s.subject == nil {
+		s.subject = &SubjectRecords{Key: s.binder.Account}
+	}
+	if !s.joined {
+		s.session = reading.Session
+	}
 	return reading.Outcome, nil
 }
 
@@ -146,20 +159,26 @@ func (s *starting) advance(code string) (Moved, error) {
 	inputs := make([]Input, 0, len(in.Steps)+2)
 	inputs = append(inputs, Input{Kind: KindStart, Start: opening})
 	for i := range in.Steps {
-		inputs = append(inputs, Input{Kind: KindStep, Step: f.reported(s.org.UID, in.Steps[i], s.binder, s.records[1])})
+		inputs = append(inputs, Input{Kind: KindStep, Step: f.reported(s.org.UID, in.Steps[i], s.join(&in.Steps[i]), now, s.binder, s.records[1])})
 	}
 	if in.Finish != nil {
 		inputs = append(inputs, Input{Kind: KindFinish, Finish: in.Finish})
 	}
 	var all Moved
+	subject := s.subject
 	for _, next := range inputs {
 		next.Organization, next.Site, next.Caller, next.Claimed = s.org, s.site, s.who.Principal, s.claimed
 		next.IDs = IDs{Step: f.c.NewID(), Ending: f.c.NewID()}
+		next.Subject, next.Device = subject, f.device(s.org.UID)
 		m, err := Advance(all.State, next, now)
 		if err != nil {
 			return Moved{}, err
 		}
 		m.Events, m.Tallies = slices.Concat(all.Events, m.Events), slices.Concat(all.Tallies, m.Tallies)
+		if m.Person == nil {
+			m.Person = all.Person
+		}
+		subject = subject.remembering(m.Person)
 		if all = m; m.State.Phase == PhaseEnded {
 			break
 		}
@@ -173,6 +192,7 @@ func (s *starting) commit(ctx context.Context, m *Moved) (Answer, error) {
 	c := &Commit{OrganizationUID: st.OrganizationUID, PolicyStamp: s.org.PolicyStamp, Key: s.key, Request: s.digest, Outcome: &o, OwnKey: true,
 		Flow: &FlowWrite{State: &st}, Tallies: m.Tallies, Events: m.Events,
 		Claims: []Claim{{Kind: "code", Name: st.SupportCode, Value: st.ID.String(), Until: st.Deadline.Add(MaxPast)}}}
+	s.f.keep(c, s.subject, m)
 	marks := FlowID{}
 	if key := s.lastKey(); key != nil && !st.Late {
 		c.Last = &LastWrite{Key: *key, Expect: s.last, Next: st.ID, Until: st.Deadline}
@@ -185,7 +205,11 @@ func (s *starting) commit(ctx context.Context, m *Moved) (Answer, error) {
 	if done.Repeated != nil {
 		return s.f.answer(*done.Repeated, s.org, true), nil
 	}
-	s.f.known.put(&Loaded{State: &st, Stamp: done.Stamp})
+	known := &Loaded{State: &st, Stamp: done.Stamp}
+	if st.Bound != nil {
+		known.Subject = s.subject.after(c, done)
+	}
+	s.f.known.put(known)
 	if !marks.IsZero() {
 		s.f.known.drop(marks)
 		s.f.handOver(DueFlow{OrganizationUID: st.OrganizationUID, Flow: marks})
@@ -197,6 +221,9 @@ func (s *starting) commit(ctx context.Context, m *Moved) (Answer, error) {
 func (s *starting) lost(conflict *Conflict) (readAgain bool, err error) {
 	if err := s.organization(conflict.Organization); err != nil {
 		return false, err
+	}
+	if conflict.Subject != nil {
+		s.subject = conflict.Subject
 	}
 	return conflict.LastMoved, nil
 }

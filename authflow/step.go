@@ -59,7 +59,7 @@ func (r *run) apply(effect Effect) {
 		r.reason = e.Reason
 	}
 	r.append(e)
-	r.attempted(&e)
+	r.attempted(e)
 	if effect == EffectBind {
 		r.judge()
 		d := r.decision

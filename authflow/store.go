@@ -91,8 +91,11 @@ type Person struct {
 	NotBefore time.Time
 }
 
-// MaxProofs bounds a person record.
-const MaxProofs = 32
+// Bounds of a person record.
+const (
+	MaxProofs   = policy.MaxProofs
+	MaxProofAge = 400 * 24 * time.Hour // no demand looks further back
+)
 
 // Session is a session of a site, by its hashed handle.
 type Session struct {
