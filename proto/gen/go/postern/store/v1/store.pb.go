@@ -1199,9 +1199,11 @@ type ApplyRecord struct {
 	// Commits made.
 	Commits []*v1.AppliedCommit `protobuf:"bytes,3,rep,name=commits,proto3" json:"commits,omitempty"`
 	// Whether everything is applied.
-	Done          bool `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Done bool `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
+	// Of a revocation: from when on proofs count.
+	ProofsNotBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=proofs_not_before,json=proofsNotBefore,proto3" json:"proofs_not_before,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ApplyRecord) Reset() {
@@ -1260,6 +1262,13 @@ func (x *ApplyRecord) GetDone() bool {
 		return x.Done
 	}
 	return false
+}
+
+func (x *ApplyRecord) GetProofsNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ProofsNotBefore
+	}
+	return nil
 }
 
 // SessionRecord is a session of a site, by its hashed handle.
@@ -1516,7 +1525,9 @@ type AuthenticatorRecord struct {
 	// When they were made.
 	RecoveryMade *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=recovery_made,json=recoveryMade,proto3" json:"recovery_made,omitempty"`
 	// The account id, as a sealed postern.v1.Personal; AAD = organization uid and account key in hex.
-	Personal      *SealedPart `protobuf:"bytes,13,opt,name=personal,proto3" json:"personal,omitempty"`
+	Personal *SealedPart `protobuf:"bytes,13,opt,name=personal,proto3" json:"personal,omitempty"`
+	// When it was disabled.
+	DisabledTime  *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=disabled_time,json=disabledTime,proto3" json:"disabled_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1642,6 +1653,13 @@ func (x *AuthenticatorRecord) GetPersonal() *SealedPart {
 	return nil
 }
 
+func (x *AuthenticatorRecord) GetDisabledTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DisabledTime
+	}
+	return nil
+}
+
 // CredentialRecord is one TOTP secret.
 type CredentialRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1658,7 +1676,9 @@ type CredentialRecord struct {
 	// Who enrolled it, when, after which proof.
 	Enrolment *v1.Enrolment `protobuf:"bytes,6,opt,name=enrolment,proto3" json:"enrolment,omitempty"`
 	// When it was confirmed.
-	Confirmed     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	Confirmed *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	// Uid of the connection of the proof behind the enrolment.
+	ConnectionUid string `protobuf:"bytes,8,opt,name=connection_uid,json=connectionUid,proto3" json:"connection_uid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1740,6 +1760,13 @@ func (x *CredentialRecord) GetConfirmed() *timestamppb.Timestamp {
 		return x.Confirmed
 	}
 	return nil
+}
+
+func (x *CredentialRecord) GetConnectionUid() string {
+	if x != nil {
+		return x.ConnectionUid
+	}
+	return ""
 }
 
 // PersonRecord is what an organization remembers of one subject. Nothing in it is personal in the clear.
@@ -2171,12 +2198,13 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12*\n" +
 	"\x06origin\x18\x02 \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x10\n" +
-	"\x03key\x18\x04 \x01(\fR\x03key\"\x86\x01\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\"\xce\x01\n" +
 	"\vApplyRecord\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x14\n" +
 	"\x05stamp\x18\x02 \x01(\fR\x05stamp\x123\n" +
 	"\acommits\x18\x03 \x03(\v2\x19.postern.v1.AppliedCommitR\acommits\x12\x12\n" +
-	"\x04done\x18\x04 \x01(\bR\x04done\"\x92\a\n" +
+	"\x04done\x18\x04 \x01(\bR\x04done\x12F\n" +
+	"\x11proofs_not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\"\x92\a\n" +
 	"\rSessionRecord\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1f\n" +
 	"\vsubject_key\x18\x02 \x01(\fR\n" +
@@ -2200,7 +2228,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\blast_use\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\alastUse\x12:\n" +
 	"\fsubject_kind\x18\x13 \x01(\x0e2\x17.postern.v1.SubjectKindR\vsubjectKind\x12%\n" +
 	"\x0eemail_verified\x18\x14 \x01(\bR\remailVerified\x123\n" +
-	"\x05shown\x18\x15 \x03(\v2\x1d.postern.store.v1.ProofRecordR\x05shown\"\xc5\x04\n" +
+	"\x05shown\x18\x15 \x03(\v2\x1d.postern.store.v1.ProofRecordR\x05shown\"\x86\x05\n" +
 	"\x13AuthenticatorRecord\x12)\n" +
 	"\x10organization_uid\x18\x01 \x01(\tR\x0forganizationUid\x12:\n" +
 	"\x06active\x18\x02 \x01(\v2\".postern.store.v1.CredentialRecordR\x06active\x12<\n" +
@@ -2216,7 +2244,8 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	" \x03(\fR\frecoveryUsed\x12'\n" +
 	"\x0frecovery_issued\x18\v \x01(\x05R\x0erecoveryIssued\x12?\n" +
 	"\rrecovery_made\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\frecoveryMade\x128\n" +
-	"\bpersonal\x18\r \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\"\xf9\x01\n" +
+	"\bpersonal\x18\r \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\x12?\n" +
+	"\rdisabled_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\fdisabledTime\"\xa0\x02\n" +
 	"\x10CredentialRecord\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12\x1c\n" +
@@ -2224,7 +2253,8 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x06digits\x18\x04 \x01(\x05R\x06digits\x12\x16\n" +
 	"\x06period\x18\x05 \x01(\x05R\x06period\x123\n" +
 	"\tenrolment\x18\x06 \x01(\v2\x15.postern.v1.EnrolmentR\tenrolment\x128\n" +
-	"\tconfirmed\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tconfirmed\"\xab\x01\n" +
+	"\tconfirmed\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tconfirmed\x12%\n" +
+	"\x0econnection_uid\x18\b \x01(\tR\rconnectionUid\"\xab\x01\n" +
 	"\fPersonRecord\x12)\n" +
 	"\x10organization_uid\x18\x01 \x01(\tR\x0forganizationUid\x125\n" +
 	"\x06proofs\x18\x02 \x03(\v2\x1d.postern.store.v1.ProofRecordR\x06proofs\x129\n" +
@@ -2348,35 +2378,37 @@ var file_postern_store_v1_store_proto_depIdxs = []int32{
 	29, // 34: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
 	30, // 35: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
 	31, // 36: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	26, // 37: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	20, // 38: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	20, // 39: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	20, // 40: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
-	0,  // 41: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
-	21, // 42: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
-	20, // 43: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
-	26, // 44: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
-	20, // 45: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
-	23, // 46: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
-	16, // 47: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
-	14, // 48: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
-	14, // 49: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
-	20, // 50: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
-	20, // 51: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
-	0,  // 52: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
-	32, // 53: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
-	20, // 54: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
-	16, // 55: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
-	20, // 56: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
-	20, // 57: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
-	33, // 58: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
-	20, // 59: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	34, // 60: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	20, // 37: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
+	26, // 38: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	20, // 39: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	20, // 40: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	20, // 41: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	0,  // 42: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
+	21, // 43: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
+	20, // 44: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
+	26, // 45: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
+	20, // 46: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
+	23, // 47: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
+	16, // 48: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
+	14, // 49: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
+	14, // 50: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
+	20, // 51: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	20, // 52: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	0,  // 53: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
+	20, // 54: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
+	32, // 55: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	20, // 56: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	16, // 57: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
+	20, // 58: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	20, // 59: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	33, // 60: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	20, // 61: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	34, // 62: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
