@@ -34,6 +34,8 @@ type Config struct {
 type Flows struct {
 	c          Config
 	known      *cache
+	access     *accessCache
+	uses       *uses
 	superseded chan DueFlow
 	dropped    atomic.Int64
 }
@@ -54,7 +56,7 @@ func New(c Config) (*Flows, error) {
 	if c.CommitTimeout <= 0 {
 		c.CommitTimeout = 5 * time.Second
 	}
-	return &Flows{c: c, known: newCache(c.CacheSize), superseded: make(chan DueFlow, 1024)}, nil
+	return &Flows{c: c, known: newCache(c.CacheSize), access: newAccessCache(c.CacheSize), uses: newUses(), superseded: make(chan DueFlow, 1024)}, nil
 }
 
 // Start opens a flow, with the steps and the finish the input carries, in one commit. Two round trips.

@@ -212,7 +212,7 @@ func (m *memStore) conflict(c *Commit) error {
 		}
 	}
 	if w := c.Session; w != nil && !w.IsNew && w.From != m.sessions[w.Handle].Stored {
-		moved = true
+		out.SessionTaken, moved = true, true
 	}
 	if w := c.Authenticator; w != nil && m.subjects[w.Subject].AuthenticatorStamp != w.From {
 		out.Subject, moved = m.subject(w.Subject), true

@@ -39,6 +39,8 @@ const (
 	messageAbandoned   = "sign_in.expired"
 	messageSuperseded  = "sign_in.superseded"
 	messageSessionOpen = "session.recorded"
+	messageSessionOver = "session.over"
+	messageTokenOver   = "token.over" //nolint:gosec // a key of a text
 )
 
 // messages is every user message in reading order. Never changed. A text never says whether an account exists.
@@ -67,6 +69,8 @@ var messages = []MessageInfo{
 	{messageAbandoned, "This took too long. Please start again."},
 	{messageSuperseded, "You have started to sign in again in another window. Please go on there."},
 	{messageSessionOpen, "The session was recorded."},
+	{messageSessionOver, "Your session is over. Please sign in again."},
+	{messageTokenOver, "This token is not valid here."},
 }
 
 // Messages returns every user message in reading order, as a fresh slice.
@@ -148,6 +152,10 @@ func messageForRefusal(reason string) string {
 		return messageNoAccess
 	case audit.ReasonNotInvited:
 		return messageInvite
+	case audit.ReasonSessionExpired, audit.ReasonSessionUnknown:
+		return messageSessionOver
+	case audit.ReasonTokenExpired, audit.ReasonTokenRevoked, audit.ReasonTokenUnknown:
+		return messageTokenOver
 	}
 	if m := messageForMissing(reason); m != messageContinue {
 		return m

@@ -29,9 +29,9 @@ type recording struct {
 	at     time.Time
 }
 
-// RecordSession joins a session of the site's own to the flow that let it in. It is no input of the flow: its event has step
-// 0, and is on the record exactly when the flow is. The answer's Flow, Session, Recorded and AgainstVerdict are set; it has
-// no decision.
+// RecordSession joins a session or token of the site's own to the flow that let it in. It is no input of the flow: its event
+// has step 0, and is on the record exactly when the flow is. The answer's Flow, Session, Recorded and AgainstVerdict are set; it
+// has no decision. What is over is over in this process at once, in others as soon as they look again, see CheckAccess.
 func (f *Flows) RecordSession(ctx context.Context, who Caller, in SessionInput) (Answer, error) {
 	org, site, err := f.site(ctx, in.Organization, in.Site)
 	if err != nil {
@@ -44,18 +44,26 @@ func (f *Flows) RecordSession(ctx context.Context, who Caller, in SessionInput) 
 	if r.at = in.OccurredAt; r.at.IsZero() {
 		r.at = r.now
 	}
+	if err := in.check(); err != nil {
+		return Answer{}, err
+	}
 	var a Answer
 	switch in.Event {
 	case SessionStarted:
 		a, err = r.started(ctx)
 	case SessionEnded:
-		a, err = r.ended(ctx)
+		for range maxConflicts { // a use of it may be recorded meanwhile
+			var moved *Conflict
+			if a, err = r.ended(ctx); !errors.As(err, &moved) || moved.Claimed != nil {
+				break
+			}
+		}
 	default:
 		return Answer{}, invalid("event", ErrSessionEvent)
 	}
 	var conflict *Conflict
 	switch {
-	case errors.As(err, &conflict) && conflict.SessionTaken:
+	case errors.As(err, &conflict) && conflict.SessionTaken && in.Event == SessionStarted:
 		return Answer{}, refuse(ErrSessionExists)
 	case conflict != nil && conflict.Claimed != nil:
 		return Answer{}, refuse(ErrSessionEnded) // another call ended it a moment ago
@@ -67,6 +75,19 @@ func (f *Flows) RecordSession(ctx context.Context, who Caller, in SessionInput) 
 		}
 	}
 	return a, err
+}
+
+// check refuses what fits no session or token.
+func (in *SessionInput) check() error {
+	switch {
+	case in.Kind != "" && in.Kind != KindOfSession && in.Kind != KindOfToken:
+		return invalid("kind", ErrSessionKind)
+	case in.EndCause != "" && in.Event != SessionEnded:
+		return invalid("end_cause", ErrEndCause)
+	case in.EndCause != "" && in.EndCause != EndLogout && in.EndCause != EndExpired && in.EndCause != EndRevoked:
+		return invalid("end_cause", ErrEndCause)
+	}
+	return nil
 }
 
 // first looks for the first answer to this request id.
@@ -136,7 +157,11 @@ func (r *recording) started(ctx context.Context) (Answer, error) {
 // describe says what the flow let in: from its live state, else from the archive.
 func (r *recording) describe(ctx context.Context, flow *Loaded) (audit.Event, Session, error) {
 	e := r.event(audit.TypeSessionStarted, r.in.Flow)
-	s := Session{Flow: r.in.Flow, SiteUID: r.site.UID}
+	s := Session{Flow: r.in.Flow, SiteUID: r.site.UID, Kind: KindOfSession}
+	if r.in.Kind == KindOfToken {
+		e.Type, s.Kind = audit.TypeTokenCreated, KindOfToken
+		e.Outcome = audit.OutcomeOf(e.Type)
+	}
 	siteUID := ""
 	if flow != nil && flow.State.OrganizationUID == r.org.UID {
 		st := flow.State
@@ -147,6 +172,7 @@ func (r *recording) describe(ctx context.Context, flow *Loaded) (audit.Event, Se
 		if e.SubjectKind = st.Claimed.Kind; st.Bound != nil {
 			e.SubjectKind = st.Bound.Kind
 			s.SubjectKey = r.f.keys(r.org.UID, st.Bound.AccountID, policy.Address{}).Account
+			s.let(st, r.f.device(r.org.UID))
 		}
 	} else {
 		row, err := r.archived(ctx)
@@ -193,7 +219,7 @@ func (r *recording) ended(ctx context.Context) (Answer, error) {
 	}
 	s := reading.Session
 	switch {
-	case s == nil || s.SiteUID != r.site.UID:
+	case s == nil || s.SiteUID != r.site.UID || r.in.Kind != "" && (r.in.Kind == KindOfToken) != (s.Kind == KindOfToken):
 		return Answer{}, refuse(ErrSessionNotFound)
 	case !s.Ended.IsZero():
 		return Answer{}, refuse(ErrSessionEnded)
@@ -201,11 +227,23 @@ func (r *recording) ended(ctx context.Context) (Answer, error) {
 		return Answer{}, invalid("occurred_at", ErrOccurredAtOrder)
 	}
 	over := *s
-	over.Ended = r.at
-	e := r.event(audit.TypeSessionEnded, s.Flow)
-	e.AgainstVerdict = s.AgainstVerdict
-	return r.commit(ctx, e, &SessionWrite{Handle: r.handle, Session: over}, Claim{
+	over.Ended, over.EndCause = r.at, r.in.EndCause
+	if over.EndCause == "" {
+		over.EndCause = EndLogout
+	}
+	t := audit.TypeSessionEnded
+	if s.Kind == KindOfToken {
+		t = audit.TypeTokenRevoked
+	}
+	e := r.event(t, s.Flow)
+	e.AgainstVerdict, e.EndCause, e.Class, e.SubjectKind = s.AgainstVerdict, over.EndCause, s.Subject.Class, s.Subject.Kind
+	s.Subject.personal(&e.Personal)
+	a, err := r.commit(ctx, e, &SessionWrite{Handle: r.handle, Session: over, From: s.Stored}, Claim{
 		Kind: "ended", Name: e.Session, Value: e.ID, Until: r.now.Add(endedClaim)})
+	if err == nil {
+		r.f.access.forgetHandle(r.handle)
+	}
+	return a, err
 }
 
 // event begins a session's event.

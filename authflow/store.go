@@ -221,8 +221,8 @@ type Conflict struct {
 	Organization *policy.Organization // current policy record, when its stamp moved
 	LastMoved    bool                 // the supersession index moved
 	Claimed      *Claim               // this claim is taken by another value
-	SessionTaken bool
-	Subject      *SubjectRecords // current records of the subject, when one of them moved
+	SessionTaken bool                 // the session exists already, or is not as it was read (SessionWrite.From)
+	Subject      *SubjectRecords      // current records of the subject, when one of them moved
 }
 
 // Error implements error.
