@@ -64,7 +64,7 @@ func TestWhoMayNotCallLearnsNothingAboutTheRequest(t *testing.T) {
 }
 
 func TestEachListenerProvesItsOwnKindOfCaller(t *testing.T) {
-	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, log: &syncBuffer{}, served: make(chan error, 1)}
+	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, log: &syncBuffer{}, served: make(chan error, 1)}
 	var err error
 	if w.server, err = server.New(w.config()); err != nil {
 		t.Fatal(err)

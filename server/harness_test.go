@@ -36,6 +36,7 @@ type world struct {
 	outbox  *outbox
 	flows   *flows
 	archive *archive
+	factors *factors
 	applied func(in convert.Apply) (server.Applied, error)
 	log     *syncBuffer
 	served  chan error
@@ -78,7 +79,8 @@ func (w *world) Apply(_ context.Context, _ string, in convert.Apply) (server.App
 func (w *world) config() server.Config {
 	var ids atomic.Int64
 	return server.Config{
-		SignIn: &server.SignIn{Flows: w.flows},
+		SignIn:  &server.SignIn{Flows: w.flows},
+		Factors: &server.Factors{Holders: w.factors, Many: w.factors, MAC: mac{}},
 		Query: &server.Query{
 			Reader: w.archive, Opener: parts{}, Indexer: parts{}, Keys: parts{}, Records: parts{}, Archived: parts{}, Apply: w, Namer: parts{},
 			MAC: mac{}, Heartbeat: time.Hour, Poll: time.Millisecond,
@@ -92,7 +94,8 @@ func (w *world) config() server.Config {
 // newWorld starts a server; change may alter its configuration. It is stopped when the test ends.
 func newWorld(t *testing.T, change func(*server.Config)) *world {
 	t.Helper()
-	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, log: &syncBuffer{}, served: make(chan error, 1)}
+	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, log: &syncBuffer{},
+		served: make(chan error, 1)}
 	c := w.config()
 	if change != nil {
 		change(&c)
