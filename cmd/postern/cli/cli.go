@@ -84,7 +84,8 @@ func (a *app) root() *cobra.Command {
 		return nil
 	}
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{outputTable, outputJSON}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddCommand(a.serve(), a.demo(), a.signIn(), a.org(), a.flow(), a.event(), a.explain(), a.evidence(), a.addresses(), a.configuration(), a.version())
+	root.AddCommand(a.serve(), a.demo(), a.signIn(), a.org(), a.flow(), a.event(), a.explain(),
+		a.authenticator(), a.access(), a.evidence(), a.addresses(), a.configuration(), a.version())
 	return root
 }
 

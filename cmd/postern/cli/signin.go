@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -42,6 +41,9 @@ type signIn struct {
 	refuseReason string
 	oneShot      bool
 	session      bool
+	token        bool
+	handleFile   string
+	totpFile     string
 }
 
 const signInHelp = `Play the login service for one sign-in at a site, over the API any login service uses, and show what the sidecar
@@ -63,6 +65,7 @@ func (a *app) signIn() *cobra.Command {
   postern sign-in acme/wiki guest@gmail.com --method sso --connection partner-okta --mfa TOTP
   postern sign-in acme/wiki guest@gmail.com --method passkey --user-verified
   postern sign-in acme/wiki guest@gmail.com --method session --authenticated-ago 20m
+  postern sign-in acme/wiki guest@gmail.com --totp-secret-file uri.txt  # answers a demand for a one-time code
   postern sign-in acme/wiki guest@gmail.com --one-shot                # all of it in one call, after the fact
   postern sign-in acme/wiki guest@gmail.com --end cancel`,
 		Args: exactly("SITE", "ADDRESS"),
@@ -100,6 +103,9 @@ func (a *app) signIn() *cobra.Command {
 	f.StringVar(&s.refuseReason, "refuse-reason", "SERVICE_REFUSED", "with --end refuse: NO_SITE_ACCESS, NOT_INVITED, RISK_BLOCKED or SERVICE_REFUSED")
 	f.BoolVar(&s.oneShot, "one-shot", false, "report everything in one call")
 	f.BoolVar(&s.session, "session", false, "report a session of the site's own once the sign-in is through")
+	f.BoolVar(&s.token, "token", false, "report an API token of the site's own once the sign-in is through")
+	f.StringVar(&s.handleFile, "handle-file", "", "file with the handle, for --session, --token and --method session (default: made up here, none with --method session)")
+	f.StringVar(&s.totpFile, "totp-secret-file", "", "file with a secret in base32 or an otpauth URI: a demand for a one-time code is met with a code of it")
 	f.DurationVar(&s.lifetime, "lifetime", 0, "how long the flow may live (default: the sidecar's)")
 	f.StringVar(&s.start.Context.Ip, "ip", "192.0.2.7", "where the person comes from")
 	f.StringVar(&s.start.Context.UserAgent, "user-agent", "", "the person's browser")
@@ -113,6 +119,9 @@ func (a *app) signIn() *cobra.Command {
 func (s *signIn) run(ctx context.Context) error {
 	if s.account == "" {
 		s.account = s.address
+	}
+	if s.oneShot && s.totpFile != "" {
+		return usagef("--totp-secret-file answers what the sidecar asks for: leave out --one-shot")
 	}
 	steps, err := s.steps()
 	if err != nil {
@@ -134,7 +143,7 @@ func (s *signIn) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.session && answer.GetVerdict() == posternv1.Verdict_VERDICT_ALLOW {
+	if (s.session || s.token) && answer.GetVerdict() == posternv1.Verdict_VERDICT_ALLOW {
 		if err := s.recordSession(ctx, answer.GetFlow()); err != nil {
 			return err
 		}
@@ -166,6 +175,11 @@ func (s *signIn) walk(ctx context.Context, steps []*posternv1.StepReport, finish
 			return nil, err
 		}
 	}
+	if s.totpFile != "" && wantsTotp(answer) {
+		if answer, err = s.typeCode(ctx, answer.GetFlow()); err != nil {
+			return nil, err
+		}
+	}
 	if finish == nil || answer.GetPhase() == posternv1.Phase_PHASE_ENDED {
 		return answer, nil
 	}
@@ -194,7 +208,15 @@ func (s *signIn) steps() ([]*posternv1.StepReport, error) {
 	case "passkey", "magic_link", "email_code":
 		kind, method = "passwordless", s.method
 	case "session":
-		return append([]*posternv1.StepReport{{Type: "session.reused", Subject: s.subject(), AuthenticatedAt: timestamppb.New(s.now().Add(-s.age))}}, s.mfa()...), nil
+		reused := &posternv1.StepReport{Type: "session.reused", Subject: s.subject(), AuthenticatedAt: timestamppb.New(s.now().Add(-s.age))}
+		if s.handleFile != "" {
+			handle, err := s.readSecret(s.handleFile)
+			if err != nil {
+				return nil, err
+			}
+			reused.SessionHandle = []byte(handle)
+		}
+		return append([]*posternv1.StepReport{reused}, s.mfa()...), nil
 	default:
 		return nil, usagef("--method must be password, passkey, magic_link, email_code, social, sso or session")
 	}
@@ -245,23 +267,6 @@ func (s *signIn) finish() (*posternv1.Finish, error) {
 		return nil, nil //nolint:nilnil // no finish is what was asked for
 	}
 	return nil, usagef("--end must be complete, cancel, refuse or none")
-}
-
-// recordSession reports a session under a handle made up here.
-func (s *signIn) recordSession(ctx context.Context, flow string) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	answer, err := client.Repeat(ctx, s.c.SignIn.RecordSession, &posternv1.RecordSessionRequest{
-		Parent: s.site, RequestId: newRequestID(), Event: posternv1.RecordSessionRequest_EVENT_STARTED,
-		SessionHandle: []byte(rand.Text()), Flow: flow})
-	if err != nil {
-		return err
-	}
-	if s.json() {
-		return s.wrapped("session", answer)
-	}
-	fmt.Fprintf(s.stdout, "RecordSession: started, shown in the record as %s\n", printable.Escape(answer.GetSession()))
-	return nil
 }
 
 // show prints what a call was answered.
