@@ -1,7 +1,10 @@
 package authflow
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -47,166 +50,180 @@ func NewAuthenticators(c AuthenticatorsConfig) (*Authenticators, error) {
 	return &Authenticators{f: c.Flows, c: c}, nil
 }
 
-// SubjectFactor is the authenticator of one subject, as administrators see it.
-type SubjectFactor struct {
-	Organization    string // id
-	OrganizationUID string
-	Subject         policy.AccountKey
-	Authenticator   factor.Authenticator // State None: nothing is enrolled; Sealed of its credentials is not for callers
+// change is one administrative call on the records of one subject.
+type change struct {
+	a       *Authenticators
+	who     Caller
+	org     *policy.Organization
+	key     CommitKey
+	digest  Digest
+	keep    time.Duration // how long the outcome is kept; 0: 24 h
+	subject policy.AccountKey
 }
 
-// EnrolInput asks for a secret.
-type EnrolInput struct {
-	Organization string // id
-	RequestID    string
-	AccountID    string
-	Flow         FlowID // bound to the account, with everything but the second factor met; zero only with Reason
-	Reason       string // why an administrator enrols without a flow
-	Issuer       string
-	Label        string
-	Algorithm    factor.Algorithm // zero: SHA1
-	Digits       int              // 0: 6
-	Period       time.Duration    // 0: 30 s
+// alteration is what one attempt at a change would write.
+type alteration struct {
+	authenticator *factor.Authenticator
+	person        *Person
+	event         audit.Event
+	sealed        []byte // for the repeated answer
 }
 
-// Enrolled holds the secret. It is handed out until it is confirmed, to the same request only.
-type Enrolled struct {
-	SubjectFactor
-	HandOut HandOut
+func (a *Authenticators) change(ctx context.Context, who Caller, method, organization, requestID string, canonical []byte) (*change, error) {
+	uid, err := a.f.c.Directory.Resolve(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	org, err := a.f.c.Directory.Cached(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	return &change{a: a, who: who, org: org, key: a.f.c.Namer.CommitKey(who.Principal, method, uid, requestID),
+		digest: a.f.c.Namer.Digest(canonical)}, nil
 }
 
-// ConfirmInput shows that the person has the secret.
-type ConfirmInput struct {
-	Organization string
-	RequestID    string
-	Subject      policy.AccountKey
-	Code         string // looked at and forgotten
+// run makes the change on the records as they are now, and again after a lost race. It returns them as they are afterwards; the
+// outcome is given when the call was answered before: then nothing was changed.
+func (c *change) run(ctx context.Context, do func(s *SubjectRecords, now time.Time) (*alteration, error)) (*SubjectRecords, *Outcome, error) {
+	f := c.a.f
+	reading, err := f.c.Store.Read(ctx, Read{OrganizationUID: c.org.UID, Key: c.key, Request: c.digest, Subject: &c.subject})
+	if err != nil {
+		return nil, nil, err
+	}
+	s := reading.Subject
+	if s == nil {
+		s = &SubjectRecords{Key: c.subject}
+	}
+	if reading.Outcome != nil {
+		return s, reading.Outcome, nil
+	}
+	for range maxSubjectConflicts {
+		next, err := do(s, f.c.Now())
+		if err != nil {
+			return nil, nil, err
+		}
+		w := &Commit{OrganizationUID: c.org.UID, Key: c.key, Request: c.digest, OwnKey: true, KeepKey: c.keep,
+			Outcome: &Outcome{Recorded: true, Sealed: next.sealed}, Events: []audit.Event{next.event}}
+		if next.authenticator != nil {
+			w.Authenticator = &AuthenticatorWrite{Subject: c.subject, From: s.AuthenticatorStamp, Next: next.authenticator}
+		}
+		if next.person != nil {
+			w.Person = &PersonWrite{Subject: c.subject, From: s.PersonStamp, Next: next.person, Until: next.person.until()}
+		}
+		done, err := f.commit(ctx, w)
+		var conflict *Conflict
+		switch {
+		case errors.As(err, &conflict) && conflict.Subject != nil:
+			s = conflict.Subject
+			continue
+		case conflict != nil:
+			return nil, nil, refuse(ErrConflict)
+		case err != nil:
+			return nil, nil, err
+		case done.Repeated != nil:
+			return c.repeated(ctx, done.Repeated)
+		}
+		after := *s
+		if next.authenticator != nil {
+			after.Authenticator = next.authenticator
+		}
+		return &after, nil, nil
+	}
+	return nil, nil, refuse(ErrConflict)
 }
 
-// MendInput unlocks or resets.
-type MendInput struct {
-	Organization string
-	RequestID    string
-	Subject      policy.AccountKey
-	Reason       string // mandatory
+// repeated reads what stands now: another call with the same request id came first.
+func (c *change) repeated(ctx context.Context, first *Outcome) (*SubjectRecords, *Outcome, error) {
+	s, err := c.a.subject(ctx, c.org.UID, c.subject)
+	return s, first, err
 }
 
-// ListInput asks for a page of authenticators.
-type ListInput struct {
-	Organization string
-	AccountID    string            // only this account's
-	After        policy.AccountKey // zero: from the beginning
-	Limit        int               // 1 to 1000
+// subject reads the records of a subject.
+func (a *Authenticators) subject(ctx context.Context, organizationUID string, key policy.AccountKey) (*SubjectRecords, error) {
+	reading, err := a.f.c.Store.Read(ctx, Read{OrganizationUID: organizationUID, Subject: &key})
+	if err != nil {
+		return nil, err
+	}
+	if reading.Subject == nil {
+		return &SubjectRecords{Key: key}, nil
+	}
+	return reading.Subject, nil
 }
 
-// RecoveryCodesInput asks for new recovery codes.
-type RecoveryCodesInput struct {
-	Organization string
-	RequestID    string
-	Subject      policy.AccountKey
-	Flow         FlowID // bound to the account with every demand met; zero only with Reason
-	Reason       string
+// event begins the event of a change. It has no step: it belongs to no sign-in, even where it names one.
+func (c *change) event(t audit.Type, accountID, reason string, now time.Time) audit.Event {
+	return audit.Event{ID: c.a.f.c.NewID(), Type: t, Time: now, Organization: c.org.ID, OrganizationUID: c.org.UID, Caller: c.who.Principal,
+		Outcome: audit.OutcomeOf(t), Personal: audit.Personal{AccountID: accountID, Detail: reason}}
 }
 
-// RecoveryCodes are ten new codes, to be shown once.
-type RecoveryCodes struct {
-	SubjectFactor
-	Codes []string
+// about is the event of a change of an authenticator.
+func (c *change) about(t audit.Type, a *factor.Authenticator, credential *factor.Credential, reason string, now time.Time) audit.Event {
+	e := c.event(t, a.AccountID, reason, now)
+	e.Factor, e.Authenticator = audit.FactorTOTP, credential.UID
+	e.Target = &audit.Target{Type: "authenticator", ID: hex.EncodeToString(c.subject[:]), UID: credential.UID}
+	return e
 }
 
-// ImportInput takes over existing secrets, at most MaxImport.
-type ImportInput struct {
-	Organization string
-	RequestID    string
-	Reason       string
-	Rows         []ImportRow
-	Replace      bool // also where there is one in force
+// seen is a subject's authenticator as administrators see it.
+func (c *change) seen(s *SubjectRecords) SubjectFactor { return seen(c.org, s) }
+
+func seen(org *policy.Organization, s *SubjectRecords) SubjectFactor {
+	return SubjectFactor{Organization: org.ID, OrganizationUID: org.UID, Subject: s.Key, Authenticator: valueOf(s.Authenticator)}
 }
 
-// MaxImport bounds one call of Import.
-const MaxImport = 500
-
-// ImportRow is one existing secret.
-type ImportRow struct {
-	AccountID string
-	Secret    string // base32; sealed at once
-	Algorithm factor.Algorithm
-	Digits    int
-	Period    time.Duration
-}
-
-// Imported says what was taken.
-type Imported struct {
-	Imported int
-	Skipped  int // left alone: there is one in force
-	Problems []ImportProblem
-}
-
-// ImportProblem is a row that was not taken.
-type ImportProblem struct {
-	Index  int
-	Reason string
-}
-
-// RevokeInput says whose proofs count no more: exactly one of AccountID, Site and Whole.
-type RevokeInput struct {
-	Organization string
-	RequestID    string
-	AccountID    string
-	Site         string // id
-	Whole        bool
-	Reason       string
-}
-
-// Revoked says from when on proofs count.
-type Revoked struct {
-	NotBefore time.Time
-	Event     string
-}
-
-func unfinished() error { return errs.New(errs.Unimplemented, "UNFINISHED", "not there yet") }
-
-// Enrol makes a secret.
-func (a *Authenticators) Enrol(ctx context.Context, who Caller, in EnrolInput) (Enrolled, error) {
-	return Enrolled{}, unfinished()
-}
-
-// Confirm proves possession.
-func (a *Authenticators) Confirm(ctx context.Context, who Caller, in ConfirmInput) (SubjectFactor, error) {
-	return SubjectFactor{}, unfinished()
-}
-
-// Get returns one.
+// Get returns the authenticator of a subject, or AUTHENTICATOR_NOT_FOUND when it never had one.
 func (a *Authenticators) Get(ctx context.Context, organization string, subject policy.AccountKey) (SubjectFactor, error) {
-	return SubjectFactor{}, unfinished()
+	org, err := a.organization(ctx, organization)
+	if err != nil {
+		return SubjectFactor{}, err
+	}
+	s, err := a.subject(ctx, org.UID, subject)
+	switch {
+	case err != nil:
+		return SubjectFactor{}, err
+	case s.Authenticator == nil:
+		return SubjectFactor{}, refuse(ErrAuthenticatorNotFound)
+	}
+	return seen(org, s), nil
 }
 
-// List returns a page, and the key to go on after; zero at the end.
+// List returns a page of authenticators in the order of their subjects' keys, and the key to go on after: zero at the end.
 func (a *Authenticators) List(ctx context.Context, in ListInput) ([]SubjectFactor, policy.AccountKey, error) {
-	return nil, policy.AccountKey{}, unfinished()
+	var after policy.AccountKey
+	org, err := a.organization(ctx, in.Organization)
+	if err != nil {
+		return nil, after, err
+	}
+	if in.AccountID != "" {
+		key := a.f.c.Namer.AccountKey(org.UID, in.AccountID)
+		if bytes.Compare(key[:], in.After[:]) <= 0 {
+			return nil, after, nil
+		}
+		s, err := a.subject(ctx, org.UID, key)
+		if err != nil || s.Authenticator == nil {
+			return nil, after, err
+		}
+		return []SubjectFactor{seen(org, s)}, after, nil
+	}
+	page, err := a.c.Subjects.Authenticators(ctx, org.UID, in.After, in.Limit+1)
+	if err != nil {
+		return nil, after, err
+	}
+	if len(page) > in.Limit {
+		page = page[:in.Limit]
+		after = page[in.Limit-1].Key
+	}
+	out := make([]SubjectFactor, len(page))
+	for i := range page {
+		out[i] = seen(org, &page[i])
+	}
+	return out, after, nil
 }
 
-// Unlock ends a lock.
-func (a *Authenticators) Unlock(ctx context.Context, who Caller, in MendInput) (SubjectFactor, error) {
-	return SubjectFactor{}, unfinished()
-}
-
-// Reset takes the factor away.
-func (a *Authenticators) Reset(ctx context.Context, who Caller, in MendInput) (SubjectFactor, error) {
-	return SubjectFactor{}, unfinished()
-}
-
-// GenerateRecoveryCodes replaces the recovery codes.
-func (a *Authenticators) GenerateRecoveryCodes(ctx context.Context, who Caller, in RecoveryCodesInput) (RecoveryCodes, error) {
-	return RecoveryCodes{}, unfinished()
-}
-
-// Import takes over existing secrets.
-func (a *Authenticators) Import(ctx context.Context, who Caller, in ImportInput) (Imported, error) {
-	return Imported{}, unfinished()
-}
-
-// RevokeProofs makes what was proven before now count no more.
-func (a *Authenticators) RevokeProofs(ctx context.Context, who Caller, in RevokeInput) (Revoked, error) {
-	return Revoked{}, unfinished()
+func (a *Authenticators) organization(ctx context.Context, id string) (*policy.Organization, error) {
+	uid, err := a.f.c.Directory.Resolve(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return a.f.c.Directory.Cached(ctx, uid)
 }

@@ -42,6 +42,15 @@ const (
 	ErrEndCause             = "END_CAUSE_INVALID"
 	ErrVerifierMissing      = "VERIFIER_MISSING"
 	ErrVerifier             = "VERIFIER_ERROR"
+
+	ErrAuthenticatorNotFound = "AUTHENTICATOR_NOT_FOUND"
+	ErrEnrolFlow             = "FLOW_NOT_READY"
+	ErrReasonRequired        = "REASON_REQUIRED"
+	ErrSecretShown           = "SECRET_SHOWN"
+	ErrCodeWrong             = "WRONG_CODE"
+	ErrCodeForm              = "CODE_MALFORMED"
+	ErrScope                 = "SCOPE_INVALID"
+	ErrRows                  = "TOO_MANY_ROWS"
 )
 
 // ErrorInfo documents one reason.
@@ -92,6 +101,14 @@ func Errors() []ErrorInfo {
 		{errs.Invalid, ErrEndCause, "ENDED says LOGOUT, EXPIRED or REVOKED; STARTED says none."},
 		{errs.Unimplemented, ErrVerifierMissing, "This process does not check codes."},
 		{errs.Internal, ErrVerifier, "The check itself failed; nothing was taken as proven and no attempt was used up."},
+		{errs.NotFound, ErrAuthenticatorNotFound, "The account has never had a second factor in this organization."},
+		{errs.FailedPrecondition, ErrEnrolFlow, "The flow must be live, bound to this account, and have met every demand but the second factor (for recovery codes: every demand)."},
+		{errs.Invalid, ErrReasonRequired, "An administrator says why."},
+		{errs.FailedPrecondition, ErrSecretShown, "What this request id was answered with is not shown again: it was confirmed, replaced or reset, or too much time has passed."},
+		{errs.FailedPrecondition, ErrCodeWrong, "The code is not one of the new secret at this time. Metadata reason says more: CODE_EXPIRED and CODE_FROM_FUTURE mean a clock is wrong."},
+		{errs.Invalid, ErrCodeForm, "A code is 6 to 8 digits."},
+		{errs.Invalid, ErrScope, "Proofs are revoked of exactly one account, one site or the whole organization."},
+		{errs.Invalid, ErrRows, "At most 500 secrets are taken over in one call."},
 	}
 }
 
