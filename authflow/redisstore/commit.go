@@ -64,10 +64,10 @@ func (s *Store) written(p *prepared, at time.Time) *authflow.Committed {
 			s.parts.put(w.State.ID, p.parts)
 		}
 	}
-	return &authflow.Committed{Stamp: p.stamp, Recorded: at}
+	return &authflow.Committed{Stamp: p.stamp, Recorded: at, AuthenticatorStamp: p.subject.authenticatorStamp, PersonStamp: p.subject.personStamp}
 }
 
-// conflict reads what stands there now. A flow that has the very stamp of this commit was written by it: the script ran a
+// conflict reads what stands there now. A record that has the very stamp of this commit was written by it: the script ran a
 // second time after a redirection in a cluster, and the first run counts.
 func (s *Store) conflict(ctx context.Context, p *prepared, r *redisx.Reply) (*authflow.Committed, error) {
 	out := &authflow.Conflict{LastMoved: r.Text(5) != "", SessionTaken: r.Text(6) != ""}
@@ -85,6 +85,15 @@ func (s *Store) conflict(ctx context.Context, p *prepared, r *redisx.Reply) (*au
 			return nil, err
 		}
 		out.Organization = o
+	}
+	if subject, moved := r.List(8); moved {
+		var err error
+		if out.Subject, err = s.subject(ctx, uid, p.subject.key, subject, 0); err != nil {
+			return nil, err
+		}
+		if p.subject.wrote(out.Subject) {
+			return s.written(p, s.now()), r.Err()
+		}
 	}
 	if r.Text(1) != "" {
 		flow, _ := r.List(2)

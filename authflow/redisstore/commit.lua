@@ -3,19 +3,23 @@
 --
 -- ARGV  1 one byte each: where the outcome goes (0 nowhere, 1 once-key, 2 field of the flow); the flow (0 none, 1 written,
 --         2 written and ends a superseded one); its deadline (0 stays, 1 set, 2 gone); 1: it expires; 1: index entry;
---         1: session; numbers of events, claims, tallies
---       2 policy stamp, '' not compared   3 field of the outcome   4 outcome
+--         1: session; numbers of events, claims, tallies; the subject's authenticator (0 none, 1 compared, 2 replaced, 3 made and
+--         listed); what is remembered of the subject (0 none, 1 compared, 2 written)
+--       2 policy stamp, '' not compared   3 field of the outcome, or how long the once-key is kept, in ms   4 outcome
 --       5 stamp of the flow, '' if it must not exist   6 its new stamp   7 its new state
 --       8 what the bytes announce, in this order: deadline's member and ms (ms only to set it); expiry in ms; the events;
---         the index entry expected, the new one, its ms, the member of the flow it names; the session, '1' if it must be new,
---         its ms; each claim's value and ms; each tally's member, hour in ms, site, field
+--         the index entry expected, the new one, its ms, the member of the flow it names; the session, the one expected, '' if it
+--         must be new, its ms; the authenticator's stamp, '' if it must not exist, its new stamp and record (to replace or make it),
+--         its name in the list (to make it); the person's stamp, its new stamp, record and ms (to write it); each claim's value
+--         and ms; each tally's member, hour in ms, site, field
 -- KEYS  1 organization   2 outbox   3 flow, then likewise: the deadlines (for a deadline or an index entry); the once-key;
---         the index entry and the flow it names; the session; the claims; the tallies' index and the tallies
+--         the index entry and the flow it names; the session; the subject's authenticator and person (for either of them) and the
+--         list of authenticators; the claims; the tallies' index and the tallies
 -- Answers {'OK', stream id or ms}, {'REPEATED', outcome} or
 --      {'CONFLICT', '1' flow moved, {stamp, mark, state}, '1' policy moved, organization, '1' index moved, '1' session taken,
---       number of the claim taken or 0}
+--       number of the claim taken or 0, {{stamp, record} of the authenticator, {stamp, record} of the person}}
 local call = redis.call
-local keep, write, due, expire, has_last, has_session, nevents, nclaims, ntallies = string.byte(ARGV[1], 1, 9)
+local keep, write, due, expire, has_last, has_session, nevents, nclaims, ntallies, factor, memory = string.byte(ARGV[1], 1, 11)
 local org, outbox, flow = KEYS[1], KEYS[2], KEYS[3]
 local k, a = 3, 7
 
@@ -78,7 +82,30 @@ local session_taken = false
 if has_session == 1 then
   session, session_at = KEYS[k + 1], a
   k, a = k + 1, a + 3
-  session_taken = call('GET', session) and ARGV[session_at + 2] == '1'
+  session_taken = (call('GET', session) or '') ~= ARGV[session_at + 2]
+end
+
+local authenticator, person, listed, factor_at, memory_at
+local subject_moved = false
+if factor + memory > 0 then
+  authenticator, person, factor_at = KEYS[k + 1], KEYS[k + 2], a + 1
+  k = k + 2
+  if factor > 0 then
+    a = a + 1
+    subject_moved = (call('HGET', authenticator, 'st') or '') ~= ARGV[factor_at]
+    if factor > 1 then a = a + 2 end
+    if factor == 3 then
+      k, a = k + 1, a + 1
+      listed = KEYS[k]
+      call('ZSCORE', listed, ARGV[a])
+    end
+  end
+  memory_at = a + 1
+  if memory > 0 then
+    a = a + 1
+    if (call('HGET', person, 'st') or '') ~= ARGV[memory_at] then subject_moved = true end
+    if memory == 2 then a = a + 3 end
+  end
 end
 
 local claims, claims_at, claim_taken = k, a, 0
@@ -96,12 +123,13 @@ for i = 1, ntallies do
 end
 if due > 0 then call('ZSCORE', deadlines, member) end
 
-if flow_moved or policy_moved or last_moved or session_taken or claim_taken > 0 then
-  local current, organization = false, false
+if flow_moved or policy_moved or last_moved or session_taken or claim_taken > 0 or subject_moved then
+  local current, organization, subject = false, false, false
   if flow_moved then current = call('HMGET', flow, 'st', 'by', 's') end
   if policy_moved then organization = call('HMGET', org, 'ps', 'st', 'rev', 'ut', 'id', 'ct', 'key', 'un', 'p') end
+  if subject_moved then subject = {call('HMGET', authenticator, 'st', 's'), call('HMGET', person, 'st', 's')} end
   return {'CONFLICT', flow_moved and '1' or '', current, policy_moved and '1' or '', organization, last_moved and '1' or '',
-    session_taken and '1' or '', claim_taken}
+    session_taken and '1' or '', claim_taken, subject}
 end
 
 local now
@@ -126,7 +154,7 @@ if write > 0 then
   end
   if expiry then call('PEXPIRE', flow, expiry) end
 end
-if once then call('SET', once, ARGV[4], 'PX', 86400000) end
+if once then call('SET', once, ARGV[4], 'PX', ARGV[3]) end
 if last then
   call('SET', last, ARGV[last_at + 2], 'PX', ARGV[last_at + 3])
   if old_score and not old_mark then
@@ -135,6 +163,12 @@ if last then
   end
 end
 if session then call('SET', session, ARGV[session_at + 1], 'PX', ARGV[session_at + 3]) end
+if factor > 1 then call('HSET', authenticator, 'st', ARGV[factor_at + 1], 's', ARGV[factor_at + 2]) end
+if listed then call('ZADD', listed, 0, ARGV[factor_at + 3]) end
+if memory == 2 then
+  call('HSET', person, 'st', ARGV[memory_at + 1], 's', ARGV[memory_at + 2])
+  call('PEXPIRE', person, ARGV[memory_at + 3])
+end
 for i = 1, nclaims do
   call('SET', KEYS[claims + i], ARGV[claims_at + 2 * i - 1], 'PX', ARGV[claims_at + 2 * i])
 end

@@ -161,7 +161,7 @@ func (r *rig) harness(t *testing.T) *storetest.Harness {
 		Claim: func(t *testing.T, o *policy.Organization, c policy.ClaimRecord) {
 			r.change(t, policy.Change{Organization: r.current(t, o), AddClaims: []policy.ClaimRecord{c}})
 		},
-		Spoil: r.spoil, Dump: r.dump, Expires: r.expires, Lossy: r.lossy, Unreachable: r.unreachable,
+		Spoil: r.spoil, Dump: r.dump, Expires: r.expires, PersonExpires: r.personExpires, CopySession: r.copySession, Lossy: r.lossy, Unreachable: r.unreachable,
 	}
 	return h
 }
@@ -265,6 +265,26 @@ func (r *rig) expires(t *testing.T, uid string, id authflow.FlowID) time.Duratio
 		t.Fatal(err)
 	}
 	return max(d, 0)
+}
+
+func (r *rig) personExpires(t *testing.T, uid string, key policy.AccountKey) time.Duration {
+	t.Helper()
+	d, err := r.client.PTTL(t.Context(), r.store.PersonKey(uid, key)).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return max(d, 0)
+}
+
+func (r *rig) copySession(t *testing.T, uid string, from, to [32]byte) {
+	t.Helper()
+	v, err := r.client.Get(t.Context(), r.store.SessionKey(uid, from)).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.client.Set(t.Context(), r.store.SessionKey(uid, to), v, 0).Err(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (r *rig) lossy(t *testing.T) (authflow.Store, func(bool)) {

@@ -1,6 +1,9 @@
 package redisstore
 
-import "github.com/postern-audit/postern/authflow"
+import (
+	"github.com/postern-audit/postern/authflow"
+	"github.com/postern-audit/postern/policy"
+)
 
 // Touched names every key that a commit writes or compares.
 func (s *Store) Touched(c *authflow.Commit) []string {
@@ -24,6 +27,15 @@ func (s *Store) Touched(c *authflow.Commit) []string {
 	if c.Session != nil {
 		names = append(names, space.Session(c.Session.Handle))
 	}
+	if w := c.Authenticator; w != nil {
+		names = append(names, space.Authenticator(w.Subject))
+		if w.From.IsZero() && w.Next != nil {
+			names = append(names, space.Authenticators(uid))
+		}
+	}
+	if c.Person != nil {
+		names = append(names, space.Person(c.Person.Subject))
+	}
 	for i := range c.Claims {
 		names = append(names, s.claimKey(space, uid, &c.Claims[i]))
 	}
@@ -39,4 +51,14 @@ func (s *Store) Touched(c *authflow.Commit) []string {
 // FlowKey names a flow's hash.
 func (s *Store) FlowKey(organizationUID, id string) string {
 	return s.keys.Of(organizationUID).Flow(id)
+}
+
+// PersonKey names what is remembered of a subject.
+func (s *Store) PersonKey(organizationUID string, key policy.AccountKey) string {
+	return s.keys.Of(organizationUID).Person(key)
+}
+
+// SessionKey names a session.
+func (s *Store) SessionKey(organizationUID string, handle [32]byte) string {
+	return s.keys.Of(organizationUID).Session(handle)
 }

@@ -22,6 +22,7 @@ type prepared struct {
 	state   []byte
 	events  [][]byte
 	session []byte
+	subject subjectParts
 }
 
 // preparedPool keeps the buffers of outcome and state between commits: nothing holds on to them once a command was written.
@@ -38,7 +39,8 @@ func (p *preparedPool) get(s *Store, c *authflow.Commit) *prepared {
 
 func (p *preparedPool) put(x *prepared) {
 	clear(x.events)
-	*x = prepared{outcome: x.outcome[:0], state: x.state[:0], events: x.events[:0]}
+	*x = prepared{outcome: x.outcome[:0], state: x.state[:0], events: x.events[:0],
+		subject: subjectParts{authenticator: x.subject.authenticator[:0], person: x.subject.person[:0]}}
 	p.pool.Put(x)
 }
 
@@ -75,9 +77,11 @@ func (p *prepared) encode() error {
 		p.events = append(p.events, b)
 	}
 	if c.Session != nil {
-		p.session, err = encodeSession(c.OrganizationUID, &c.Session.Session)
+		if p.session, err = s.encodeSession(c.OrganizationUID, c.Session); err != nil {
+			return err
+		}
 	}
-	return err
+	return p.encodeSubject()
 }
 
 // Places of the bytes that begin a commit's arguments: see commit.lua.
@@ -91,6 +95,8 @@ const (
 	headEvents
 	headClaims
 	headTallies
+	headAuthenticator
+	headPerson
 	headSize
 )
 
@@ -117,6 +123,7 @@ func (p *prepared) head() (h [headSize]byte, err error) {
 		h[headDeadline], h[headExpires] = flowTimes(w)
 	}
 	h[headLast], h[headSession] = flag(c.Last != nil), flag(c.Session != nil)
+	h[headAuthenticator], h[headPerson] = p.subjectHead()
 	h[headEvents], h[headClaims], h[headTallies] = byte(len(p.events)), byte(len(c.Claims)), byte(len(c.Tallies)) //nolint:gosec // bounded above
 	return h, nil
 }
@@ -148,7 +155,7 @@ func (p *prepared) call() (*redisx.Call, error) {
 		return nil, err
 	}
 	c := p.c
-	call := redisx.NewCall(16 + len(p.events) + 3*len(c.Claims) + 6*len(c.Tallies))
+	call := redisx.NewCall(24 + len(p.events) + 3*len(c.Claims) + 6*len(c.Tallies))
 	p.keys(call, &h)
 	p.arguments(call, &h)
 	return call, nil
@@ -173,6 +180,7 @@ func (p *prepared) keys(call *redisx.Call, h *[headSize]byte) {
 	if c.Session != nil {
 		call.Key(space.Session(c.Session.Handle))
 	}
+	p.subjectKeys(call, h)
 	for i := range c.Claims {
 		call.Key(p.store.claimKey(space, c.OrganizationUID, &c.Claims[i]))
 	}
@@ -187,7 +195,10 @@ func (p *prepared) keys(call *redisx.Call, h *[headSize]byte) {
 func (p *prepared) arguments(call *redisx.Call, h *[headSize]byte) {
 	c := p.c
 	field := ""
-	if h[headOutcome] == 2 {
+	switch h[headOutcome] {
+	case 1:
+		field = strconv.FormatInt(keepFor(c).Milliseconds(), 10)
+	case 2:
 		field = outcomeField(c.Key)
 	}
 	call.Arg(string(h[:]), stampArg(c.PolicyStamp), field, p.outcome)
@@ -212,8 +223,9 @@ func (p *prepared) arguments(call *redisx.Call, h *[headSize]byte) {
 		call.Arg(l.Expect.String(), l.Next.String(), p.store.millis(l.Until), redisx.Member(c.OrganizationUID, l.Expect.String()))
 	}
 	if v := c.Session; v != nil {
-		call.Arg(p.session, strconv.Itoa(int(flag(v.IsNew))), p.store.millis(sessionUntil(&v.Session)))
+		call.Arg(p.session, v.From, p.store.millis(sessionUntil(&v.Session)))
 	}
+	p.subjectArguments(call, h)
 	for i := range c.Claims {
 		call.Arg(c.Claims[i].Value, p.store.millis(c.Claims[i].Until))
 	}
@@ -221,6 +233,16 @@ func (p *prepared) arguments(call *redisx.Call, h *[headSize]byte) {
 		hour := t.Hour.UTC()
 		call.Arg(tallyMember(c.OrganizationUID, t.SiteUID, hour), hour.UnixMilli(), t.Site, t.Field)
 	}
+}
+
+// onceFor is how long the answer of a call is kept that has no flow to keep it with, unless the call says otherwise.
+const onceFor = 24 * time.Hour
+
+func keepFor(c *authflow.Commit) time.Duration {
+	if c.KeepKey > 0 {
+		return max(c.KeepKey, time.Millisecond)
+	}
+	return onceFor
 }
 
 func stampArg(s policy.Stamp) any {

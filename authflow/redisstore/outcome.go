@@ -68,7 +68,11 @@ func appendOutcome(b []byte, request authflow.Digest, o *authflow.Outcome, d *au
 	b = appendTime(b, 12, o.Deadline)
 	b = appendFlag(b, 13, o.Recorded)
 	b = appendText(b, 14, o.Session)
-	return appendFlag(b, 15, o.AgainstVerdict), nil
+	b = appendFlag(b, 15, o.AgainstVerdict)
+	if len(o.Sealed) > 0 {
+		b = appendBytes(b, 16, o.Sealed)
+	}
+	return b, nil
 }
 
 // appendNext writes a postern.v1.NextStep.
@@ -99,6 +103,7 @@ func decodeOutcome(stored string, request authflow.Digest) (*authflow.Outcome, e
 		SupportCode: m.GetSupportCode(), Step: int(m.GetStep()), Phase: authflow.Phase(m.GetPhase()), //nolint:gosec // enums, here and below
 		Verdict: audit.Verdict(m.GetVerdict()), Reason: m.GetReason(), Ending: audit.Ending(m.GetEnding()), //nolint:gosec // as above
 		Deadline: fromTimestamp(m.GetDeadline()), Recorded: m.GetRecorded(), Session: m.GetSession(), AgainstVerdict: m.GetAgainstVerdict(),
+		Sealed: m.GetSealed(),
 	}
 	if m.GetFlow() != "" {
 		id, err := authflow.ParseFlowID(m.GetFlow())

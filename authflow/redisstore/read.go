@@ -17,6 +17,8 @@ const (
 	readLast
 	readSession
 	readCode
+	readAuthenticator
+	readPerson
 	readRecords
 )
 
@@ -25,7 +27,7 @@ func (s *Store) Read(ctx context.Context, r authflow.Read) (*authflow.Reading, e
 	uid := r.OrganizationUID
 	space := s.keys.Of(uid)
 	names := []string{space.Organization(uid)}
-	letters, field := make([]byte, 0, 6), ""
+	letters, field := make([]byte, 0, 7), ""
 	ask := func(letter byte, key string) { letters, names = append(letters, letter), append(names, key) }
 
 	var known *policy.Organization
@@ -51,6 +53,10 @@ func (s *Store) Read(ctx context.Context, r authflow.Read) (*authflow.Reading, e
 	}
 	if r.SupportCode != "" {
 		ask('c', space.Code(uid, r.SupportCode))
+	}
+	if r.Subject != nil {
+		ask('a', space.Authenticator(*r.Subject))
+		names = append(names, space.Person(*r.Subject))
 	}
 	lookups := make([]redisdirectory.Lookup, len(r.Lookups))
 	for i, l := range r.Lookups {
@@ -96,7 +102,12 @@ func (s *Store) reading(ctx context.Context, r authflow.Read, known *policy.Orga
 		return nil, err
 	}
 	if v, ok := reply.Find(readSession); ok {
-		if out.Session, err = decodeSession(r.OrganizationUID, v); err != nil {
+		if out.Session, err = s.decodeSession(ctx, r.OrganizationUID, r.Session, v); err != nil {
+			return nil, err
+		}
+	}
+	if r.Subject != nil {
+		if out.Subject, err = s.subject(ctx, r.OrganizationUID, *r.Subject, reply, readAuthenticator); err != nil {
 			return nil, err
 		}
 	}

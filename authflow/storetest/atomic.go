@@ -68,7 +68,7 @@ var atomicCases = map[string]func(*testing.T, *Harness){
 				t.Fatalf("%s touches %d records", name, places)
 			}
 			for i := range places {
-				spoiled(t, h, name, i)
+				spoiled(t, h, kinds[name], name, i)
 			}
 		}
 	},
@@ -90,10 +90,10 @@ var atomicCases = map[string]func(*testing.T, *Harness){
 }
 
 // spoiled makes a commit of a kind with the record at one place spoiled.
-func spoiled(t *testing.T, h *Harness, kind string, place int) {
+func spoiled(t *testing.T, h *Harness, make func(*testing.T, *Harness, *policy.Organization) *authflow.Commit, kind string, place int) {
 	t.Helper()
 	o := h.Organization(t, "org-"+newID()[24:])
-	c := kinds[kind](t, h, o)
+	c := make(t, h, o)
 	name := h.Touched(c)[place]
 	defer h.Spoil(t, name)()
 	before := h.Dump(t)

@@ -102,41 +102,6 @@ var claimCases = map[string]func(*testing.T, *Harness){
 	},
 }
 
-var sessionCases = map[string]func(*testing.T, *Harness){
-	"a session is kept under its handle, once": func(t *testing.T, h *Harness) {
-		o, other := h.Organization(t, "acme"), h.Organization(t, "zeta")
-		c := kinds["session"](t, h, o)
-		c.Session.Session.SubjectKey = policy.AccountKey{5}
-		c.Session.Session.Verdict, c.Session.Session.Recorded, c.Session.Session.AgainstVerdict = audit.VerdictDeny, true, true
-		c.Session.Session.Started = c.Session.Session.Started.UTC().Truncate(time.Microsecond)
-		c.Session.Session.Expires = c.Session.Session.Expires.UTC().Truncate(time.Microsecond)
-		must(t, h.Store, c)
-		got := read(t, h.Second, authflow.Read{OrganizationUID: o.UID, Session: c.Session.Handle}).Session
-		if d := cmp.Diff(&c.Session.Session, got, same); d != "" {
-			t.Errorf("(-committed +read):\n%s", d)
-		}
-		if read(t, h.Store, authflow.Read{OrganizationUID: other.UID, Session: c.Session.Handle}).Session != nil {
-			t.Error("a session was read through another organization")
-		}
-		again := *c
-		again.Key = random32()
-		again.Claims = nil
-		var conflict *authflow.Conflict
-		if _, err := h.Store.Commit(t.Context(), &again); !errors.As(err, &conflict) || !conflict.SessionTaken {
-			t.Errorf("a second session under one handle: %v", err)
-		}
-		over := again
-		over.Key = random32()
-		write := *c.Session
-		write.IsNew, write.Session.Ended = false, write.Session.Started.Add(time.Minute)
-		over.Session = &write
-		must(t, h.Store, &over)
-		if got := read(t, h.Store, authflow.Read{OrganizationUID: o.UID, Session: c.Session.Handle}).Session; got == nil || got.Ended.IsZero() {
-			t.Errorf("after its end: %+v", got)
-		}
-	},
-}
-
 var tallyCases = map[string]func(*testing.T, *Harness){
 	"counters are raised with their commits and go with their event": func(t *testing.T, h *Harness) {
 		o := h.Organization(t, "acme")

@@ -1,8 +1,9 @@
-// Package storetest is the conformance suite of authflow.Store, audit.Outbox and audit.Source: what every store must do.
+// Package storetest is the conformance suite of authflow.Store, authflow.SubjectStore, audit.Outbox and audit.Source: what every store must do.
 //
 // Purpose: Run proves a store against the contract in authflow/store.go: reads give back what was committed, a commit is all
 // or nothing, races have one winner, a repeated request id gets the first answer, a lost reply is told from a refusal, marks,
-// deadlines, expiry, tallies and the outbox are as said. Invariant: each case has a store of its own, and no case is skipped.
+// deadlines, expiry, tallies and the outbox are as said, and what is
+// kept of subjects and sessions is compared, sealed and listed. Invariant: each case has a store of its own, and no case is skipped.
 // It must never name a database or look at error texts. Read Run and Harness first.
 package storetest
 
@@ -43,6 +44,10 @@ type Harness struct {
 	Dump func(t *testing.T) string
 	// Expires is when a flow's live state will be forgotten; zero when it stays.
 	Expires func(t *testing.T, organizationUID string, id authflow.FlowID) time.Duration
+	// PersonExpires is when what is remembered of a subject will be forgotten.
+	PersonExpires func(t *testing.T, organizationUID string, key policy.AccountKey) time.Duration
+	// CopySession stores the bytes of a session under another handle.
+	CopySession func(t *testing.T, organizationUID string, from, to [32]byte)
 	// Lossy is the same store over a connection whose replies are lost from when lose(true) is called until lose(false).
 	Lossy func(t *testing.T) (s authflow.Store, lose func(bool))
 	// Unreachable is a store that cannot be reached at all.
@@ -57,7 +62,7 @@ func Run(t *testing.T, fresh func(t *testing.T) *Harness) {
 	}{
 		{"read", readCases}, {"atomic", atomicCases}, {"contention", contentionCases}, {"request id", requestCases},
 		{"policy", policyCases}, {"supersession", markCases}, {"expiry", expiryCases}, {"claims", claimCases},
-		{"sessions", sessionCases}, {"tallies", tallyCases}, {"outbox", outboxCases}, {"faults", faultCases},
+		{"subjects", subjectCases}, {"sessions", sessionCases}, {"tallies", tallyCases}, {"outbox", outboxCases}, {"faults", faultCases},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {

@@ -87,6 +87,22 @@ func (s Space) Session(handle [32]byte) string {
 	return s.prefix + "session:" + hex.EncodeToString(handle[:])
 }
 
+// Authenticator is the second factor of a subject of an organization, by the keyed hash of its account, which is the
+// organization's own.
+func (s Space) Authenticator(account [16]byte) string {
+	return s.prefix + "auth:" + hex.EncodeToString(account[:])
+}
+
+// Authenticators is the index of an organization's authenticators: a sorted set of accounts' hashes in hex, in byte order.
+func (s Space) Authenticators(organizationUID string) string {
+	return s.prefix + "auths:" + organizationUID
+}
+
+// Person is what an organization remembers of a subject, by the keyed hash of its account.
+func (s Space) Person(account [16]byte) string {
+	return s.prefix + "person:" + hex.EncodeToString(account[:])
+}
+
 // Code is a support code that is taken.
 func (s Space) Code(organizationUID, code string) string {
 	return s.prefix + "code:" + organizationUID + ":" + code
