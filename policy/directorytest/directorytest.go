@@ -1,4 +1,4 @@
-// Package directorytest is the conformance suite of policy.Directory and policy.DirectoryWriter.
+// Package directorytest is the conformance suite of policy.Directory, policy.DirectoryWriter and authflow.ProofBounds.
 //
 // Purpose: Run proves a directory against the contract in policy/directory.go: what was committed is read, a commit is all or
 // nothing with its events, versions decide races, the cached policy record is never older than a read that asks, progress is
@@ -16,10 +16,11 @@ import (
 	"github.com/postern-audit/postern/policy"
 )
 
-// Both is a directory with its writing side.
+// Both is a directory with its writing side and the one that revokes proofs.
 type Both interface {
 	policy.Directory
 	policy.DirectoryWriter
+	Revoker
 }
 
 // Harness is one fresh directory with what the suite needs besides the contract.
@@ -43,7 +44,7 @@ func Run(t *testing.T, fresh func(t *testing.T) *Harness) {
 	for _, g := range []struct {
 		name  string
 		cases map[string]func(t *testing.T, h *Harness)
-	}{{"read", readCases}, {"atomic", atomicCases}, {"progress", progressCases}, {"races", raceCases}} {
+	}{{"read", readCases}, {"atomic", atomicCases}, {"progress", progressCases}, {"races", raceCases}, {"revocation", revokeCases}} {
 		t.Run(g.name, func(t *testing.T) {
 			for name, run := range g.cases {
 				t.Run(name, func(t *testing.T) { run(t, fresh(t)) })

@@ -6,8 +6,10 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/internal/redisx"
@@ -47,6 +49,22 @@ func (d *Directory) Reserve(ctx context.Context, id, uid string) (string, error)
 
 // Progress implements policy.DirectoryWriter.
 func (d *Directory) Progress(ctx context.Context, organizationUID string, key policy.ApplyKey) (*policy.Progress, error) {
+	m, err := d.progress(ctx, organizationUID, key)
+	if m == nil || err != nil {
+		return nil, err
+	}
+	p := &policy.Progress{Done: m.GetDone()}
+	if p.Stamp, err = stampOf(string(m.GetStamp())); err != nil {
+		return nil, err
+	}
+	for _, c := range m.GetCommits() {
+		p.Commits = append(p.Commits, policy.Applied{Kind: c.GetKind(), Count: int(c.GetCount()), Revision: c.GetRevision(), Events: c.GetEvents()})
+	}
+	return p, nil
+}
+
+// progress reads what is kept of a call with this key, nil when it is new.
+func (d *Directory) progress(ctx context.Context, organizationUID string, key policy.ApplyKey) (*storev1.ApplyRecord, error) {
 	b, err := d.reader.Get(ctx, d.keys.Of(organizationUID).Once(key.Key)).Bytes()
 	if isNil(err) {
 		return nil, nil //nolint:nilnil // a new call has no progress
@@ -61,14 +79,7 @@ func (d *Directory) Progress(ctx context.Context, organizationUID string, key po
 	if subtle.ConstantTimeCompare(m.GetRequest(), key.Digest[:]) != 1 {
 		return nil, errs.New(errs.AlreadyExists, "REQUEST_ID_REUSED", "this request id was used for another request")
 	}
-	p := &policy.Progress{Done: m.GetDone()}
-	if p.Stamp, err = stampOf(string(m.GetStamp())); err != nil {
-		return nil, err
-	}
-	for _, c := range m.GetCommits() {
-		p.Commits = append(p.Commits, policy.Applied{Kind: c.GetKind(), Count: int(c.GetCount()), Revision: c.GetRevision(), Events: c.GetEvents()})
-	}
-	return p, nil
+	return &m, nil
 }
 
 // Commit implements policy.DirectoryWriter. The commit that creates an organization has no event with a personal part: its key
@@ -77,7 +88,12 @@ func (d *Directory) Commit(ctx context.Context, c policy.Change) (policy.Applied
 	if n := len(c.AddDomains) + len(c.AddClaims) + len(c.DropDomains); n > MaxKeys {
 		return policy.Applied{}, policy.Stamp{}, errs.Newf(errs.Internal, "COMMIT_TOO_LARGE", "at most %d keys in one commit", MaxKeys)
 	}
-	w, err := d.prepare(c)
+	return d.write(ctx, c, time.Time{})
+}
+
+// write commits a change. The bound, if there is one, is kept with the progress of the call.
+func (d *Directory) write(ctx context.Context, c policy.Change, bound time.Time) (policy.Applied, policy.Stamp, error) {
+	w, err := d.prepare(c, bound)
 	if err != nil {
 		return policy.Applied{}, policy.Stamp{}, err
 	}
@@ -112,11 +128,12 @@ type write struct {
 	applied     policy.Applied
 	record      []byte
 	progress    []byte
+	bound       time.Time // of a revocation
 }
 
-func (d *Directory) prepare(c policy.Change) (*write, error) {
+func (d *Directory) prepare(c policy.Change, bound time.Time) (*write, error) {
 	o := c.Organization
-	w := &write{d: d, c: c, space: d.keys.Of(o.UID), revision: o.Revision + 1}
+	w := &write{d: d, c: c, bound: bound, space: d.keys.Of(o.UID), revision: o.Revision + 1}
 	var err error
 	if w.stamp, err = newStamp(w.revision); err != nil {
 		return nil, err
@@ -162,6 +179,9 @@ func newStamp(revision int64) (policy.Stamp, error) {
 
 func (w *write) encodeProgress() ([]byte, error) {
 	m := &storev1.ApplyRecord{Request: w.c.Request.Digest[:], Stamp: w.stamp[:], Done: w.c.Done}
+	if !w.bound.IsZero() {
+		m.ProofsNotBefore = timestamppb.New(w.bound)
+	}
 	for _, a := range append(append([]policy.Applied(nil), w.c.Progress...), w.applied) {
 		m.Commits = append(m.Commits, &posternv1.AppliedCommit{Kind: a.Kind, Count: int64(a.Count), Revision: a.Revision, Events: a.Events})
 	}
