@@ -125,6 +125,9 @@ func (p *process) serverConfig() server.Config {
 	if p.has(config.ComponentSignIn) {
 		c.SignIn = &server.SignIn{Flows: p.work.flows}
 	}
+	if p.has(config.ComponentSignIn) || p.has(config.ComponentAPI) { // login services enrol, help desks mend
+		c.Factors = &server.Factors{Holders: p.work.factors, Many: p.work.factors, MAC: s.keysets.Namer()}
+	}
 	if p.has(config.ComponentAPI) {
 		c.Query = &server.Query{
 			Reader: s.archive, Opener: s.codec, Indexer: s.keyring, Keys: s.keyring, Records: s.flows, Archived: p.work.source,

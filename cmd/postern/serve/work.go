@@ -8,12 +8,14 @@ import (
 	"github.com/postern-audit/postern/audit/archiver"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/authflow/redisstore"
+	"github.com/postern-audit/postern/authflow/verify/vault"
 	"github.com/postern-audit/postern/internal/config"
 )
 
 // work is what runs without being called.
 type work struct {
 	flows    *authflow.Flows
+	factors  *authflow.Authenticators
 	sweeper  *authflow.Sweeper  // nil without the component
 	archiver *archiver.Archiver // nil without the component
 	source   *redisstore.Source
@@ -26,10 +28,16 @@ func (p *process) makeWork(ctx context.Context) error {
 	}
 	w := &p.work
 	w.source = p.stores.flows.Source(p.stores.carrier)
+	secrets := vault.New(p.stores.keyring, p.stores.keysets.Namer())
 	var err error
 	w.flows, err = authflow.New(authflow.Config{
-		Store: p.metrics.Store(p.stores.flows), Directory: p.stores.directory, Namer: p.stores.namer, Archive: p.stores.archive,
+		Store: p.metrics.Store(p.stores.flows), Directory: p.stores.directory, Namer: p.stores.namer, Archive: p.stores.archive, Verifier: secrets,
 		Now: p.clock.Now, NewID: newID, NewCode: newSupportCode, Log: p.log, MinLifetime: p.c.SignIn.MinLifetime})
+	if err != nil {
+		return err
+	}
+	w.factors, err = authflow.NewAuthenticators(authflow.AuthenticatorsConfig{
+		Flows: w.flows, Subjects: p.stores.flows, Secrets: secrets, Verifier: secrets, Bounds: p.stores.directory})
 	if err != nil || !p.has(config.ComponentArchiver) {
 		return err
 	}
@@ -53,9 +61,20 @@ func (p *process) startWork(context.Context) error {
 		p.startArchiver() //nolint:contextcheck // it outlives the start
 	}
 	if p.has(config.ComponentSignIn) {
+		p.startFolder()
 		return p.startSweeper() //nolint:contextcheck // it outlives the start
 	}
 	return nil
+}
+
+// startFolder lets uses of sessions and tokens be folded into events of an hour each.
+func (p *process) startFolder() {
+	f := authflow.NewUseFolder(p.work.flows)
+	f.Start()
+	p.closers.add("folded uses", func(context.Context) error {
+		f.Stop()
+		return nil
+	})
 }
 
 func newSupportCode() string {
