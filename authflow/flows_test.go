@@ -70,7 +70,7 @@ func (w *world) setNow(now time.Time) { w.now.Store(&now) }
 // process is another process on the same store.
 func (w *world) process() (*Flows, *memDirectory) {
 	dir := &memDirectory{store: w.store, known: w.store.org}
-	f, err := New(Config{Store: w.store, Directory: dir, Namer: hashNamer{}, Now: w.clock,
+	f, err := New(Config{Store: w.store, Directory: dir, Namer: hashNamer{}, Now: w.clock, Verifier: safe{},
 		NewID:   func() string { return fmt.Sprintf("01890000-0000-7000-8000-%012x", w.ids.Add(1)) },
 		NewCode: func() string { return codeOf(w.ids.Add(1)) },
 		Log:     slog.New(slog.NewTextHandler(io.Discard, nil))})

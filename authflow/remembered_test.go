@@ -1,0 +1,310 @@
+package authflow
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/policy"
+)
+
+func demandOf(d audit.Decision, kind string) audit.Demand {
+	for _, one := range d.Demands {
+		if one.Kind == kind {
+			return one
+		}
+	}
+	return audit.Demand{}
+}
+
+func TestWhatWasProvenAnHourAgoIsRememberedUntilItIsTooOld(t *testing.T) {
+	c := newClinic(t, strictMFA)
+	key := c.enrolled(alice)
+	first := c.bound(alice)
+	if _, err := c.totp(first, "t", codeAt(t, key, c.clock())); err != nil {
+		t.Fatal(err)
+	}
+	proven := c.clock()
+	c.setNow(proven.Add(time.Hour))
+	flow := c.start(c.request()).Flow
+	var a Answer
+	trips := c.tripsOf(func() { a = c.step(flow, c.request(), reports(audit.TypePasswordVerified, alice)) })
+	met := demandOf(a.Decision, policy.DemandMFA)
+	if a.Verdict != audit.VerdictAllow || trips != 2 || met.MetByProof == nil || met.MetByProof.Flow != first.String() || !met.MetByProof.Time.Equal(proven) {
+		t.Fatalf("%+v in %d trips", a, trips)
+	}
+	c.setNow(proven.Add(12*time.Hour + time.Second))
+	flow = c.start(c.request()).Flow
+	if a = c.step(flow, c.request(), reports(audit.TypePasswordVerified, alice)); a.Verdict != audit.VerdictContinue || a.Decision.Reason != audit.ReasonMFARequired {
+		t.Fatalf("%+v", a)
+	}
+	flow = c.start(c.request()).Flow
+	if a = c.step(flow, c.request(), reports(audit.TypePasswordVerified, mallory)); a.Verdict != audit.VerdictContinue {
+		t.Fatalf("somebody else's proof counted: %+v", a)
+	}
+}
+
+func TestWhatIsRevokedBitesAtTheNextCallOfEveryProcess(t *testing.T) {
+	for name, in := range map[string]RevokeInput{"account": {AccountID: alice}, "site": {Site: "portal"}, "organization": {Whole: true}} {
+		c := newClinic(t, strictMFA)
+		key := c.enrolled(alice)
+		if _, err := c.totp(c.bound(alice), "t", codeAt(t, key, c.clock())); err != nil {
+			t.Fatal(err)
+		}
+		c.setNow(c.clock().Add(time.Hour))
+		granted := c.bound(alice) // by memory
+		other, _ := c.process()
+		in.Organization, in.RequestID, in.Reason = "acme", "revoke", "phone stolen"
+		first, err := c.administration(other).RevokeProofs(t.Context(), caller, in)
+		if err != nil || !first.NotBefore.Equal(c.clock()) {
+			t.Fatalf("%s: %+v %v", name, first, err)
+		}
+		a, err := c.finish(granted, "f", ActionComplete)
+		if err != nil || a.Ending != audit.EndingDenied || a.Reason != audit.ReasonMFARequired {
+			t.Errorf("%s: %+v %v", name, a, err)
+		}
+		c.setNow(c.clock().Add(time.Minute))
+		again, err := c.auth.RevokeProofs(t.Context(), caller, in)
+		if err != nil || again != first {
+			t.Errorf("%s: a repeated call got %+v %v", name, again, err)
+		}
+		flow := c.bound(alice)
+		if a, err = c.totp(flow, "anew", codeAt(t, key, c.clock())); err != nil || a.Verdict != audit.VerdictAllow {
+			t.Errorf("%s: what is proven since does not count: %+v %v", name, a, err)
+		}
+		e := c.store.outbox[len(c.store.outbox)-1]
+		for _, ev := range c.store.outbox {
+			if ev.Type == audit.TypeProofsRevoked {
+				e = ev
+			}
+		}
+		if e.ID != first.Event || e.Personal.Detail != "phone stolen" || e.Step != 0 || (name == "account") != (e.Personal.AccountID == alice) {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
+func TestARevocationBetweenReadingAndCommittingIsNotMissed(t *testing.T) {
+	c := newClinic(t, strictMFA)
+	key := c.enrolled(alice)
+	if _, err := c.totp(c.bound(alice), "t", codeAt(t, key, c.clock())); err != nil {
+		t.Fatal(err)
+	}
+	flow := c.start("s").Flow
+	done := false
+	c.store.before = func(commit *Commit) error {
+		if commit.Flow != nil && !done { // what RevokeProofs would have committed
+			done = true
+			s := c.store.subjects[c.key(alice)]
+			s.Person, s.PersonStamp = &Person{NotBefore: c.clock().Add(time.Nanosecond)}, stampOf(201)
+			c.store.subjects[c.key(alice)] = s
+		}
+		return nil
+	}
+	a := c.step(flow, "p", reports(audit.TypePasswordVerified, alice))
+	if a.Verdict != audit.VerdictContinue || a.Decision.Reason != audit.ReasonMFARequired || !done {
+		t.Fatalf("%+v", a)
+	}
+}
+
+func TestAProofIsOfItsDevice(t *testing.T) {
+	c := newClinic(t, strictMFA)
+	key := c.enrolled(alice)
+	on := func(flow FlowID, device string) Answer {
+		in := reports(audit.TypePasswordVerified, alice)
+		in.Step.Context = &Context{DeviceID: device}
+		return c.step(flow, c.request(), in)
+	}
+	flow := c.start(c.request()).Flow
+	on(flow, "laptop")
+	if _, err := c.totp(flow, "t", codeAt(t, key, c.clock())); err != nil {
+		t.Fatal(err)
+	}
+	for device, want := range map[string]audit.Verdict{"laptop": audit.VerdictAllow, "": audit.VerdictAllow, "phone": audit.VerdictContinue} {
+		if a := on(c.start(c.request()).Flow, device); a.Verdict != want {
+			t.Errorf("on %q: %v", device, a.Verdict)
+		}
+	}
+}
+
+// TestMemoryNeverLetsMoreIn drives random histories and holds every answer against what they may rest on.
+func TestMemoryNeverLetsMoreIn(t *testing.T) {
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		c := newClinic(t, strictMFA)
+		key := c.enrolled(alice)
+		var proven, revoked time.Time
+		for i := range 40 {
+			c.setNow(c.clock().Add(time.Duration(30+rng.IntN(4*3600)) * time.Second))
+			now := c.clock()
+			switch rng.IntN(5) {
+			case 0:
+				if a, err := c.totp(c.bound(alice), "t", codeAt(t, key, now)); err != nil || a.Verdict != audit.VerdictAllow {
+					t.Fatalf("seed %d, %d: %+v %v", seed, i, a, err)
+				}
+				proven = now
+			case 1:
+				in := RevokeInput{Organization: "acme", RequestID: c.request(), Reason: "x", AccountID: alice}
+				if rng.IntN(2) == 0 {
+					in.AccountID, in.Site = "", "portal"
+				}
+				if _, err := c.auth.RevokeProofs(t.Context(), caller, in); err != nil {
+					t.Fatal(err)
+				}
+				revoked = now
+			case 2: // told of late: it proves nothing younger than it was
+				in := c.startInput(c.request())
+				in.OccurredAt = now.Add(-time.Duration(rng.IntN(6*24)) * time.Hour)
+				pw, sms := reports(audit.TypePasswordVerified, alice).Step.StepReport, reports(audit.TypeMFAVerified, "").Step.StepReport
+				pw.OccurredAt, sms.OccurredAt = in.OccurredAt, in.OccurredAt
+				in.Steps = []StepReport{pw, sms}
+				if _, err := c.flows.Start(t.Context(), caller, in); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				flow := c.start(c.request()).Flow
+				a := c.step(flow, c.request(), reports(audit.TypePasswordVerified, alice))
+				fresh := !proven.IsZero() && now.Sub(proven) <= 12*time.Hour && !proven.Before(revoked)
+				if (a.Verdict == audit.VerdictAllow) != fresh {
+					t.Fatalf("seed %d, %d: %v, proven %v ago, revoked %v ago", seed, i, a.Verdict, now.Sub(proven), now.Sub(revoked))
+				}
+			}
+		}
+		for _, p := range c.store.subjects[c.key(alice)].Person.Proofs {
+			if p.At.After(c.clock()) {
+				t.Fatalf("seed %d: a proof from the future: %+v", seed, p)
+			}
+		}
+	}
+}
+
+func TestAFlowOfSomebodyManagedIsNotRemembered(t *testing.T) {
+	c := newClinic(t, strictMFA)
+	c.store.records[c.flows.lookup(orgUID, &Subject{AccountID: alice, Address: address(t, "alice@acme.example.net")})] = acmeDomain(t)
+	yes := true
+	in := reports(audit.TypePasswordVerified, alice)
+	in.Step.Subject.Address, in.Step.Subject.EmailVerified = address(t, "alice@acme.example.net"), &yes
+	if a := c.step(c.start("s").Flow, "p", in); a.Verdict != audit.VerdictAllow || a.Decision.Class != audit.ClassManaged {
+		t.Fatalf("%+v", a)
+	}
+	if s, ok := c.store.subjects[c.key(alice)]; ok && s.Person != nil {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestAStoreThatTellsNoNewStampsCostsATripAndNothingElse(t *testing.T) {
+	c := newClinic(t, strictMFA)
+	c.store.untold = true
+	key := c.enrolled(alice)
+	flow := c.bound(alice)
+	for i := range 3 {
+		c.setNow(c.clock().Add(30 * time.Second))
+		if a, err := c.totp(flow, fmt.Sprint(i), codeAt(t, key, c.clock())); err != nil || a.Verdict != audit.VerdictAllow {
+			t.Fatalf("%+v %v", a, err)
+		}
+	}
+}
+
+// A session that was recorded here, and one that was not.
+
+func (c *clinic) opened(account, h string, kind string) FlowID {
+	c.t.Helper()
+	flow := c.bound(account)
+	in := SessionInput{Organization: "acme", Site: "portal", RequestID: c.request(), Event: SessionStarted, Handle: []byte(h), Flow: flow, Kind: kind}
+	if _, err := c.record(in); err != nil {
+		c.t.Fatal(err)
+	}
+	return flow
+}
+
+func reuses(account, h string, at time.Time) Input {
+	in := reports(audit.TypeSessionReused, account)
+	in.Step.SessionHandle, in.Step.AuthenticatedAt = []byte(h), at
+	return in
+}
+
+func TestASessionThatWasRecordedIsVerified(t *testing.T) {
+	const h = "handle-of-a-session-0"
+	c := newClinic(t, policy.Policy{Default: policy.Demands{SessionLength: 8 * time.Hour}})
+	c.opened(alice, h, KindOfSession)
+	since := c.clock()
+	c.setNow(since.Add(7 * time.Hour))
+	flow := c.start("s").Flow
+	var a Answer
+	trips := c.tripsOf(func() { a = c.step(flow, "r", reuses(alice, h, time.Time{})) })
+	e := c.last(flow)
+	if a.Verdict != audit.VerdictAllow || trips != 2 || e.Evidence != audit.EvidenceVerified || e.Personal.AccountID != alice ||
+		!e.AuthenticatedAt.Equal(since) || len(e.Session) != 64 {
+		t.Fatalf("%+v in %d trips: %+v", a, trips, e)
+	}
+	a = c.step(c.start("h").Flow, "r", reuses("", h, time.Time{})) // the handle alone says who it is
+	if a.Verdict != audit.VerdictAllow {
+		t.Fatalf("%+v", a)
+	}
+	a = c.step(c.start("o").Flow, "r", reuses(alice, h, since.Add(-2*time.Hour))) // asserted older: older it is
+	if a.Verdict != audit.VerdictContinue || a.Decision.Reason != audit.ReasonReverificationRequired {
+		t.Fatalf("%+v", a)
+	}
+	a = c.step(c.start("y").Flow, "r", reuses(alice, h, c.clock())) // asserted younger: it is not
+	if e := c.last(a.Flow); !e.AuthenticatedAt.Equal(since) {
+		t.Fatalf("%+v", e)
+	}
+	in := c.startInput("whole")
+	in.Steps = []StepReport{reuses("", h, time.Time{}).Step.StepReport}
+	if a, err := c.flows.Start(t.Context(), caller, in); err != nil || a.Verdict != audit.VerdictAllow {
+		t.Fatalf("%+v %v", a, err)
+	}
+	in.RequestID, in.Steps = "two", append(in.Steps, reuses("", "another-handle-0000", time.Time{}).Step.StepReport)
+	_, err := c.flows.Start(t.Context(), caller, in)
+	wantReason(t, err, ErrSessionHandle)
+	_, err = c.flows.Step(t.Context(), caller, stepInput(flow, "odd", with(reports(audit.TypePasswordVerified, alice), func(r *Reported) { r.SessionHandle = []byte(h) })))
+	wantReason(t, err, ErrSessionHandle)
+}
+
+func TestASessionThatDoesNotHoldIsARejection(t *testing.T) {
+	const h = "handle-of-a-session-1"
+	for name, x := range map[string]struct {
+		do      func(c *clinic)
+		account string
+		reason  string
+		asserts bool
+	}{
+		"over":             {func(c *clinic) { c.setNow(c.clock().Add(DefaultSession)) }, alice, audit.ReasonSessionExpired, true},
+		"ended":            {func(c *clinic) { _, _ = c.record(session2(h, SessionEnded)) }, alice, audit.ReasonSessionExpired, true},
+		"somebody else's":  {func(*clinic) {}, mallory, audit.ReasonSubjectMismatch, true},
+		"never recorded":   {func(c *clinic) { clear(c.store.sessions) }, "", audit.ReasonSessionUnknown, false},
+		"nobody's word":    {func(c *clinic) { clear(c.store.sessions) }, alice, audit.ReasonSessionUnknown, false},
+		"the word of some": {func(c *clinic) { clear(c.store.sessions) }, alice, "", true},
+	} {
+		c := newClinic(t, noDemands)
+		c.opened(alice, h, KindOfSession)
+		x.do(c)
+		var at time.Time
+		if x.asserts {
+			at = noon
+		}
+		a, err := c.flows.Step(t.Context(), caller, stepInput(c.start("s").Flow, "r", reuses(x.account, h, at)))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		e := c.last(a.Flow)
+		if a.Reason != x.reason || (x.reason != "") != (e.Type == audit.TypeSessionRejected) || x.reason == "" && e.Evidence != audit.EvidenceAsserted {
+			t.Errorf("%s: %+v, %+v", name, a, e)
+		}
+		if problem := c.store.recordProblem(); problem != "" {
+			t.Error(problem)
+		}
+	}
+	c := newClinic(t, noDemands)
+	c.opened(alice, h, KindOfToken)
+	a := c.step(c.start("s").Flow, "r", reuses(alice, h, noon))
+	if a.Reason != audit.ReasonSessionUnknown {
+		t.Errorf("a token passes for a session: %+v", a)
+	}
+}
+
+func session2(h string, e SessionEvent) SessionInput {
+	return SessionInput{Organization: "acme", Site: "portal", RequestID: "end-" + h, Event: e, Handle: []byte(h)}
+}
