@@ -136,6 +136,8 @@ func reasonsOfState() []ReasonInfo {
 		{Reason: "ORGANIZATION_DIFFERS", Kind: errs.Invalid, Meaning: "The document names another organization than the call.", Do: doCorrect},
 		{Reason: "PATH_NOT_FOUND", Kind: errs.NotFound, Meaning: "There is nothing at this HTTP path, or not for this HTTP method.", Do: "See /openapi.json."},
 		{Reason: "PERSONAL_ERASED", Kind: errs.NotFound, Meaning: "The personal part of a record was erased.", Do: doFollow},
+		{Reason: "POLICY_UNREADABLE", Kind: errs.FailedPrecondition, Meaning: "The stored policy cannot be read, so nothing beside it can be written.",
+			Do: "Apply the organization's document with policy.rules in it, to replace what cannot be read."},
 		{Reason: "RECORD_FORMAT_NEWER", Kind: errs.FailedPrecondition, Meaning: "A stored record was written by a newer version.", Do: doOperator},
 		{Reason: "SERVICE_UNKNOWN", Kind: errs.NotFound, Meaning: "A health check names a service this server does not have.", Do: doName},
 	}
