@@ -62,3 +62,8 @@ func (s *Store) PersonKey(organizationUID string, key policy.AccountKey) string 
 func (s *Store) SessionKey(organizationUID string, handle [32]byte) string {
 	return s.keys.Of(organizationUID).Session(handle)
 }
+
+// AuthenticatorKey names the authenticator of a subject.
+func (s *Store) AuthenticatorKey(organizationUID string, key policy.AccountKey) string {
+	return s.keys.Of(organizationUID).Authenticator(key)
+}

@@ -61,7 +61,8 @@ var revokeCases = map[string]func(*testing.T, *Harness){
 			if o.ProofsNotBefore.Equal(moment) || o.Sites[0].ProofsNotBefore.Equal(moment) {
 				t.Errorf("%s: what was read before has changed", name)
 			}
-			if events := h.Events(t, o.UID)[before:]; len(events) != 1 || events[0].ID != e.ID || events[0].Revision != o.Revision+1 {
+			if events := h.Events(t, o.UID)[before:]; len(events) != 1 || events[0].ID != e.ID || events[0].Revision != o.Revision+1 ||
+				len(events[0].Changes) != 1 || events[0].Changes[0].After != moment.Format(time.RFC3339Nano) || len(e.Changes) != 0 {
 				t.Errorf("%s: %+v", name, events)
 			}
 		}

@@ -31,12 +31,14 @@ func (d *Directory) RevokeProofs(ctx context.Context, organizationUID, siteUID s
 		if at, event, err := d.revoked(ctx, organizationUID, key); err != nil || event != "" {
 			return at, event, err
 		}
-		next, bound, err := bounded(now, siteUID, notBefore)
+		next, before, bound, err := bounded(now, siteUID, notBefore)
 		if err != nil {
 			return time.Time{}, "", err
 		}
+		e := ev
+		e.Changes = append(slices.Clone(ev.Changes), audit.Change{Field: "proofs_not_before", Before: written(before), After: written(bound)})
 		_, _, err = d.write(ctx, policy.Change{
-			Organization: next, WritePolicy: true, Events: []audit.Event{ev}, Request: key, Done: true,
+			Organization: next, WritePolicy: true, Events: []audit.Event{e}, Request: key, Done: true,
 		}, bound)
 		if err == nil {
 			return bound, ev.ID, nil
@@ -60,25 +62,34 @@ func (d *Directory) revoked(ctx context.Context, organizationUID string, key pol
 	return m.GetProofsNotBefore().AsTime(), m.GetCommits()[0].GetEvents()[0], nil
 }
 
-// bounded is an organization with a bound moved forward, and that bound. A policy that cannot be read cannot be written back
-// either: it has to be applied anew first.
-func bounded(o *policy.Organization, siteUID string, notBefore time.Time) (*policy.Organization, time.Time, error) {
+// bounded is an organization with a bound moved forward, and that bound before and after. A policy that cannot be read cannot be
+// written back either: it has to be applied anew first.
+func bounded(o *policy.Organization, siteUID string, notBefore time.Time) (next *policy.Organization, before, after time.Time, err error) {
 	if o.Unreadable {
-		return nil, time.Time{}, errs.New(errs.FailedPrecondition, "POLICY_UNREADABLE", "the stored policy cannot be read: apply the organization's document first")
+		return nil, before, after, errs.New(errs.FailedPrecondition, "POLICY_UNREADABLE", "the stored policy cannot be read: apply the organization's document first")
 	}
-	next := shallow(o)
+	next = shallow(o)
 	if siteUID == "" {
 		next.ProofsNotBefore = latest(o.ProofsNotBefore, notBefore)
-		return next, next.ProofsNotBefore, nil
+		return next, o.ProofsNotBefore, next.ProofsNotBefore, nil
 	}
 	i := slices.IndexFunc(o.Sites, func(s policy.Site) bool { return s.UID == siteUID })
 	if i < 0 {
-		return nil, time.Time{}, errs.New(errs.NotFound, "SITE_NOT_FOUND", "there is no such site in this organization")
+		return nil, before, after, errs.New(errs.NotFound, "SITE_NOT_FOUND", "there is no such site in this organization")
 	}
 	next.Sites = slices.Clone(o.Sites)
 	site := &next.Sites[i]
-	site.ProofsNotBefore = latest(site.ProofsNotBefore, notBefore)
-	return next, site.ProofsNotBefore, nil
+	before = site.ProofsNotBefore
+	site.ProofsNotBefore = latest(before, notBefore)
+	return next, before, site.ProofsNotBefore, nil
+}
+
+// written is a bound as events tell it.
+func written(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
 }
 
 func latest(a, b time.Time) time.Time {
