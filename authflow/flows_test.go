@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -73,7 +72,7 @@ func (w *world) process() (*Flows, *memDirectory) {
 	f, err := New(Config{Store: w.store, Directory: dir, Namer: hashNamer{}, Now: w.clock, Verifier: safe{},
 		NewID:   func() string { return fmt.Sprintf("01890000-0000-7000-8000-%012x", w.ids.Add(1)) },
 		NewCode: func() string { return codeOf(w.ids.Add(1)) },
-		Log:     slog.New(slog.NewTextHandler(io.Discard, nil))})
+		Log:     slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -148,6 +148,7 @@ func reports(typ audit.Type, account string) Input {
 		r.Connection = "google"
 	case audit.FamilyMFA:
 		r.Factor = audit.FactorSMS
+	default: // the type says it all
 	}
 	if infos := audit.ReasonsFor(typ, ""); typ == rejection(typ) && len(infos) > 0 {
 		r.Reason = reasonOf(typ)
@@ -170,8 +171,9 @@ func reasonOf(typ audit.Type) string {
 		return audit.ReasonLocked
 	case audit.TypeSessionRejected:
 		return audit.ReasonSessionExpired
+	default:
+		return ""
 	}
-	return ""
 }
 
 // with changes a step.

@@ -2,7 +2,6 @@ package authflow
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"reflect"
 	"strings"
@@ -274,7 +273,7 @@ func TestAMissingPartIsNamed(t *testing.T) {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	for _, c := range []SweeperConfig{{}, {Flows: w.flows, Partitions: 1, Log: log}, {Flows: w.flows, Holder: "h", Log: log}} {
 		if _, err := NewSweeper(c); err == nil {
 			t.Errorf("%+v was taken", c)

@@ -1,7 +1,6 @@
 package authflow
 
 import (
-	"io"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -19,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func sweeps(t *testing.T, f *Flows, holder string, every time.Duration) (*Sweeper, *atomic.Int64, *atomic.Int64) {
 	t.Helper()
 	swept, closed := &atomic.Int64{}, &atomic.Int64{}
-	s, err := NewSweeper(SweeperConfig{Flows: f, Partitions: 1, Holder: holder, Interval: every, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	s, err := NewSweeper(SweeperConfig{Flows: f, Partitions: 1, Holder: holder, Interval: every, Log: slog.New(slog.DiscardHandler),
 		Metrics: SweeperMetrics{Swept: func(n int) { swept.Add(int64(n)) }, Tallied: func(n int) { closed.Add(int64(n)) }}})
 	if err != nil {
 		t.Fatal(err)

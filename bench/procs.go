@@ -39,7 +39,7 @@ func (p *process) stop() {
 }
 
 func build(ctx context.Context, binary string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/postern")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/postern") //nolint:gosec // G204: a path in a directory made here
 	cmd.Stderr = os.Stderr
 	return cmd.Run()
 }
@@ -60,7 +60,7 @@ func startOurs(ctx context.Context, binary, dir, redisAddr, components string, w
 		return nil, err
 	}
 	socket := filepath.Join(dir, strings.ReplaceAll(components, ",", "-")+".sock")
-	cmd := exec.Command(binary, "serve") //nolint:gosec // G204: the binary this program has just built
+	cmd := exec.Command(binary, "serve")
 	cmd.Env = append(os.Environ(), "POSTERN_DATA_DIR="+filepath.Join(dir, "data"), "POSTERN_REDIS_MODE=standalone", "POSTERN_REDIS_ADDRESSES="+redisAddr,
 		"POSTERN_HTTP_ADDRESS="+web, "POSTERN_LISTEN_SOCKET="+socket, "POSTERN_COMPONENTS="+components, "POSTERN_LOG_LEVEL=error",
 		"POSTERN_REDIS_INSECURE_NO_PERSISTENCE="+strconv.FormatBool(weak))

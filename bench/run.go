@@ -57,7 +57,7 @@ func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []r
 	if err := os.MkdirAll(filepath.Join(dir, "redis"), 0o700); err != nil {
 		return nil, err
 	}
-	server, err := redisproc.Start(filepath.Join(dir, "redis"), opts...)
+	server, err := redisproc.Start(filepath.Join(dir, "redis"), opts...) //nolint:contextcheck // it outlives every call and is ended by Stop
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,8 @@ func sampleBytes(ctx context.Context, t *target, addr, dir string) (outbox strin
 	if err != nil || len(keys) != 1 {
 		return "", fmt.Errorf("find the sample flow: %w (%d keys)", err, len(keys))
 	}
-	outbox = keys[0][:strings.Index(keys[0], ":flow:")] + ":outbox"
+	space, _, _ := strings.Cut(keys[0], ":flow:")
+	outbox = space + ":outbox"
 	state, err := client.HGet(ctx, keys[0], "s").Result()
 	if err != nil {
 		return "", fmt.Errorf("read the sample state: %w", err)

@@ -127,7 +127,7 @@ func (s *canaries) reads() {
 type raw struct{ encoding.Codec }
 
 func (raw) Name() string                    { return "proto" }
-func (raw) Marshal(v any) ([]byte, error)   { return *v.(*[]byte), nil } //nolint:forcetypeassert // only this test's values
+func (raw) Marshal(v any) ([]byte, error)   { return *v.(*[]byte), nil }
 func (raw) Unmarshal(b []byte, v any) error { *v.(*[]byte) = b; return nil }
 
 // broken sends what is no request.

@@ -112,7 +112,7 @@ func (l *load) call(rnd *rand.Rand, f func(ctx context.Context, c posternv1.Sign
 		if time.Now().After(end) {
 			return nil, err
 		}
-		time.Sleep(time.Duration(5+rnd.IntN(50)) * time.Millisecond) // the client's back-off
+		<-time.After(time.Duration(5+rnd.IntN(50)) * time.Millisecond) // the client's back-off
 	}
 }
 
@@ -136,7 +136,7 @@ func (l *load) twice(rnd *rand.Rand, first *posternv1.FlowAnswer, f func(ctx con
 
 // flow plays one random sign-in. A flow may end under it (deadline, rejections): FLOW_ENDED is then the right answer.
 func (l *load) flow(n int) {
-	rnd := rand.New(rand.NewPCG(uint64(n), 42)) //nolint:gosec // G404: a test wants the same flows every time
+	rnd := rand.New(rand.NewPCG(uint64(n), 42))
 	domains := []string{"gmail.com", "partner-firm.com", "managed-people.com", "elsewhere.org"}
 	address := fmt.Sprintf("person%d@%s", n, domains[rnd.IntN(len(domains))])
 	yes := true

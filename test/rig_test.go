@@ -26,13 +26,11 @@ var buildDir string
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "postern-story")
 	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		panic(err) // there is no test yet that could fail
 	}
 	buildDir = dir
-	code := m.Run()
+	m.Run()
 	_ = os.RemoveAll(dir)
-	os.Exit(code)
 }
 
 // binary builds the product once per run.
@@ -169,7 +167,9 @@ func (p *process) kill() {
 	p.cmd, p.exited = nil, nil
 	p.mu.Unlock()
 	if exited != nil {
-		<-exited
+		if err := <-exited; err == nil {
+			p.rig.t.Logf("%s had ended by itself", p.name)
+		}
 	}
 }
 

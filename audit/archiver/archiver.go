@@ -16,7 +16,7 @@ const (
 	maxPass     = 8000                   // entries read in one trip, over all partitions
 	minRead     = 50                     // entries read per partition and trip, whatever their number
 	idleMin     = 5 * time.Millisecond   // first wait after an empty trip; doubled up to
-	idleMax     = 250 * time.Millisecond // this
+	idleMax     = 500 * time.Millisecond // this
 	backoffMin  = 100 * time.Millisecond // first wait after a failure; doubled up to
 	backoffMax  = 5 * time.Second        // this
 	leaseEvery  = 3 * time.Second        // how often the lease is renewed; it should last three times as long

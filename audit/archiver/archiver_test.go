@@ -269,13 +269,13 @@ func TestIdleWaitsGrowAndWakeEndsThem(t *testing.T) {
 		o, s := newOutbox(), newStore(t)
 		a, _ := newArchiver(t, o, s)
 		stop := run(t, a)
-		pass(900 * time.Millisecond)
+		pass(1700 * time.Millisecond)
 		var waits []time.Duration
 		for i := 1; i < len(o.reads); i++ {
 			waits = append(waits, o.reads[i].Sub(o.reads[i-1]))
 		}
 		ms := time.Millisecond
-		if want := []time.Duration{5 * ms, 10 * ms, 20 * ms, 40 * ms, 80 * ms, 160 * ms, 250 * ms, 250 * ms}; !slices.Equal(waits, want) {
+		if want := []time.Duration{5 * ms, 10 * ms, 20 * ms, 40 * ms, 80 * ms, 160 * ms, 320 * ms, 500 * ms, 500 * ms}; !slices.Equal(waits, want) {
 			t.Errorf("waits %v, want %v", waits, want)
 		}
 		o.event(t, 1)

@@ -21,6 +21,28 @@ type work struct {
 	source   *redisstore.Source
 }
 
+// wake tells the archiver, if this process has one, that something waits.
+func (w *work) wake() {
+	if w.archiver != nil {
+		w.archiver.Wake()
+	}
+}
+
+// waking says when a commit wrote events: an archiver in the same process need not look often to be there soon.
+type waking struct {
+	authflow.Store
+	wake func()
+}
+
+// Commit implements authflow.Store.
+func (s waking) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Committed, error) {
+	done, err := s.Store.Commit(ctx, c)
+	if err == nil && done.Repeated == nil && len(c.Events) > 0 {
+		s.wake()
+	}
+	return done, err
+}
+
 // makeWork makes what moves flows and events on by itself; nothing runs yet.
 func (p *process) makeWork(ctx context.Context) error {
 	if err := p.ensureSystem(ctx); err != nil {
@@ -31,7 +53,8 @@ func (p *process) makeWork(ctx context.Context) error {
 	secrets := vault.New(p.stores.keyring, p.stores.keysets.Namer())
 	var err error
 	w.flows, err = authflow.New(authflow.Config{
-		Store: p.metrics.Store(p.stores.flows), Directory: p.stores.directory, Namer: p.stores.namer, Archive: p.stores.archive, Verifier: secrets,
+		Store: waking{p.metrics.Store(p.stores.flows), w.wake}, Directory: p.stores.directory, Namer: p.stores.namer, Archive: p.stores.archive,
+		Verifier: secrets,
 		Now: p.clock.Now, NewID: newID, NewCode: newSupportCode, Log: p.log, MinLifetime: p.c.SignIn.MinLifetime})
 	if err != nil {
 		return err
