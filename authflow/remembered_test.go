@@ -2,9 +2,10 @@ package authflow
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/policy"
@@ -129,55 +130,73 @@ func TestAProofIsOfItsDevice(t *testing.T) {
 	}
 }
 
-// TestMemoryNeverLetsMoreIn drives random histories and holds every answer against what they may rest on.
-func TestMemoryNeverLetsMoreIn(t *testing.T) {
-	for seed := range uint64(60) {
-		rng := rand.New(rand.NewPCG(seed, 3))
-		c := newClinic(t, strictMFA)
-		key := c.enrolled(alice)
-		var proven, revoked time.Time
-		for i := range 40 {
-			c.setNow(c.clock().Add(time.Duration(30+rng.IntN(4*3600)) * time.Second))
-			now := c.clock()
-			switch rng.IntN(5) {
-			case 0:
-				if a, err := c.totp(c.bound(alice), "t", codeAt(t, key, now)); err != nil || a.Verdict != audit.VerdictAllow {
-					t.Fatalf("seed %d, %d: %+v %v", seed, i, a, err)
-				}
-				proven = now
-			case 1:
-				in := RevokeInput{Organization: "acme", RequestID: c.request(), Reason: "x", AccountID: alice}
-				if rng.IntN(2) == 0 {
-					in.AccountID, in.Site = "", "portal"
-				}
-				if _, err := c.auth.RevokeProofs(t.Context(), caller, in); err != nil {
-					t.Fatal(err)
-				}
-				revoked = now
-			case 2: // told of late: it proves nothing younger than it was
-				in := c.startInput(c.request())
-				in.OccurredAt = now.Add(-time.Duration(rng.IntN(6*24)) * time.Hour)
-				pw, sms := reports(audit.TypePasswordVerified, alice).Step.StepReport, reports(audit.TypeMFAVerified, "").Step.StepReport
-				pw.OccurredAt, sms.OccurredAt = in.OccurredAt, in.OccurredAt
-				in.Steps = []StepReport{pw, sms}
-				if _, err := c.flows.Start(t.Context(), caller, in); err != nil {
-					t.Fatal(err)
-				}
-			default:
-				flow := c.start(c.request()).Flow
-				a := c.step(flow, c.request(), reports(audit.TypePasswordVerified, alice))
-				fresh := !proven.IsZero() && now.Sub(proven) <= 12*time.Hour && !proven.Before(revoked)
-				if (a.Verdict == audit.VerdictAllow) != fresh {
-					t.Fatalf("seed %d, %d: %v, proven %v ago, revoked %v ago", seed, i, a.Verdict, now.Sub(proven), now.Sub(revoked))
-				}
-			}
-		}
-		for _, p := range c.store.subjects[c.key(alice)].Person.Proofs {
-			if p.At.After(c.clock()) {
-				t.Fatalf("seed %d: a proof from the future: %+v", seed, p)
-			}
-		}
+// history is a random life of one account, and what its answers may rest on.
+type history struct {
+	*clinic
+	t               *rapid.T
+	key             string
+	proven, revoked time.Time
+}
+
+func (h *history) prove() {
+	now := h.clock()
+	if a, err := h.totp(h.bound(alice), "t", codeAt(h.clinic.t, h.key, now)); err != nil || a.Verdict != audit.VerdictAllow {
+		h.t.Fatalf("%+v %v", a, err)
 	}
+	h.proven = now
+}
+
+func (h *history) revoke() {
+	in := RevokeInput{Organization: "acme", RequestID: h.request(), Reason: "x", AccountID: alice}
+	switch rapid.IntRange(0, 2).Draw(h.t, "scope") {
+	case 1:
+		in.AccountID, in.Site = "", "portal"
+	case 2:
+		in.AccountID, in.Whole = "", true
+	}
+	if _, err := h.auth.RevokeProofs(h.clinic.t.Context(), caller, in); err != nil {
+		h.t.Fatal(err)
+	}
+	h.revoked = h.clock()
+}
+
+// tell reports a sign-in of long ago: it proves nothing younger than it was.
+func (h *history) tell() {
+	in := h.startInput(h.request())
+	in.OccurredAt = h.clock().Add(-time.Duration(rapid.IntRange(0, 6*24).Draw(h.t, "hours ago")) * time.Hour)
+	first, second := reports(audit.TypePasswordVerified, alice).Step.StepReport, reports(audit.TypeMFAVerified, "").Step.StepReport
+	first.OccurredAt, second.OccurredAt = in.OccurredAt, in.OccurredAt
+	in.Steps = []StepReport{first, second}
+	if _, err := h.flows.Start(h.clinic.t.Context(), caller, in); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *history) signIn() {
+	now := h.clock()
+	a := h.step(h.start(h.request()).Flow, h.request(), reports(audit.TypePasswordVerified, alice))
+	fresh := !h.proven.IsZero() && now.Sub(h.proven) <= 12*time.Hour && !h.proven.Before(h.revoked)
+	if (a.Verdict == audit.VerdictAllow) != fresh {
+		h.t.Fatalf("%v, proven %v ago, revoked %v ago", a.Verdict, now.Sub(h.proven), now.Sub(h.revoked))
+	}
+}
+
+func TestMemoryNeverLetsMoreIn(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		c := newClinic(t, strictMFA)
+		h := &history{clinic: c, t: rt, key: c.enrolled(alice)}
+		for range rapid.IntRange(1, 30).Draw(rt, "calls") {
+			c.setNow(c.clock().Add(time.Duration(rapid.IntRange(30, 4*3600).Draw(rt, "seconds")) * time.Second))
+			rapid.SampledFrom([]func(){h.prove, h.revoke, h.tell, h.signIn, h.signIn}).Draw(rt, "call")()
+		}
+		if p := c.store.subjects[c.key(alice)].Person; p != nil {
+			for _, one := range p.Proofs {
+				if one.At.After(c.clock()) {
+					rt.Fatalf("a proof from the future: %+v", one)
+				}
+			}
+		}
+	})
 }
 
 func TestAFlowOfSomebodyManagedIsNotRemembered(t *testing.T) {
