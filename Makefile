@@ -22,7 +22,7 @@ build: ## the binary, bin/postern
 	$(GO) build -trimpath -o bin/postern ./cmd/postern
 
 .PHONY: demo
-demo: build ## a dozen sign-ins against the real binary, and the record they leave (ARGS=--keep leaves it running)
+demo: build ## a score of sign-ins against the real binary, and the record they leave (ARGS=--keep leaves it running)
 	bin/postern demo $(ARGS)
 
 .PHONY: redis

@@ -47,15 +47,21 @@ func compare(flows []*played, events []*posternv1.Event) error {
 	return nil
 }
 
-// ends holds the last event of a flow against its story.
+// ends holds the ending of a flow against its story.
 func ends(p *played, events []*posternv1.Event) error {
-	if !p.story.recorded() || len(events) == 0 {
+	last := ending(events)
+	if !p.story.recorded() || last == nil {
 		return nil
 	}
-	last := events[len(events)-1]
-	if last.GetEnding() != p.story.ending || last.GetDecision().GetRule() != p.story.rule || len(last.GetSteps()) != len(events)-1 && len(last.GetSteps()) != len(events) {
-		return fmt.Errorf("%s: it ended %s by rule %q with a list of %d steps, and should have ended %s by rule %q after %d events",
-			p.story.title, last.GetEnding(), last.GetDecision().GetRule(), len(last.GetSteps()), p.story.ending, p.story.rule, len(events))
+	steps := 0
+	for _, e := range events {
+		if e.GetStep() > 0 {
+			steps++
+		}
+	}
+	if last.GetEnding() != p.story.ending || last.GetDecision().GetRule() != p.story.rule || len(last.GetSteps()) != steps-1 && len(last.GetSteps()) != steps {
+		return fmt.Errorf("%s: it ended %s by rule %q with a list of %d steps, and should have ended %s by rule %q after %d steps",
+			p.story.title, last.GetEnding(), last.GetDecision().GetRule(), len(last.GetSteps()), p.story.ending, p.story.rule, steps)
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func (d *demo) apply(ctx context.Context, document []byte) error {
 // play goes through the stories. The one that is abandoned begins first and is waited for at the end.
 func (d *demo) play(ctx context.Context) ([]*played, error) {
 	var flows []*played
-	for _, st := range stories(d.now()) {
+	for _, st := range append(stories(d.now()), secondFactors()...) {
 		p := &played{story: st}
 		if err := st.act(ctx, d, p); err != nil {
 			return nil, fmt.Errorf("%s: %w", st.title, failure(err))
@@ -152,20 +152,25 @@ func (d *demo) record(ctx context.Context, flows []*played) ([]*posternv1.Event,
 	}
 }
 
-// unfinished returns the title of a story whose ending is not in the record yet.
+// unfinished returns the title of a story whose ending, or what follows it, is not in the record yet.
 func unfinished(flows []*played, events []*posternv1.Event) string {
-	ended := map[string]bool{}
-	for _, e := range events {
-		if e.GetEnding() != posternv1.Ending_ENDING_UNSPECIFIED {
-			ended[e.GetFlow()] = true
-		}
-	}
+	byFlow := group(events)
 	for _, p := range flows {
-		if p.story.recorded() && !ended[p.id()] {
+		if p.story.recorded() && (ending(byFlow[p.id()]) == nil || len(byFlow[p.id()]) < len(p.story.record)) {
 			return p.story.title
 		}
 	}
 	return ""
+}
+
+// ending is the event that ended a flow, nil while there is none.
+func ending(events []*posternv1.Event) *posternv1.Event {
+	for _, e := range events {
+		if e.GetEnding() != posternv1.Ending_ENDING_UNSPECIFIED {
+			return e
+		}
+	}
+	return nil
 }
 
 // events reads the whole record in order.

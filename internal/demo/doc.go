@@ -1,4 +1,4 @@
-// Package demo shows what Postern does: a dozen sign-ins against a real sidecar, and the record they leave.
+// Package demo shows what Postern does: a score of sign-ins against a real sidecar, and the record they leave.
 //
 // Purpose: `postern demo`. It starts this binary's own `serve` as another process on a directory of its own, applies the example
 // organization, plays a login service over gRPC, and reads the record back. Invariant: every sign-in says beforehand what the

@@ -162,6 +162,9 @@ func Note(e *posternv1.Event) string {
 	}
 	add(len(e.GetChanges()) > 0, "fields changed: "+strconv.Itoa(len(e.GetChanges())))
 	add(e.GetReason() != "", e.GetReason())
+	add(e.GetEndCause() != "", e.GetEndCause())
+	add(e.GetUses() > 1, fmt.Sprintf("%d uses", e.GetUses()))
+	add(e.GetEnrolment() != nil && strings.HasPrefix(e.GetType(), "mfa."), "enrolled "+Time(e.GetEnrolment().GetTime())+" by "+e.GetEnrolment().GetCaller())
 	add(e.Counts != nil && !e.GetCounts(), "does not count")
 	add(e.GetProvisional() && e.GetStep() == 1, "provisionally "+Enum("CLASS", e.GetClass()))
 	add(e.GetLate(), "late")
@@ -251,6 +254,9 @@ func met(m *posternv1.Demand) string {
 	switch {
 	case m.GetMet() && m.GetMetByStep() > 0:
 		return fmt.Sprintf(" (met by step %d)", m.GetMetByStep())
+	case m.GetMet() && m.GetMetByProof() != nil:
+		p := m.GetMetByProof()
+		return fmt.Sprintf(" (met by %s of %s, step %d of flow %s)", p.GetProven(), Time(p.GetTime()), p.GetStep(), p.GetFlow())
 	case m.GetMet():
 		return " (met)"
 	case m.GetReason() != "":

@@ -14,9 +14,9 @@ func (a *app) demo() *cobra.Command {
 	var keep bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "A dozen sign-ins against a sidecar of its own, and the record they leave",
+		Short: "A score of sign-ins against a sidecar of its own, and the record they leave",
 		Long: `Start a sidecar with embedded storage on a temporary directory, apply examples/acme.yaml, play a login service through a
-dozen sign-ins over gRPC, print the record, and check it against what each sign-in should have left. Exit code 1 when it
+score of sign-ins over gRPC, print the record, and check it against what each sign-in should have left. Exit code 1 when it
 differs.
 
 With "--output json" every event of the record is printed as a JSON line on standard output, and nothing else there.`,

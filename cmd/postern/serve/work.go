@@ -55,7 +55,7 @@ func (p *process) makeWork(ctx context.Context) error {
 	w.flows, err = authflow.New(authflow.Config{
 		Store: waking{p.metrics.Store(p.stores.flows), w.wake}, Directory: p.stores.directory, Namer: p.stores.namer, Archive: p.stores.archive,
 		Verifier: secrets,
-		Now: p.clock.Now, NewID: newID, NewCode: newSupportCode, Log: p.log, MinLifetime: p.c.SignIn.MinLifetime})
+		Now:      p.clock.Now, NewID: newID, NewCode: newSupportCode, Log: p.log, MinLifetime: p.c.SignIn.MinLifetime})
 	if err != nil {
 		return err
 	}
