@@ -40,7 +40,7 @@ const (
 	messageSuperseded  = "sign_in.superseded"
 	messageSessionOpen = "session.recorded"
 	messageSessionOver = "session.over"
-	messageTokenOver   = "token.over" //nolint:gosec // a key of a text
+	messageTokenOver   = "token.over"
 )
 
 // messages is every user message in reading order. Never changed. A text never says whether an account exists.
