@@ -9,10 +9,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
@@ -43,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits,
 			"ready": ready,
 			"await": await,
+			"code":  code,
 		},
 	})
 }
@@ -64,6 +68,24 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// code puts the code of a time step, counted from the present one, of a secret in base32 or an otpauth URI in a file's last line
+// into a variable: code CODE uri.txt +1.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: code VARIABLE FILE STEP")
+	}
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile(args[1])), "\n")
+	secret := lines[len(lines)-1]
+	if key, err := otp.NewKeyFromURL(secret); err == nil && strings.HasPrefix(secret, "otpauth:") {
+		secret = key.Secret()
+	}
+	steps, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	c, err := totp.GenerateCode(secret, time.Now().Add(time.Duration(steps)*30*time.Second))
+	ts.Check(err)
+	ts.Setenv(args[0], c)
 }
 
 // within bounds waits; far more than anything takes, so that a loaded machine does not fail a script.
