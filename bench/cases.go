@@ -2,13 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 )
 
-const site = "organizations/bench/sites/door"
+const (
+	organization = "organizations/bench"
+	site         = organization + "/sites/door"
+	openSite     = organization + "/sites/hall" // demands nothing
+)
 
 // document is the organization the benchmark signs in to: guests need a second factor, so a flow with a right password stays
 // bound and live while steps are measured.
@@ -18,9 +23,12 @@ display_name: Benchmark
 sites:
   - id: door
     display_name: Door
+  - id: hall
+    display_name: Hall
 policy:
   rules:
     - id: guests
+      match: {sites: [door]}
       demands:
         mfa: {factors: [TOTP, WEBAUTHN], evidence: ASSERTED}
 `
@@ -33,40 +41,42 @@ func startRequest(t *target, n uint64) *posternv1.StartFlowRequest {
 	}
 }
 
-func passwordVerified(n uint64) *posternv1.StepReport {
+func passwordVerified(account string) *posternv1.StepReport {
 	yes := true
-	return &posternv1.StepReport{Type: "password.verified",
-		Subject: &posternv1.Subject{AccountId: fmt.Sprintf("account-%d", n%50000), Email: fmt.Sprintf("guest%d@gmail.com", n%50000), EmailVerified: &yes}}
+	return &posternv1.StepReport{Type: "password.verified", Subject: &posternv1.Subject{AccountId: account, Email: account + "@gmail.com", EmailVerified: &yes}}
 }
 
 // boundFlows opens flows whose subject is bound and whose second factor is still missing.
 func boundFlows(ctx context.Context, t *target, callers, perCaller int) ([][]string, error) {
-	items := make([][]string, callers)
-	errs := make([]error, callers)
+	return concurrently(callers, func(c int) ([]string, error) {
+		var flows []string
+		for range perCaller {
+			n := t.ids.Add(1)
+			r := startRequest(t, n)
+			r.Steps = []*posternv1.StepReport{passwordVerified(fmt.Sprintf("account-%d", n%50000))}
+			a, err := t.signIn(c).StartFlow(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			flows = append(flows, a.GetFlow())
+		}
+		return flows, nil
+	})
+}
+
+// concurrently makes every caller's items at once.
+func concurrently(callers int, make1 func(c int) ([]string, error)) ([][]string, error) {
+	items, errs := make([][]string, callers), make([]error, callers)
 	var wg sync.WaitGroup
 	for c := range callers {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			for range perCaller {
-				r := startRequest(t, t.ids.Add(1))
-				r.Steps = []*posternv1.StepReport{passwordVerified(t.ids.Load())}
-				a, err := t.signIn(c).StartFlow(ctx, r)
-				if err != nil {
-					errs[c] = err
-					return
-				}
-				items[c] = append(items[c], a.GetFlow())
-			}
+			items[c], errs[c] = make1(c)
 		}()
 	}
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return items, nil
+	return items, errors.Join(errs...)
 }
 
 func operations() []operation {
@@ -78,11 +88,13 @@ func operations() []operation {
 	return []operation{
 		{name: "ReportStep", calls: 1, each: 6, prepare: boundFlows, do: step},
 		{name: "+archiver", calls: 1, each: 6, prepare: boundFlows, do: step, archiver: true},
+		{name: "VerifyTotp", calls: 1, each: 1, prepare: enrolledFlows, do: verifyTotp},
 		{name: "StartFlow", calls: 1, do: func(ctx context.Context, t *target, c int, _ string) error {
 			_, err := t.signIn(c).StartFlow(ctx, startRequest(t, t.ids.Add(1)))
 			return err
 		}},
 		{name: "WholeFlow", calls: 4, do: wholeFlow},
+		{name: "CheckAccess", calls: 1, each: 1 << 30, prepare: sessions, do: checkAccess},
 		{name: "Explain", calls: 1, do: func(ctx context.Context, t *target, c int, _ string) error {
 			_, err := posternv1.NewPolicyServiceClient(t.conns[c%len(t.conns)]).Explain(ctx, &posternv1.ExplainRequest{Site: site, Email: "guest@gmail.com"})
 			return err
@@ -102,7 +114,7 @@ func wholeFlow(ctx context.Context, t *target, c int, _ string) error {
 	if _, err = s.ReportStep(ctx, &posternv1.ReportStepRequest{Flow: a.GetFlow(), RequestId: t.requestID("step"), Step: step}); err != nil {
 		return err
 	}
-	if _, err = s.ReportStep(ctx, &posternv1.ReportStepRequest{Flow: a.GetFlow(), RequestId: t.requestID("step"), Step: passwordVerified(n)}); err != nil {
+	if _, err = s.ReportStep(ctx, &posternv1.ReportStepRequest{Flow: a.GetFlow(), RequestId: t.requestID("step"), Step: passwordVerified(fmt.Sprintf("account-%d", n%50000))}); err != nil {
 		return err
 	}
 	_, err = s.FinishFlow(ctx, &posternv1.FinishFlowRequest{Flow: a.GetFlow(), RequestId: t.requestID("finish"),

@@ -29,6 +29,7 @@ return redis.call('XADD', KEYS[2], '*', 'e', ARGV[2])`
 type floorServer struct {
 	posternv1.UnimplementedSignInServiceServer
 	posternv1.UnimplementedPolicyServiceServer
+	posternv1.UnimplementedAuthenticatorServiceServer
 	client       redis.UniversalClient
 	sha          string
 	state, event []byte
@@ -53,6 +54,24 @@ func (f *floorServer) ReportStep(ctx context.Context, r *posternv1.ReportStepReq
 
 func (f *floorServer) FinishFlow(ctx context.Context, r *posternv1.FinishFlowRequest) (*posternv1.FlowAnswer, error) {
 	return f.commit(ctx, r.GetFlow())
+}
+
+func (f *floorServer) VerifyTotp(ctx context.Context, r *posternv1.VerifyTotpRequest) (*posternv1.FlowAnswer, error) {
+	return f.commit(ctx, r.GetFlow())
+}
+
+func (f *floorServer) RecordSession(context.Context, *posternv1.RecordSessionRequest) (*posternv1.RecordSessionResponse, error) {
+	return &posternv1.RecordSessionResponse{}, nil
+}
+
+// CheckAccess is a bare call: ours answers from memory too.
+func (f *floorServer) CheckAccess(context.Context, *posternv1.CheckAccessRequest) (*posternv1.CheckAccessResponse, error) {
+	return &posternv1.CheckAccessResponse{Verdict: posternv1.Verdict_VERDICT_ALLOW, Decision: f.answer.GetDecision(), Flow: f.answer.GetFlow(),
+		Session: "c2Vzc2lvbi1oYXNoLW9mLXRoZS1mbG9vcg", UserMessage: f.answer.GetUserMessage()}, nil
+}
+
+func (f *floorServer) ImportAuthenticators(context.Context, *posternv1.ImportAuthenticatorsRequest) (*posternv1.ImportAuthenticatorsResponse, error) {
+	return &posternv1.ImportAuthenticatorsResponse{}, nil
 }
 
 func (f *floorServer) Explain(ctx context.Context, _ *posternv1.ExplainRequest) (*posternv1.ExplainResponse, error) {
@@ -97,6 +116,7 @@ func floorMain(ctx context.Context, args []string) error {
 	s := grpc.NewServer(server.TransportLimits()...)
 	posternv1.RegisterSignInServiceServer(s, f)
 	posternv1.RegisterPolicyServiceServer(s, f)
+	posternv1.RegisterAuthenticatorServiceServer(s, f)
 	go serveMetrics(ctx, *metrics)
 	trimming, err := trim(ctx, *addr, "floor:{00}:outbox")
 	if err != nil {
