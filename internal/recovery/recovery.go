@@ -3,8 +3,8 @@
 // Purpose: after a kill the embedded store is as old as its last snapshot, while the archive has what came after it. Every
 // recorded flow still gets exactly one ending, no revision names two states, and somebody is told what is gone.
 // Invariant: the archive is never contradicted: where it is ahead, it is right. It must run before anything is served and
-// after the outbox has been carried to the archive, and it must never invent anything but endings.
-// First file to read: this one.
+// after the outbox has been carried to the archive, and it must never invent anything but endings, nor give back what the record
+// says was taken away. First file to read: this one.
 package recovery
 
 import (
@@ -29,6 +29,7 @@ type Config struct {
 	Outbox     audit.Outbox
 	Codec      audit.Codec
 	Keys       audit.Keys
+	Namer      policy.Namer
 	Now        func() time.Time
 	NewID      func() string
 }
@@ -46,6 +47,7 @@ type Flows interface {
 	Read(ctx context.Context, r authflow.Read) (*authflow.Reading, error)
 	Due(ctx context.Context, partitions []int, now time.Time, limit int) ([]authflow.DueFlow, error)
 	Forget(ctx context.Context, organizationUID string, flow authflow.FlowID, supportCode string) error
+	Commit(ctx context.Context, c *authflow.Commit) (*authflow.Committed, error)
 }
 
 // Directory keeps organizations. redisdirectory.Directory is one.
@@ -53,6 +55,7 @@ type Directory interface {
 	Resolve(ctx context.Context, id string) (uid string, err error)
 	Organization(ctx context.Context, uid string) (*policy.Organization, error)
 	RaiseRevision(ctx context.Context, uid string, revision int64) error
+	RestoreBound(ctx context.Context, uid, siteUID string, notBefore time.Time) (bool, error)
 }
 
 // Report says what was lost.
@@ -60,12 +63,13 @@ type Report struct {
 	FlowsEnded    int      // archived flows that were open and are ended ABANDONED, STORE_LOST
 	FlowsSetBack  int      // live flows that were older than their record and are gone
 	Organizations []string // ids whose record is gone: apply their documents again
+	Revoked       int      // proofs, factors, sessions and tokens that were back, and are taken away again
 	Changed       []string // ids that are as they were before their last changes: apply their documents again
 }
 
 // Empty reports whether the archive knows of nothing that is missing.
 func (r Report) Empty() bool {
-	return r.FlowsEnded == 0 && r.FlowsSetBack == 0 && len(r.Organizations) == 0 && len(r.Changed) == 0
+	return r.FlowsEnded == 0 && r.FlowsSetBack == 0 && r.Revoked == 0 && len(r.Organizations) == 0 && len(r.Changed) == 0
 }
 
 const page = 500
@@ -73,7 +77,7 @@ const page = 500
 // Run brings the store in line with the archive and says what was lost.
 func Run(ctx context.Context, c Config) (Report, error) {
 	r := &run{Config: c}
-	for _, step := range []func(context.Context) error{r.keys, r.organizations, r.live, r.open} {
+	for _, step := range []func(context.Context) error{r.keys, r.organizations, r.revocations, r.live, r.open} {
 		if err := step(ctx); err != nil {
 			return r.report, err
 		}

@@ -174,7 +174,7 @@ func (w *world) killed() recovery.Report {
 	w.start()
 	w.flush()
 	report, err := recovery.Run(w.t.Context(), recovery.Config{Partitions: partitions, Archive: w.archive, Flows: w.live, Directory: w.directory,
-		Outbox: w.live.Outbox(), Codec: w.codec, Keys: w.keyring, Now: time.Now, NewID: newID})
+		Outbox: w.live.Outbox(), Codec: w.codec, Keys: w.keyring, Namer: naming.New(w.sets.Namer()), Now: time.Now, NewID: newID})
 	if err != nil {
 		w.t.Fatal(err)
 	}

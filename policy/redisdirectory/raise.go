@@ -3,9 +3,11 @@ package redisdirectory
 import (
 	"context"
 	_ "embed" // the script
+	"time"
 
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/internal/redisx"
+	"github.com/postern-audit/postern/policy"
 )
 
 //go:embed raise.lua
@@ -32,4 +34,27 @@ func (d *Directory) RaiseRevision(ctx context.Context, uid string, revision int6
 		}
 	}
 	return errs.New(errs.Conflict, "ETAG_MISMATCH", "the organization is changing; try again")
+}
+
+// RestoreBound moves the bound of proofs of a site, or of the organization when siteUID is empty, forward without an event: for
+// recovery alone, when the archive has a revocation that a store that was set back does not. It reports whether it did; a bound
+// as late stays, and a site that is not there or a policy that cannot be read has none.
+func (d *Directory) RestoreBound(ctx context.Context, uid, siteUID string, notBefore time.Time) (bool, error) {
+	for range 3 {
+		o, err := d.Organization(ctx, uid)
+		if err != nil {
+			return false, err
+		}
+		next, before, after, err := bounded(o, siteUID, notBefore)
+		if errs.Is(err, "SITE_NOT_FOUND") || errs.Is(err, "POLICY_UNREADABLE") || err == nil && !after.After(before) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if _, _, err = d.write(ctx, policy.Change{Organization: next, WritePolicy: true}, time.Time{}); !errs.Is(err, "ETAG_MISMATCH") {
+			return err == nil, err
+		}
+	}
+	return false, errs.New(errs.Conflict, "ETAG_MISMATCH", "the organization is changing; try again")
 }

@@ -34,7 +34,8 @@ func (p *process) recoverLost(ctx context.Context) error {
 	}
 	report, err := recovery.Run(ctx, recovery.Config{
 		Partitions: p.c.Partitions, Archive: p.stores.archive, Flows: p.stores.flows, Directory: p.stores.directory,
-		Outbox: p.stores.flows.Outbox(), Codec: p.stores.codec, Keys: p.stores.keyring, Now: p.clock.Now, NewID: newID})
+		Outbox: p.stores.flows.Outbox(), Codec: p.stores.codec, Keys: p.stores.keyring,
+		Namer: p.stores.namer, Now: p.clock.Now, NewID: newID})
 	if err != nil {
 		return unfit("recovery", err)
 	}
