@@ -87,15 +87,38 @@ func (r *run) remember(e *audit.Event) {
 	}
 	s := shown(e)
 	before := r.recalled()
-	proofs := policy.Remember(before.Proofs, policy.Proof{
+	proof := policy.Proof{
 		Method: s.Method, Factor: s.Factor, Connection: s.Connection, ConnectionUID: e.ConnectionUID, Device: r.device(),
 		At: policy.ProvenAt(r.now, s.At), Evidence: s.Evidence, UserVerified: s.UserVerified, PartnerAMR: s.PartnerAMR, PartnerACR: s.PartnerACR,
 		Flow: e.Flow, Step: e.Step, SiteUID: e.SiteUID,
-	})
-	if slices.EqualFunc(proofs, before.Proofs, func(a, b policy.Proof) bool { return a.Flow == b.Flow && a.Step == b.Step }) {
+	}
+	older := proof
+	if older.At = later(proof.At.Add(-refreshAfter), r.bound(&before)); older.At.After(proof.At) {
+		older.At = proof.At
+	}
+	if same(policy.Remember(before.Proofs, older), before.Proofs) {
 		return // it says nothing new
 	}
-	r.remembered = &Person{Proofs: proofs, NotBefore: before.NotBefore}
+	r.remembered = &Person{Proofs: policy.Remember(before.Proofs, proof), NotBefore: before.NotBefore}
+}
+
+// refreshAfter is how old what is remembered must be before the same again takes its place: an account that signs in many times
+// a second does not have all its flows meet in one record. What is remembered is older by that at most, never younger.
+const refreshAfter = 5 * time.Second
+
+// bound is the last moment before which proofs count no more somewhere in the organization: what is older takes no new proof's
+// place.
+func (r *run) bound(p *Person) time.Time {
+	at := later(p.NotBefore, r.in.Organization.ProofsNotBefore)
+	for i := range r.in.Organization.Sites {
+		at = later(at, r.in.Organization.Sites[i].ProofsNotBefore)
+	}
+	return at
+}
+
+// same reports whether two lists are of the same proofs.
+func same(a, b []policy.Proof) bool {
+	return slices.EqualFunc(a, b, func(a, b policy.Proof) bool { return a.Flow == b.Flow && a.Step == b.Step })
 }
 
 // recalled is what is remembered of the subject, with what this input added.

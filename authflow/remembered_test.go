@@ -199,6 +199,35 @@ func TestMemoryNeverLetsMoreIn(t *testing.T) {
 	})
 }
 
+func TestTheSameAgainIsNotWrittenAnewUnlessItCountsForMore(t *testing.T) {
+	c := newClinic(t, policy.Policy{Default: policy.Demands{MFA: &policy.MFADemand{MaxAge: time.Hour}}})
+	prove := func() *Person {
+		flow := c.bound(alice)
+		if a := c.step(flow, c.request(), reports(audit.TypeMFAVerified, "")); a.Verdict != audit.VerdictAllow {
+			t.Fatalf("%+v", a)
+		}
+		return c.store.subjects[c.key(alice)].Person
+	}
+	first := prove()
+	c.setNow(c.clock().Add(refreshAfter))
+	if again := prove(); again != first {
+		t.Error("written anew within moments")
+	}
+	if _, err := c.auth.RevokeProofs(t.Context(), caller, RevokeInput{Organization: "acme", RequestID: "r", Whole: true, Reason: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	c.setNow(c.clock().Add(time.Millisecond))
+	prove()
+	if a := c.step(c.start(c.request()).Flow, c.request(), reports(audit.TypePasswordVerified, alice)); a.Verdict != audit.VerdictAllow {
+		t.Errorf("what was revoked took the place of what was proven since: %+v", a)
+	}
+	before := c.store.subjects[c.key(alice)].Person
+	c.setNow(c.clock().Add(refreshAfter + time.Millisecond))
+	if prove() == before {
+		t.Error("not written anew although it is older")
+	}
+}
+
 func TestAFlowOfSomebodyManagedIsNotRemembered(t *testing.T) {
 	c := newClinic(t, strictMFA)
 	c.store.records[c.flows.lookup(orgUID, &Subject{AccountID: alice, Address: address(t, "alice@acme.example.net")})] = acmeDomain(t)
