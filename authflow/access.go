@@ -183,6 +183,11 @@ func (c *checking) decide() found {
 	if d.Verdict, d.Reason = audit.VerdictAllow, reason; reason != "" {
 		d.Verdict, until = audit.VerdictDeny, c.now.Add(AccessRecheck)
 	}
+	if w := d.WouldBe; w != nil && w.Verdict == audit.VerdictContinue { // here as well there is no going on
+		would := *w
+		would.Verdict = audit.VerdictDeny
+		d.WouldBe = &would
+	}
 	e := c.event(&d)
 	a := c.answer(d, until)
 	return found{event: e, decided: decided{answer: a, checked: c.now, policy: c.org.PolicyStamp, keys: c.keys, use: c.use(e)}}

@@ -382,7 +382,8 @@ type StepReport struct {
 	Subject *Subject `protobuf:"bytes,7,opt,name=subject,proto3" json:"subject,omitempty"`
 	// Whether a passkey step verified the user (PIN, biometric), which also counts as WEBAUTHN.
 	UserVerified *bool `protobuf:"varint,8,opt,name=user_verified,json=userVerified,proto3,oneof" json:"user_verified,omitempty"`
-	// When the person last gave a credential. Required on session.reused; never ahead of now.
+	// When the person last gave a credential. Required on session.reused unless session_handle is one that RecordSession was told of; never
+	// ahead of now.
 	AuthenticatedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=authenticated_at,json=authenticatedAt,proto3" json:"authenticated_at,omitempty"`
 	// Where the step came from. Absent means as in the step before.
 	Context *Context `protobuf:"bytes,10,opt,name=context,proto3" json:"context,omitempty"`
@@ -393,7 +394,7 @@ type StepReport struct {
 	// Authentication context class the partner asserted (OIDC acr, SAML AuthnContextClassRef): at most 256 bytes.
 	Acr string `protobuf:"bytes,13,opt,name=acr,proto3" json:"acr,omitempty"`
 	// Handle of the session that was reused, 16 to 512 bytes, only on session.reused. When it is one that RecordSession was told of, the
-	// step is VERIFIED: who and since when come from the record. Hashed at once, never kept.
+	// step is VERIFIED: who and since when come from the record, and account and time need not be given. Hashed at once, never kept.
 	SessionHandle []byte `protobuf:"bytes,14,opt,name=session_handle,json=sessionHandle,proto3" json:"session_handle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1147,7 +1148,7 @@ type CheckAccessResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// ALLOW or DENY.
 	Verdict Verdict `protobuf:"varint,1,opt,name=verdict,proto3,enum=postern.v1.Verdict" json:"verdict,omitempty"`
-	// Why not: a policy reason, SESSION_UNKNOWN, SESSION_EXPIRED, TOKEN_EXPIRED or TOKEN_REVOKED. Empty with ALLOW.
+	// Why not: a policy reason, SESSION_UNKNOWN, SESSION_EXPIRED, TOKEN_UNKNOWN, TOKEN_EXPIRED or TOKEN_REVOKED. Empty with ALLOW.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// What the policy demands and what met it.
 	Decision *Decision `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
