@@ -155,9 +155,24 @@ func TestTheHelpDeskUnlocksAndResets(t *testing.T) {
 	in.Reason = "another reason"
 	_, err = c.auth.Unlock(t.Context(), caller, in)
 	wantReason(t, err, ErrRequestIDReused)
+	codes := func() (n int) {
+		for _, p := range c.store.subjects[c.key(alice)].Person.Proofs {
+			if p.Factor == audit.FactorTOTP {
+				n++
+			}
+		}
+		return n
+	}
+	remembered := len(c.store.subjects[c.key(alice)].Person.Proofs)
+	if codes() == 0 || codes() == remembered {
+		t.Fatalf("%d of %d proofs are by code: nothing to tell apart", codes(), remembered)
+	}
 	in.RequestID = "r"
 	if got, err = c.auth.Reset(t.Context(), caller, in); err != nil || got.Authenticator.State != factor.None {
 		t.Fatalf("%+v %v", got, err)
+	}
+	if left := len(c.store.subjects[c.key(alice)].Person.Proofs); codes() != 0 || left == 0 {
+		t.Errorf("after the reset %d proofs by code and %d in all are remembered", codes(), left)
 	}
 	e := c.administrative()[len(c.administrative())-1]
 	if e.Type != audit.TypeAuthenticatorReset || e.Personal.Detail != "another reason" || e.Personal.AccountID != alice || len(e.Changes) == 0 || e.Authenticator == "" {

@@ -3,6 +3,7 @@ package authflow
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +30,8 @@ func (a *Authenticators) Unlock(ctx context.Context, who Caller, in MendInput) (
 	return a.mend(ctx, who, "UnlockAuthenticator", audit.TypeAuthenticatorUnlocked, in, factor.Unlock)
 }
 
-// Reset takes the factor away, with everything that waits and the recovery codes, so that the person can enrol anew.
+// Reset takes the factor away, with everything that waits, the recovery codes and what is remembered of its codes, so that the
+// person can enrol anew. Proofs of other methods and factors stay; RevokeProofs takes those.
 func (a *Authenticators) Reset(ctx context.Context, who Caller, in MendInput) (SubjectFactor, error) {
 	return a.mend(ctx, who, "ResetAuthenticator", audit.TypeAuthenticatorReset, in, factor.Reset)
 }
@@ -59,12 +61,25 @@ func (a *Authenticators) mend(ctx context.Context, who Caller, method string, t 
 		}
 		e := c.about(t, before, credential, in.Reason, now)
 		e.Changes = differences(before, &next)
-		return &alteration{authenticator: &next, event: e}, nil
+		out := &alteration{authenticator: &next, event: e}
+		if t == audit.TypeAuthenticatorReset {
+			out.person = s.Person.withoutCodes()
+		}
+		return out, nil
 	})
 	if err != nil {
 		return SubjectFactor{}, err
 	}
 	return c.seen(s), nil
+}
+
+// withoutCodes is what is remembered less the proofs by one-time and recovery codes; nil when there is none of them.
+func (p *Person) withoutCodes() *Person {
+	ofCode := func(x policy.Proof) bool { return x.Factor == audit.FactorTOTP || x.Factor == audit.FactorRecoveryCode }
+	if p == nil || !slices.ContainsFunc(p.Proofs, ofCode) {
+		return nil
+	}
+	return &Person{Proofs: slices.DeleteFunc(slices.Clone(p.Proofs), ofCode), NotBefore: p.NotBefore}
 }
 
 // differences lists what changed, without secrets.
