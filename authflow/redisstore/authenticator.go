@@ -24,7 +24,8 @@ func (s *Store) appendAuthenticator(buf []byte, organizationUID string, key poli
 	if err := a.Check(); err != nil {
 		return nil, err
 	}
-	b := append(buf[:0], redisx.StateFormat)
+	b := buf[:0]
+	b = append(b, redisx.StateFormat)
 	b = appendText(b, 1, organizationUID)
 	var err error
 	if b, err = appendCredential(b, 2, &a.Active); err != nil {

@@ -16,7 +16,8 @@ import (
 // appendPerson writes format byte and PersonRecord into buf, from its beginning. Nothing in it is personal: not who it is about,
 // not with which device.
 func appendPerson(buf []byte, organizationUID string, p *authflow.Person) ([]byte, error) {
-	b := append(buf[:0], redisx.StateFormat)
+	b := buf[:0]
+	b = append(b, redisx.StateFormat)
 	b = appendText(b, 1, organizationUID)
 	b, err := appendProofs(b, 2, p.Proofs)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -196,8 +197,7 @@ func (c *clinic) recorded() map[string]int {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		switch e.Type {
-		case audit.TypeMFAVerified, audit.TypeMFARejected, audit.TypeMFALocked:
+		if slices.Contains([]audit.Type{audit.TypeMFAVerified, audit.TypeMFARejected, audit.TypeMFALocked}, e.Type) {
 			out[string(e.Type)+" "+e.Reason]++
 		}
 	}
