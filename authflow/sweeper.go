@@ -26,6 +26,7 @@ type SweeperConfig struct {
 	Interval   time.Duration // between rounds; 0: 1 s
 	Log        *slog.Logger
 	Metrics    SweeperMetrics
+	Broken     func(error) // told of a panic, after which nothing is swept any more: the process should end. nil: it panics
 }
 
 // SweeperMetrics are callbacks; nil ones are not called. They must not block.
@@ -71,7 +72,19 @@ func NewSweeper(c SweeperConfig) (*Sweeper, error) {
 func (s *Sweeper) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel, s.done = cancel, make(chan struct{})
-	go s.loop(ctx)
+	go s.run(ctx)
+}
+
+// run is the goroutine.
+func (s *Sweeper) run(ctx context.Context) {
+	defer close(s.done)
+	if s.c.Broken == nil {
+		s.loop(ctx)
+		return
+	}
+	if err := errs.Guard(func() error { s.loop(ctx); return nil }); err != nil {
+		s.c.Broken(err)
+	}
 }
 
 // Stop ends it and waits until it has ended. A flow whose ending is being committed is ended first. Stopping a sweeper that
@@ -85,7 +98,6 @@ func (s *Sweeper) Stop() {
 }
 
 func (s *Sweeper) loop(ctx context.Context) {
-	defer close(s.done)
 	wait := s.c.Interval
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
