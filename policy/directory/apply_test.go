@@ -349,3 +349,23 @@ func TestACallThatStoppedDoesNotGoOnOverSomebodyElsesChange(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestACallThatChangedNothingIsRememberedAsWell(t *testing.T) {
+	w := newWorld(t)
+	first := w.must(directory.ApplyInput{Document: []byte(acme)})
+	in := directory.ApplyInput{Document: []byte(acme), Etag: policypb.Etag(first.Organization.Stamp), RequestID: "r-1"}
+	same := w.must(in)
+	if d := cmp.Diff([]string{"NOTHING 0"}, kinds(same.Commits)); d != "" {
+		t.Error(d)
+	}
+	other := in
+	other.Document = []byte(strings.Replace(acme, "display_name: Acme", "display_name: Other", 1))
+	if _, err := w.apply(other); !errs.Is(err, "REQUEST_ID_REUSED") {
+		t.Errorf("another document under the same request id: %v", err)
+	}
+	other.RequestID = "r-2"
+	w.must(other)
+	if again := w.must(in); cmp.Diff(same.Commits, again.Commits) != "" {
+		t.Errorf("repeated after a change: %v", again.Commits)
+	}
+}

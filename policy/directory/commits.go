@@ -137,6 +137,9 @@ func (a *apply) run(ctx context.Context) (ApplyResult, error) {
 	}
 	if len(done) == 0 {
 		done = []policy.Applied{{Kind: kindNothing, Revision: a.current.Revision}}
+		if err := a.d.Writer.Answered(ctx, a.uid, a.key, policy.Progress{Stamp: a.current.Stamp, Commits: done, Done: true}); err != nil {
+			return ApplyResult{}, err
+		}
 	}
 	o, err := a.d.Directory.Organization(ctx, a.uid)
 	return ApplyResult{Organization: o, Commits: done}, err
