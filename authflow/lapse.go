@@ -74,14 +74,19 @@ func (f *Flows) regard(ctx context.Context, flow *Loaded) (*SubjectRecords, erro
 	return reading.Subject, nil
 }
 
-// closeTally archives the counters of a site's hour as one event.
+// closeTally archives the counters of a site's hour as one event. Should a store that was set back close the same counters again,
+// they become the same event, which the archive has already.
 func (f *Flows) closeTally(ctx context.Context, t DueTally) error {
 	org, err := f.c.Directory.Cached(ctx, t.OrganizationUID)
 	if err != nil {
 		return err
 	}
+	id := t.EventID
+	if id == "" {
+		id = f.c.NewID()
+	}
 	return f.c.Store.CloseTally(ctx, t, audit.Event{
-		ID: f.c.NewID(), Type: audit.TypeSiteTallied, Time: f.c.Now(), Organization: org.ID, OrganizationUID: org.UID,
+		ID: id, Type: audit.TypeSiteTallied, Time: f.c.Now(), Organization: org.ID, OrganizationUID: org.UID,
 		Site: t.Site, SiteUID: t.SiteUID, Outcome: audit.OutcomeOf(audit.TypeSiteTallied), Tally: t.Counts, TallyHour: t.Hour,
 	})
 }

@@ -319,7 +319,7 @@ func (m *memStore) DueTallies(_ context.Context, _ []int, closed time.Time, limi
 	var out []DueTally
 	for k, counts := range m.tallies {
 		if !k.hour.Add(time.Hour).After(closed) && len(out) < limit {
-			out = append(out, DueTally{m.org.UID, k.site, k.id, k.hour, maps.Clone(counts)})
+			out = append(out, DueTally{m.org.UID, k.site, k.id, k.hour, maps.Clone(counts), ""})
 		}
 	}
 	return out, m.down

@@ -241,6 +241,7 @@ type DueTally struct {
 	Site            string
 	Hour            time.Time
 	Counts          map[string]int64
+	EventID         string // of the event they become, settled with the first of them; "" where a former version counted
 }
 
 // Store keeps flows. Implementations pass storetest.
@@ -256,7 +257,8 @@ type DueTally struct {
 // the deadline passed after sending, it is Unavailable OUTCOME_UNKNOWN: the same Key will tell. Commit is never retried inside.
 //
 // Due, DueTallies and Lease ask every node once for all of its partitions. When some cannot be reached they return the error
-// together with what the others answered.
+// together with what the others answered. What they cannot make sense of they skip, and return an Internal error together with
+// the rest.
 type Store interface {
 	// Read answers in one round trip.
 	Read(ctx context.Context, r Read) (*Reading, error)

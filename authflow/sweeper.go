@@ -26,6 +26,7 @@ type SweeperConfig struct {
 	Interval   time.Duration // between rounds; 0: 1 s
 	Log        *slog.Logger
 	Metrics    SweeperMetrics
+	Broken     func(error) // told of a panic, after which nothing is swept any more: the process should end. nil: it panics
 }
 
 // SweeperMetrics are callbacks; nil ones are not called. They must not block.
@@ -47,6 +48,8 @@ type Sweeper struct {
 	held    []int     // those this process sweeps
 	renew   time.Time // when to ask for leases again
 	tallied time.Time // the minute in which closed hours were asked for last
+	told    time.Time // when trouble with single entries was logged last
+	after   int       // where the next round begins, of what is due, when one gave up
 	dropped int64
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -71,7 +74,19 @@ func NewSweeper(c SweeperConfig) (*Sweeper, error) {
 func (s *Sweeper) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel, s.done = cancel, make(chan struct{})
-	go s.loop(ctx)
+	go s.run(ctx)
+}
+
+// run is the goroutine.
+func (s *Sweeper) run(ctx context.Context) {
+	defer close(s.done)
+	if s.c.Broken == nil {
+		s.loop(ctx)
+		return
+	}
+	if err := errs.Guard(func() error { s.loop(ctx); return nil }); err != nil {
+		s.c.Broken(err)
+	}
 }
 
 // Stop ends it and waits until it has ended. A flow whose ending is being committed is ended first. Stopping a sweeper that
@@ -85,7 +100,6 @@ func (s *Sweeper) Stop() {
 }
 
 func (s *Sweeper) loop(ctx context.Context) {
-	defer close(s.done)
 	wait := s.c.Interval
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -147,13 +161,21 @@ func (s *Sweeper) sweep(ctx context.Context, now time.Time) error {
 		return err
 	}
 	err = errors.Join(err, s.flows(ctx))
-	if minute := now.Truncate(time.Minute); err == nil && !minute.Equal(s.tallied) {
-		if err = s.tallies(ctx); err == nil {
+	if minute := now.Truncate(time.Minute); !isAway(err) && !minute.Equal(s.tallied) {
+		e := s.tallies(ctx)
+		if !isAway(e) {
 			s.tallied = minute
 		}
+		err = errors.Join(err, e)
 	}
 	return err
 }
+
+// isAway reports whether the store did not answer; any other trouble is with single entries and comes again in every round.
+func isAway(err error) bool { return err != nil && errs.KindOf(err) == errs.Unavailable }
+
+// giveUp is how many flows in a row may fail as if the store were away before the round believes it.
+const giveUp = 3
 
 // lease asks for the partitions, or renews them, every few seconds.
 func (s *Sweeper) lease(ctx context.Context, now time.Time) error {
@@ -177,16 +199,22 @@ func (s *Sweeper) lease(ctx context.Context, now time.Time) error {
 func (s *Sweeper) flows(ctx context.Context) error {
 	f := s.c.Flows
 	due, first := f.c.Store.Due(ctx, s.held, f.c.Now(), sweepBatch)
-	swept := 0
-	for _, d := range due {
+	swept, away := 0, 0
+	for i := range due {
+		d := due[(s.after+i)%len(due)]
 		ended, err := f.lapse(ctx, d)
-		switch {
-		case err != nil && errs.KindOf(err) == errs.Unavailable:
-			return err // the others are most likely no better off; the next round tries again
-		case err != nil && first == nil:
+		if err != nil && first == nil {
 			first = err
-		case ended:
+		}
+		if ended {
 			swept++
+		}
+		if !isAway(err) {
+			away = 0
+		} else if away++; away == giveUp {
+			s.after += i + 1 // the others are most likely no better off, but should it be these alone, the next round begins after them
+			first = err
+			break
 		}
 	}
 	if swept > 0 {
@@ -206,6 +234,8 @@ func (s *Sweeper) tallies(ctx context.Context) error {
 		case err == nil:
 			closed++
 		case isConflict(err):
+		case isAway(err):
+			return err
 		case first == nil:
 			first = err
 		}
@@ -220,7 +250,14 @@ func (s *Sweeper) failed(ctx context.Context, err error) {
 	if s.c.Metrics.Failed != nil {
 		s.c.Metrics.Failed()
 	}
-	s.c.Log.WarnContext(ctx, "sweeping failed", slog.Any("error", err))
+	if isAway(err) {
+		s.c.Log.WarnContext(ctx, "sweeping failed", slog.Any("error", err))
+		return
+	}
+	if now := s.c.Flows.c.Now(); now.Sub(s.told) >= time.Minute {
+		s.told = now
+		s.c.Log.ErrorContext(ctx, "the sweeper cannot make sense of an entry and goes on with the others", slog.Any("error", err))
+	}
 }
 
 func count(callback func(int), n int) {

@@ -87,6 +87,9 @@ type Progress struct {
 type DirectoryWriter interface {
 	// Progress returns how far a call with this key came, nil when it is new, or REQUEST_ID_REUSED when the digest differs.
 	Progress(ctx context.Context, organizationUID string, key ApplyKey) (*Progress, error)
+	// Answered keeps the answer of a call that changed nothing, for as long as progress is kept. When the key has progress by
+	// now, that of the same request stays, and that of another is REQUEST_ID_REUSED.
+	Answered(ctx context.Context, organizationUID string, key ApplyKey, p Progress) error
 	// Commit makes one change, all or nothing, with its events in the same write. A moved stamp is Conflict ETAG_MISMATCH.
 	Commit(ctx context.Context, c Change) (Applied, Stamp, error)
 	// Reserve maps a new organization id to a fresh uid, or returns the uid it has. Only Commit makes the organization exist.

@@ -23,7 +23,7 @@ type Listeners struct {
 	Open    net.Listener // lets in everybody: insecure_no_authentication; may be nil
 }
 
-// Serve serves until Shutdown, or until a listener fails.
+// Serve serves until Shutdown, or until a listener fails or a part of the server breaks. Shutdown is due in any case.
 func (s *Server) Serve(l Listeners) error {
 	var all []net.Listener
 	if l.Socket != nil {
@@ -44,7 +44,13 @@ func (s *Server) Serve(l Listeners) error {
 	}
 	var problems []error
 	for range all {
-		if err := <-failed; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		var err error
+		select {
+		case err = <-failed:
+		case broken := <-s.recorder.Broken():
+			return errors.Join(append(problems, broken)...) // calls being served may finish: Shutdown waits for them
+		}
+		if err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			problems = append(problems, fmt.Errorf("server: %w", err))
 			s.grpc.Stop() // one dead listener must not leave half a server
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/internal/errs"
 )
 
 const (
@@ -108,8 +109,13 @@ func New(cfg Config) (*Archiver, error) {
 	}, nil
 }
 
-// Run carries until ctx ends; that is no error. Trouble makes it wait and try again, for ever.
+// Run carries until ctx ends; that is no error. Trouble makes it wait and try again, for ever. A panic is an error that ends
+// it: what it left half done is read again by whoever carries next.
 func (a *Archiver) Run(ctx context.Context) error {
+	return errs.Guard(func() error { return a.carry(ctx) })
+}
+
+func (a *Archiver) carry(ctx context.Context) error {
 	idle, backoff := idleMin, backoffMin
 	for {
 		n, err := a.trip(ctx)

@@ -2,7 +2,7 @@
 -- KEYS 1 tally   2 index   3 outbox      ARGV 1 member   2 event   3 number of counters, then field and value of each
 local call = redis.call
 local n = tonumber(ARGV[3])
-if call('HLEN', KEYS[1]) ~= n + 1 then return 'CONFLICT' end
+if call('HLEN', KEYS[1]) ~= n + 1 + call('HEXISTS', KEYS[1], '@stamp') then return 'CONFLICT' end
 for i = 1, n do
   if call('HGET', KEYS[1], ARGV[2 + 2 * i]) ~= ARGV[3 + 2 * i] then return 'CONFLICT' end
 end

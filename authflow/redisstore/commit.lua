@@ -175,7 +175,7 @@ end
 for i = 1, ntallies do
   local at = tallies_at + 4 * i - 3
   call('HINCRBY', KEYS[tallies + i], ARGV[at + 3], 1)
-  call('HSETNX', KEYS[tallies + i], '@site', ARGV[at + 2])
+  if call('HSETNX', KEYS[tallies + i], '@site', ARGV[at + 2]) == 1 then call('HSET', KEYS[tallies + i], '@stamp', ARGV[6]) end
   call('ZADD', KEYS[tallies], 'NX', ARGV[at + 1], ARGV[at])
 end
 return {'OK', id or string.format('%.0f', now)}

@@ -2,10 +2,13 @@ package redisstore
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/postern-audit/postern/audit"
@@ -17,83 +20,124 @@ import (
 // leaseFor is how long a hint lasts.
 const leaseFor = 10 * time.Second
 
-// tallySite is the field of a tally that holds the site's id; counters have no "@" in their names.
-const tallySite = "@site"
+// Fields of a tally besides its counters, which have no "@" in their names.
+const (
+	tallySite  = "@site"  // the site's id
+	tallyStamp = "@stamp" // of the flow that counted first: no other tally of this hour ever has it
+)
 
 // Due implements authflow.Store.
 func (s *Store) Due(ctx context.Context, partitions []int, now time.Time, limit int) ([]authflow.DueFlow, error) {
-	found, failed := s.before(ctx, partitions, redisx.Space.Deadlines, now, limit)
+	var t trouble
 	var due []authflow.DueFlow
-	for _, members := range found {
+	for i, members := range s.before(ctx, partitions, redisx.Space.Deadlines, now, limit, &t) {
 		for _, m := range members {
 			uid, flow, _ := strings.Cut(m, "/")
 			id, err := authflow.ParseFlowID(flow)
 			if err != nil {
-				failed = malformed(err, "the deadlines name no flow") // the others are due all the same
+				t.skip(err, "an entry of "+s.keys.At(partitions[i]).Deadlines()+" names no flow")
 				continue
 			}
 			due = append(due, authflow.DueFlow{OrganizationUID: uid, Flow: id})
 		}
 	}
-	return due, failed
+	return due, t.err()
+}
+
+// trouble is what went wrong with some of many: what is broken is skipped, and what is away matters more.
+type trouble struct{ away, broken error }
+
+func (t *trouble) skip(cause error, why string) {
+	if t.broken == nil {
+		t.broken = malformed(cause, why)
+	}
+}
+
+// read notes the error of one read, and reports whether there was none.
+func (t *trouble) read(err error, key string) bool {
+	switch {
+	case err == nil:
+		return true
+	case redis.HasErrorPrefix(err, "WRONGTYPE"):
+		t.skip(err, key+" is of another type")
+	case t.away == nil:
+		t.away = redisx.ReadFailed(err)
+	}
+	return false
+}
+
+func (t *trouble) err() error {
+	if t.away != nil {
+		return t.away
+	}
+	return t.broken
 }
 
 // before asks a sorted set of every partition, all at once, for what has a score of at most t.
-// A node that cannot be reached is an error; what the others have comes back all the same.
-func (s *Store) before(ctx context.Context, partitions []int, key func(redisx.Space) string, t time.Time, limit int) ([][]string, error) {
+// A node that cannot be reached is trouble; what the others have comes back all the same.
+func (s *Store) before(ctx context.Context, partitions []int, key func(redisx.Space) string, until time.Time, limit int, t *trouble) [][]string {
 	if len(partitions) == 0 {
-		return nil, nil
+		return nil
 	}
 	cmds := make([]*redis.StringSliceCmd, len(partitions))
-	_, err := s.reader.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = s.reader.Pipelined(ctx, func(p redis.Pipeliner) error { // every command has its error
 		for i, n := range partitions {
 			cmds[i] = p.ZRangeArgs(ctx, redis.ZRangeArgs{
-				Key: key(s.keys.At(n)), ByScore: true, Start: "-inf", Stop: strconv.FormatInt(t.UnixMilli(), 10), Count: int64(limit),
+				Key: key(s.keys.At(n)), ByScore: true, Start: "-inf", Stop: strconv.FormatInt(until.UnixMilli(), 10), Count: int64(limit),
 			})
 		}
 		return nil
 	})
 	found := make([][]string, len(cmds))
 	for i, c := range cmds {
-		found[i] = c.Val()
+		if t.read(c.Err(), key(s.keys.At(partitions[i]))) {
+			found[i] = c.Val()
+		}
 	}
-	return found, redisx.ReadFailed(err)
+	return found
 }
 
 // DueTallies implements authflow.Store. An hour is closed one hour after it began.
 func (s *Store) DueTallies(ctx context.Context, partitions []int, closed time.Time, limit int) ([]authflow.DueTally, error) {
-	found, failed := s.before(ctx, partitions, redisx.Space.Tallies, closed.Add(-time.Hour), limit)
-	var due []authflow.DueTally
-	for _, members := range found {
+	var t trouble
+	var named []authflow.DueTally
+	for i, members := range s.before(ctx, partitions, redisx.Space.Tallies, closed.Add(-time.Hour), limit, &t) {
 		for _, m := range members {
-			if t, err := tallyOf(m); err == nil {
-				due = append(due, t)
-			} else {
-				failed = err
+			d, err := tallyOf(m)
+			if err != nil {
+				t.skip(err, "an entry of "+s.keys.At(partitions[i]).Tallies()+" names no hour")
+				continue
 			}
+			named = append(named, d)
 		}
 	}
-	if len(due) == 0 {
-		return nil, failed
+	if len(named) == 0 {
+		return nil, t.err()
 	}
-	cmds := make([]*redis.MapStringStringCmd, len(due))
-	_, err := s.reader.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i := range due {
-			d := &due[i]
-			cmds[i] = p.HGetAll(ctx, s.keys.Of(d.OrganizationUID).Tally(d.OrganizationUID, d.SiteUID, d.Hour))
+	cmds := make([]*redis.MapStringStringCmd, len(named))
+	_, _ = s.reader.Pipelined(ctx, func(p redis.Pipeliner) error { // every command has its error
+		for i := range named {
+			cmds[i] = p.HGetAll(ctx, s.tallyKey(&named[i]))
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, redisx.ReadFailed(err)
-	}
+	due := named[:0]
 	for i, c := range cmds {
-		due[i].Site, due[i].Counts, err = counters(c.Val())
-		if err != nil {
-			return nil, err
+		d := named[i]
+		if !t.read(c.Err(), s.tallyKey(&d)) {
+			continue
 		}
+		if err := fill(&d, c.Val()); err != nil {
+			t.skip(err, s.tallyKey(&d)+" holds what is no number")
+			continue
+		}
+		due = append(due, d)
 	}
-	return due, failed
+	return due, t.err()
+}
+
+func (s *Store) tallyKey(d *authflow.DueTally) string {
+	return s.keys.Of(d.OrganizationUID).Tally(d.OrganizationUID, d.SiteUID, d.Hour)
 }
 
 func tallyOf(member string) (authflow.DueTally, error) {
@@ -101,25 +145,43 @@ func tallyOf(member string) (authflow.DueTally, error) {
 	site, at, _ := strings.Cut(rest, "/")
 	hour, err := time.Parse(redisx.TallyHour, at)
 	if err != nil {
-		return authflow.DueTally{}, malformed(err, "the tallies name no hour")
+		return authflow.DueTally{}, err
 	}
 	return authflow.DueTally{OrganizationUID: uid, SiteUID: site, Hour: hour}, nil
 }
 
-func counters(fields map[string]string) (site string, counts map[string]int64, err error) {
-	counts = make(map[string]int64, len(fields))
+// fill takes the fields of a tally.
+func fill(d *authflow.DueTally, fields map[string]string) error {
+	d.Counts = make(map[string]int64, len(fields))
 	for f, v := range fields {
-		if f == tallySite {
-			site = v
-			continue
+		switch f {
+		case tallySite:
+			d.Site = v
+		case tallyStamp:
+			d.EventID = tallyEvent(d, v)
+		default:
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil {
+				return err
+			}
+			d.Counts[f] = n
 		}
-		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil {
-			return "", nil, malformed(err, "a tally is no number")
-		}
-		counts[f] = n
 	}
-	return site, counts, nil
+	return nil
+}
+
+// tallyEvent is the id of the event that a tally becomes: a UUIDv7 of the hour's end whose random part is hashed from what no
+// other tally has. However often the same counters are closed, as after a set-back, the archive keeps one event.
+func tallyEvent(d *authflow.DueTally, stamp string) string {
+	sum := sha256.Sum256([]byte("site.tallied/" + tallyMember(d.OrganizationUID, d.SiteUID, d.Hour) + "/" + stamp))
+	var id uuid.UUID
+	copy(id[6:], sum[:])
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(d.Hour.Add(time.Hour).UnixMilli())) //nolint:gosec // after 1970
+	copy(id[:6], ms[2:])
+	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
 }
 
 // CloseTally implements authflow.Store.

@@ -119,6 +119,13 @@ var tallyCases = map[string]func(*testing.T, *Harness){
 		got, err := h.Second.DueTallies(t.Context(), p, hour.Add(time.Hour), 10)
 		want := []authflow.DueTally{{OrganizationUID: o.UID, SiteUID: siteUID, Site: siteID, Hour: hour,
 			Counts: map[string]int64{"opened": 3, "EXTERNAL:DENIED:true": 2}}}
+		if len(got) == 1 {
+			want[0].EventID = got[0].EventID
+			again, err := h.Store.DueTallies(t.Context(), p, hour.Add(time.Hour), 10)
+			if id, errID := authflow.ParseFlowID(got[0].EventID); err != nil || errID != nil || len(again) != 1 || again[0].EventID != id.String() {
+				t.Errorf("the id of their event is %q, then %+v: %v", got[0].EventID, again, err)
+			}
+		}
 		if d := cmp.Diff(want, got, same); d != "" || err != nil {
 			t.Fatalf("%v\n%s", err, d)
 		}
@@ -141,6 +148,11 @@ var tallyCases = map[string]func(*testing.T, *Harness){
 		}
 		if left, err := h.Store.DueTallies(t.Context(), p, hour.Add(time.Hour), 10); err != nil || len(left) != 0 {
 			t.Errorf("left: %v, %v", left, err)
+		}
+		must(t, h.Store, opened(t, h, o)) // it comes late
+		late, err := h.Store.DueTallies(t.Context(), p, hour.Add(time.Hour), 10)
+		if err != nil || len(late) != 1 || late[0].EventID == got[0].EventID {
+			t.Errorf("counters that come late are another event: %+v, %v", late, err)
 		}
 	},
 	"a lease has one holder": func(t *testing.T, h *Harness) {

@@ -28,6 +28,7 @@ type Config struct {
 	SaveEvery time.Duration    // 0: DefaultSaveEvery
 	Now       func() time.Time // needed
 	Log       *slog.Logger     // needed
+	Broken    func(error)      // told of a panic of the store's own work, which then stands still; nil: it panics
 }
 
 // Store is a running store.
@@ -57,11 +58,24 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.shut()
 		return nil, err
 	}
-	s.stopped.Go(s.tick)
+	s.work(s.tick)
 	if c.File != "" {
-		s.stopped.Go(s.saveOften)
+		s.work(s.saveOften)
 	}
 	return s, nil
+}
+
+// work runs a part of the store until Close.
+func (s *Store) work(f func()) {
+	s.stopped.Go(func() {
+		if s.c.Broken == nil {
+			f()
+			return
+		}
+		if err := errs.Guard(func() error { f(); return nil }); err != nil {
+			s.c.Broken(err)
+		}
+	})
 }
 
 // Client returns a client of the store, closed with it. Retries as in redisx: -1 for scripts, 2 for reads.

@@ -114,6 +114,20 @@ func (r *Keyring) Seal(organizationUID, recordID string, p audit.Personal) (*aud
 	return r.SealBytes(organizationUID, recordID, plain)
 }
 
+// SealWith is Seal with a minted key that was not added: for what is stored in the same all-or-nothing write as the key. Of two
+// that create one organization the loser stores neither, and its keyring knows nothing of its key.
+func (r *Keyring) SealWith(key audit.OrganizationKey, recordID string, p audit.Personal) (*audit.Sealed, error) {
+	plain, err := codec.MarshalPersonal(&p)
+	if err != nil {
+		return nil, err
+	}
+	ready, err := r.unwrap(key.OrganizationUID, key.Wrapped)
+	if err != nil {
+		return nil, err
+	}
+	return sealWith(ready, key.OrganizationUID, recordID, plain)
+}
+
 // Open is the reverse of Seal.
 func (r *Keyring) Open(organizationUID, recordID string, s *audit.Sealed) (audit.Personal, error) {
 	plain, err := r.OpenBytes(organizationUID, recordID, s)
@@ -129,6 +143,10 @@ func (r *Keyring) SealBytes(organizationUID, recordID string, plain []byte) (*au
 	if err != nil {
 		return nil, err
 	}
+	return sealWith(key, organizationUID, recordID, plain)
+}
+
+func sealWith(key *organizationKey, organizationUID, recordID string, plain []byte) (*audit.Sealed, error) {
 	data, err := key.aead.Encrypt(plain, associated(organizationUID, recordID))
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Internal, "SEAL_FAILED", "a personal part cannot be sealed")

@@ -34,6 +34,7 @@ type Metrics struct {
 	archived      prometheus.Counter
 	archiveFailed *prometheus.CounterVec
 	swept         prometheus.Counter
+	sweepFailed   prometheus.Counter
 	outbox        prometheus.Gauge
 	lag           prometheus.Gauge
 	ready         prometheus.Gauge
@@ -57,6 +58,7 @@ func NewMetrics(now func() time.Time) *Metrics {
 	m.archiveFailed = m.counterVec("postern_archive_failures_total", "Trouble on the way to the archive, by where: source, archive, lease, "+
 		"key, fenced (another process took over) or unreadable (an entry was kept as raw bytes; should stay 0).", "reason")
 	m.swept = m.counter("postern_swept_total", "Overdue flows this process ended because nobody touched them.")
+	m.sweepFailed = m.counter("postern_sweep_failures_total", "Rounds of the sweeper in which something could not be ended or closed; the log says what.")
 	m.outbox = m.gauge("postern_outbox_entries", "Events in Redis that are not in the archive yet, over all partitions, as last looked.")
 	m.lag = m.gauge("postern_archive_lag_seconds", "Age of the oldest of them; 0 when none waits.")
 	m.ready = m.gauge("postern_ready", "1 while this process takes calls, else 0.")

@@ -45,6 +45,9 @@ func (m *Metrics) Failed(reason string) { m.archiveFailed.WithLabelValues(reason
 // Swept counts flows the sweeper ended.
 func (m *Metrics) Swept(n int) { m.swept.Add(float64(n)) }
 
+// SweepFailed counts rounds of the sweeper that had trouble.
+func (m *Metrics) SweepFailed() { m.sweepFailed.Inc() }
+
 // RoundTrips returns what to call for every round trip of a client to Redis: signin or archiver.
 func (m *Metrics) RoundTrips(client string) func() { return m.trips.WithLabelValues(client).Inc }
 

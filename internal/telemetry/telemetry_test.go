@@ -107,11 +107,12 @@ func TestTheRestIsCounted(t *testing.T) {
 	m.Archived(2)
 	m.Failed("archive")
 	m.Swept(4)
+	m.SweepFailed()
 	page := scrape(t, m)
 	for _, want := range []string{
 		"postern_outbox_entries 3", "postern_archive_lag_seconds 5", "postern_ready 1", `postern_refusals_total{code="NOT_FOUND"} 1`,
 		`postern_calls_total{code="OK",method="/postern.v1.SignInService/StartFlow"} 1`, "postern_archived_total 2",
-		`postern_archive_failures_total{reason="archive"} 1`, "postern_swept_total 4",
+		`postern_archive_failures_total{reason="archive"} 1`, "postern_swept_total 4", "postern_sweep_failures_total 1",
 	} {
 		if !strings.Contains(page, want+"\n") {
 			t.Errorf("no %q in:\n%s", want, page)

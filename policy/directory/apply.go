@@ -19,9 +19,12 @@ type Namer interface {
 	ApplyKey(caller, method, parent, requestID string, canonical []byte) policy.ApplyKey
 }
 
-// Minter makes organization keys. audit.Keys is one.
+// Minter makes organization keys. seal.Keyring is one.
 type Minter interface {
+	// Mint makes a key that is not used yet; it counts once it is stored.
 	Mint(organizationUID string) (audit.OrganizationKey, error)
+	// SealWith seals a record that is stored in the same write as the minted key, and leaves no trace of the key here.
+	SealWith(key audit.OrganizationKey, recordID string, p audit.Personal) (*audit.Sealed, error)
 }
 
 // Deps is what applying works with. Every field is needed.

@@ -38,6 +38,7 @@ type world struct {
 	client    redis.UniversalClient
 	codec     *codec.Codec
 	outboxes  *redisx.Keys
+	sets      *seal.Keysets
 }
 
 func newWorld(t *testing.T) *world {
@@ -51,19 +52,27 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyring := sets.Keyring(0)
-	w := &world{t: t, client: s.Client(-1), codec: codec.New(keyring)}
+	w := &world{t: t, client: s.Client(-1), sets: sets}
+	w.process()
+	return w
+}
+
+// process gives w the memory of a process that has just started.
+func (w *world) process() {
+	w.t.Helper()
+	keyring := w.sets.Keyring(0)
+	w.codec = codec.New(keyring)
+	var err error
 	w.directory, err = redisdirectory.New(redisdirectory.Config{Client: w.client, Reader: w.client, Partitions: 4, Codec: w.codec, Keys: keyring,
 		Cache: redisdirectory.NewCache(keyring), Now: time.Now})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	if w.outboxes, err = redisx.NewKeys(4); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.deps = directory.Deps{Directory: w.directory, Writer: w.directory, Namer: naming.New(sets.Namer()), Keys: keyring, Now: time.Now,
+	w.deps = directory.Deps{Directory: w.directory, Writer: w.directory, Namer: naming.New(w.sets.Namer()), Keys: keyring, Now: time.Now,
 		NewID: func() string { return uuid.Must(uuid.NewV7()).String() }}
-	return w
 }
 
 func (w *world) apply(in directory.ApplyInput) (directory.ApplyResult, error) {
@@ -154,12 +163,12 @@ func TestADocumentMakesAnOrganizationInCommitsWithTheirEvents(t *testing.T) {
 		t.Error(d)
 	}
 	var ids []string
-	for i, e := range events {
+	for _, e := range events {
 		ids = append(ids, e.ID)
 		if e.Caller != "unix:0" || e.Organization != "acme" || e.OrganizationUID != o.UID || e.Origin != audit.OriginDocument || e.Target == nil || e.Revision == 0 {
 			t.Errorf("%s: %+v", e.Type, e)
 		}
-		if i > 0 && e.Personal.Detail != "the first" {
+		if e.Personal.Detail != "the first" {
 			t.Errorf("%s does not say why", e.Type)
 		}
 	}

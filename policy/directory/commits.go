@@ -28,8 +28,7 @@ type commit struct {
 }
 
 // commits are the parts in their order: creation, additions, the policy record, removals. A new organization is created
-// without sites, so that nobody signs in before its domains and claims are known; its first commit has nothing sealed, since
-// its key counts only once it is stored.
+// without sites, so that nobody signs in before its domains and claims are known.
 func (a *apply) commits() []commit {
 	var all []commit
 	objects := a.plan.Objects
@@ -137,6 +136,9 @@ func (a *apply) run(ctx context.Context) (ApplyResult, error) {
 	}
 	if len(done) == 0 {
 		done = []policy.Applied{{Kind: kindNothing, Revision: a.current.Revision}}
+		if err := a.d.Writer.Answered(ctx, a.uid, a.key, policy.Progress{Stamp: a.current.Stamp, Commits: done, Done: true}); err != nil {
+			return ApplyResult{}, err
+		}
 	}
 	o, err := a.d.Directory.Organization(ctx, a.uid)
 	return ApplyResult{Organization: o, Commits: done}, err
@@ -145,9 +147,7 @@ func (a *apply) run(ctx context.Context) (ApplyResult, error) {
 // based completes a change with the version it is based on.
 func (a *apply) based(c policy.Change, base *policy.Organization) (policy.Change, error) {
 	if base == nil { // the creation
-		key, err := a.d.Keys.Mint(a.uid)
-		c.Organization.Key = key
-		return c, err
+		return a.creation(c)
 	}
 	next := *base
 	if c.WritePolicy {
@@ -157,6 +157,23 @@ func (a *apply) based(c policy.Change, base *policy.Organization) (policy.Change
 	next.Stamp, next.Revision = base.Stamp, base.Revision
 	c.Organization = &next
 	return c, nil
+}
+
+// creation completes the commit that creates the organization with a fresh key, and seals why with that key alone: key and event
+// are one write, so whoever else creates the organization meanwhile, with another key, stores both or neither as well. The
+// keyring learns the key that Redis has.
+func (a *apply) creation(c policy.Change) (policy.Change, error) {
+	key, err := a.d.Keys.Mint(a.uid)
+	if err != nil {
+		return c, err
+	}
+	c.Organization.Key = key
+	if a.in.Reason == "" {
+		return c, nil
+	}
+	e := &c.Events[0]
+	e.Sealed, err = a.d.Keys.SealWith(key, e.ID, audit.Personal{Detail: a.in.Reason})
+	return c, err
 }
 
 func (a *apply) wouldBe(parts []commit) ApplyResult {

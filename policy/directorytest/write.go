@@ -143,6 +143,29 @@ var progressCases = map[string]func(*testing.T, *Harness){
 			t.Errorf("another request under the same id: %v", err)
 		}
 	},
+	"the answer of a call that changed nothing is found again, and gives way to none": func(t *testing.T, h *Harness) {
+		o := prepared(t, h)
+		key := requestKey()
+		want := policy.Progress{Stamp: o.Stamp, Commits: []policy.Applied{{Kind: "NOTHING", Revision: o.Revision}}, Done: true}
+		if err := h.Directory.Answered(t.Context(), o.UID, key, want); err != nil {
+			t.Fatal(err)
+		}
+		p, err := h.Second.Progress(t.Context(), o.UID, key)
+		if d := cmp.Diff(&want, p, same); err != nil || d != "" {
+			t.Errorf("%v\n%s", err, d)
+		}
+		if err := h.Second.Answered(t.Context(), o.UID, key, want); err != nil {
+			t.Errorf("answered again: %v", err)
+		}
+		other := key
+		other.Digest[0] ^= 1
+		if err := h.Second.Answered(t.Context(), o.UID, other, want); !errs.Is(err, "REQUEST_ID_REUSED") {
+			t.Errorf("another request under the same id: %v", err)
+		}
+		if now := current(t, h.Second, o.UID); now.Stamp != o.Stamp || now.Revision != o.Revision {
+			t.Error("an answer is no change")
+		}
+	},
 	"a refused change leaves no progress": func(t *testing.T, h *Harness) {
 		o := prepared(t, h)
 		c := changes["additions"](t, h, o)

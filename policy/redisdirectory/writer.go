@@ -82,8 +82,27 @@ func (d *Directory) progress(ctx context.Context, organizationUID string, key po
 	return &m, nil
 }
 
-// Commit implements policy.DirectoryWriter. The commit that creates an organization has no event with a personal part: its key
-// is used only once Redis has it, since another process may be creating the same organization with another key.
+// Answered implements policy.DirectoryWriter.
+func (d *Directory) Answered(ctx context.Context, organizationUID string, key policy.ApplyKey, p policy.Progress) error {
+	b, err := encodeProgress(key, p, time.Time{})
+	if err != nil {
+		return err
+	}
+	first, err := d.client.SetNX(ctx, d.keys.Of(organizationUID).Once(key.Key), b, progressFor).Result()
+	if err != nil {
+		return redisx.Classify(err, true) // to try again is harmless
+	}
+	if !first {
+		_, err = d.Progress(ctx, organizationUID, key)
+	}
+	return err
+}
+
+// progressFor is how long an answer is kept, as directory.lua does.
+const progressFor = 24 * time.Hour
+
+// Commit implements policy.DirectoryWriter. The commit that creates an organization does not seal: its key is added to the
+// keyring only once Redis has it, since another process may be creating the same organization with another key.
 func (d *Directory) Commit(ctx context.Context, c policy.Change) (policy.Applied, policy.Stamp, error) {
 	if n := len(c.AddDomains) + len(c.AddClaims) + len(c.DropDomains); n > MaxKeys {
 		return policy.Applied{}, policy.Stamp{}, errs.Newf(errs.Internal, "COMMIT_TOO_LARGE", "at most %d keys in one commit", MaxKeys)
@@ -162,7 +181,8 @@ func (d *Directory) prepare(c policy.Change, bound time.Time) (*write, error) {
 		}
 	}
 	if c.Request.Key != [32]byte{} {
-		w.progress, err = w.encodeProgress()
+		w.progress, err = encodeProgress(c.Request, policy.Progress{Stamp: w.stamp, Done: c.Done,
+			Commits: append(c.Progress[:len(c.Progress):len(c.Progress)], w.applied)}, w.bound)
 	}
 	return w, err
 }
@@ -177,12 +197,13 @@ func newStamp(revision int64) (policy.Stamp, error) {
 	return s, nil
 }
 
-func (w *write) encodeProgress() ([]byte, error) {
-	m := &storev1.ApplyRecord{Request: w.c.Request.Digest[:], Stamp: w.stamp[:], Done: w.c.Done}
-	if !w.bound.IsZero() {
-		m.ProofsNotBefore = timestamppb.New(w.bound)
+// encodeProgress is the answer of a request id; bound is the one a revocation of proofs moved, else zero.
+func encodeProgress(key policy.ApplyKey, p policy.Progress, bound time.Time) ([]byte, error) {
+	m := &storev1.ApplyRecord{Request: key.Digest[:], Stamp: p.Stamp[:], Done: p.Done}
+	if !bound.IsZero() {
+		m.ProofsNotBefore = timestamppb.New(bound)
 	}
-	for _, a := range append(append([]policy.Applied(nil), w.c.Progress...), w.applied) {
+	for _, a := range p.Commits {
 		m.Commits = append(m.Commits, &posternv1.AppliedCommit{Kind: a.Kind, Count: int64(a.Count), Revision: a.Revision, Events: a.Events})
 	}
 	return redisx.Marshal(m)

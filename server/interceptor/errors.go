@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime"
-	"runtime/debug"
 
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
@@ -67,10 +65,8 @@ func recovery(next handler) handler {
 
 // panicked describes a panic for the log: what the runtime says, else only the type, because a value may quote a request.
 func panicked(v any) error {
-	if err, ok := v.(runtime.Error); ok {
-		return fmt.Errorf("panic: %w\n%s", err, debug.Stack())
-	}
-	return fmt.Errorf("panic with a %T\n%s", v, debug.Stack())
+	p := errs.Recovered(v)
+	return fmt.Errorf("%w\n%s", p, p.Stack)
 }
 
 // received translates what grpc says when it could not read a request; it has no reason of its own for any of that.

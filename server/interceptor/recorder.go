@@ -32,9 +32,10 @@ type Recorder struct {
 	mu    sync.Mutex
 	folds map[foldKey]*fold
 
-	stop chan struct{}
-	once sync.Once
-	done chan struct{}
+	stop   chan struct{}
+	once   sync.Once
+	done   chan struct{}
+	broken chan error // what its goroutine ended with, if that was a panic
 }
 
 // foldKey says which refusals are alike. Every part comes from a closed set or from what a transport proved; an organization
@@ -54,20 +55,28 @@ type fold struct {
 func NewRecorder(outbox audit.Outbox, orgs Organizations, now func() time.Time, newID func() string, log *slog.Logger) *Recorder {
 	r := &Recorder{
 		outbox: outbox, orgs: orgs, now: now, newID: newID, log: log, folds: map[foldKey]*fold{},
-		stop: make(chan struct{}), done: make(chan struct{}),
+		stop: make(chan struct{}), done: make(chan struct{}), broken: make(chan error, 1),
 	}
-	go r.run()
+	go func() {
+		defer close(r.done)
+		if err := errs.Guard(r.run); err != nil {
+			r.broken <- fmt.Errorf("interceptor: counting refusals: %w", err)
+		}
+	}()
 	return r
 }
 
-func (r *Recorder) run() {
-	defer close(r.done)
+// Broken yields an error when the recorder's goroutine has panicked: nothing that was counted is written before Close, and the
+// process should end.
+func (r *Recorder) Broken() <-chan error { return r.broken }
+
+func (r *Recorder) run() error {
 	tick := time.NewTicker(foldTick)
 	defer tick.Stop()
 	for {
 		select {
 		case <-r.stop:
-			return
+			return nil
 		case <-tick.C:
 			ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 			r.closeWindows(ctx, r.now().Add(-foldWindow))

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/postern-audit/postern/internal/errs"
 )
 
 // closers is the stack of what a process has opened: closed in reverse order, each once and within its own time, whatever
@@ -33,7 +35,7 @@ func (c *closers) close(ctx context.Context) error {
 		top := c.stack[i]
 		c.log.DebugContext(ctx, "closing", "part", top.name)
 		bounded, cancel := context.WithTimeout(ctx, c.each)
-		if err := top.close(bounded); err != nil {
+		if err := errs.Guard(func() error { return top.close(bounded) }); err != nil { // what broke a part may break its end as well
 			problems = append(problems, fmt.Errorf("close %s: %w", top.name, err))
 		}
 		cancel()

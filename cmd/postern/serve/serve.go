@@ -69,7 +69,7 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 		select {
 		case <-ctx.Done():
 		case err = <-p.failed:
-			p.log.ErrorContext(ctx, "a part of the process failed; stopping", "error", err)
+			p.tell(ctx, err)
 		}
 	} else if ctx.Err() != nil {
 		err = fmt.Errorf("interrupted while starting: %w", err)
@@ -127,13 +127,31 @@ func (p *process) has(component string) bool {
 	return false
 }
 
-// background runs f until it returns; an error stops the process. wait returns when f has returned.
+// tell logs why the process stops by itself; of a panic also where it was.
+func (p *process) tell(ctx context.Context, err error) {
+	attrs := []any{"error", err}
+	var panicked *errs.Panic
+	if errors.As(err, &panicked) {
+		attrs = append(attrs, "stack", string(panicked.Stack))
+	}
+	p.log.ErrorContext(ctx, "a part of the process failed; stopping", attrs...)
+}
+
+// fail stops the process. Only the first few failures count.
+func (p *process) fail(name string, err error) {
+	select {
+	case p.failed <- fmt.Errorf("%s: %w", name, err):
+	default:
+	}
+}
+
+// background runs f until it returns; an error or a panic stops the process. wait returns when f has returned.
 func (p *process) background(name string, f func() error) (wait func(context.Context) error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := f(); err != nil {
-			p.failed <- fmt.Errorf("%s: %w", name, err)
+		if err := errs.Guard(f); err != nil {
+			p.fail(name, err)
 		}
 	}()
 	return func(ctx context.Context) error {

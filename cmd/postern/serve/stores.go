@@ -112,7 +112,8 @@ func (p *process) openEmbedded(ctx context.Context) error {
 		s.savedAt = info.ModTime()
 	}
 	var err error
-	s.embedded, err = embedded.Open(ctx, embedded.Config{File: file, Now: p.now, Log: p.log})
+	s.embedded, err = embedded.Open(ctx, embedded.Config{File: file, Now: p.now, Log: p.log,
+		Broken: func(err error) { p.fail("embedded store", err) }})
 	if err != nil {
 		return unfit("embedded store", err)
 	}

@@ -142,7 +142,8 @@ func (l lease) Hold(ctx context.Context, partitions []int) ([]int, error) {
 
 func (p *process) startSweeper() error {
 	s, err := authflow.NewSweeper(authflow.SweeperConfig{
-		Flows: p.work.flows, Partitions: p.c.Partitions, Holder: p.holder, Log: p.log, Metrics: authflow.SweeperMetrics{Swept: p.metrics.Swept}})
+		Flows: p.work.flows, Partitions: p.c.Partitions, Holder: p.holder, Log: p.log, Metrics: authflow.SweeperMetrics{Swept: p.metrics.Swept, Failed: p.metrics.SweepFailed},
+		Broken: func(err error) { p.fail("sweeper", err) }})
 	if err != nil {
 		return err
 	}
