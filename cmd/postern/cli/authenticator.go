@@ -97,7 +97,7 @@ else (--flow), or by the help desk, which says why (--reason).`,
 			if digits < 0 || digits > 8 || period < 0 || period > 120 {
 				return usagef("--digits must be 6 to 8, --period 15 to 120")
 			}
-			r.AccountId, r.RequestId, r.Digits, r.Period = args[1], newRequestID(), int32(digits), int32(period) //nolint:gosec // checked
+			r.AccountId, r.RequestId, r.Digits, r.Period = args[1], newRequestID(), int32(digits), int32(period)
 			return a.call(cmd.Context(), func(ctx context.Context, c *client.Client) error {
 				answer, err := client.Repeat(ctx, c.Authenticators.EnrollTotp, r)
 				if err != nil {

@@ -177,5 +177,5 @@ func number(n json.Number) (int, error) {
 		return 0, nil
 	}
 	v, err := strconv.ParseUint(string(n), 10, 16)
-	return int(v), err //nolint:gosec // 16 bits
+	return int(v), err
 }

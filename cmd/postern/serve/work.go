@@ -84,7 +84,7 @@ func (p *process) startWork(context.Context) error {
 		p.startArchiver() //nolint:contextcheck // it outlives the start
 	}
 	if p.has(config.ComponentSignIn) {
-		p.startFolder()
+		p.startFolder()         //nolint:contextcheck // it outlives the start
 		return p.startSweeper() //nolint:contextcheck // it outlives the start
 	}
 	return nil
