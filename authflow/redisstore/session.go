@@ -48,7 +48,7 @@ func (s *Store) encodeSession(organizationUID string, w *authflow.SessionWrite) 
 			return nil, err
 		}
 	}
-	return appendProofs(b, fieldShown, v.Shown)
+	return s.appendProofs(b, fieldShown, organizationUID, v.Shown)
 }
 
 // decodeSession reads a session; one of another organization is none.
@@ -75,7 +75,7 @@ func (s *Store) decodeSession(ctx context.Context, organizationUID string, handl
 		v.LastIP = [16]byte(m.GetLastIp())
 	}
 	var err error
-	if v.Shown, err = proofsOf(m.GetShown()); err != nil {
+	if v.Shown, err = s.proofsOf(ctx, organizationUID, m.GetShown()); err != nil {
 		return nil, err
 	}
 	if m.GetPersonal() != nil {

@@ -52,7 +52,7 @@ func (p *prepared) encodeSubject() (err error) {
 			if sub.personStamp, err = nextStamp(w.From); err != nil {
 				return err
 			}
-			sub.person, err = appendPerson(sub.person, c.OrganizationUID, w.Next)
+			sub.person, err = p.store.appendPerson(sub.person, c.OrganizationUID, w.Next)
 		}
 	}
 	return err
@@ -123,7 +123,7 @@ func (s *Store) subject(ctx context.Context, organizationUID string, key policy.
 		return nil, err
 	}
 	if record != "" {
-		if out.Person, err = decodePerson(organizationUID, record); err != nil {
+		if out.Person, err = s.decodePerson(ctx, organizationUID, record); err != nil {
 			return nil, err
 		}
 		if out.Person != nil {

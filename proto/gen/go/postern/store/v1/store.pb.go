@@ -1858,10 +1858,8 @@ type ProofRecord struct {
 	SiteUid string `protobuf:"bytes,10,opt,name=site_uid,json=siteUid,proto3" json:"site_uid,omitempty"`
 	// Passkey with user verification.
 	UserVerified bool `protobuf:"varint,11,opt,name=user_verified,json=userVerified,proto3" json:"user_verified,omitempty"`
-	// Partner's amr.
-	PartnerAmr []string `protobuf:"bytes,12,rep,name=partner_amr,json=partnerAmr,proto3" json:"partner_amr,omitempty"`
-	// Partner's acr.
-	PartnerAcr    string `protobuf:"bytes,13,opt,name=partner_acr,json=partnerAcr,proto3" json:"partner_acr,omitempty"`
+	// What the partner asserted, amr and acr: a postern.v1.Personal, AAD = organization uid and flow and step.
+	Partner       *SealedPart `protobuf:"bytes,12,opt,name=partner,proto3" json:"partner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1973,18 +1971,11 @@ func (x *ProofRecord) GetUserVerified() bool {
 	return false
 }
 
-func (x *ProofRecord) GetPartnerAmr() []string {
+func (x *ProofRecord) GetPartner() *SealedPart {
 	if x != nil {
-		return x.PartnerAmr
+		return x.Partner
 	}
 	return nil
-}
-
-func (x *ProofRecord) GetPartnerAcr() string {
-	if x != nil {
-		return x.PartnerAcr
-	}
-	return ""
 }
 
 // InstallationRecord says what belongs together; the same in Redis and archive.
@@ -2259,7 +2250,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x10organization_uid\x18\x01 \x01(\tR\x0forganizationUid\x125\n" +
 	"\x06proofs\x18\x02 \x03(\v2\x1d.postern.store.v1.ProofRecordR\x06proofs\x129\n" +
 	"\n" +
-	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"\xa8\x03\n" +
+	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"\x9e\x03\n" +
 	"\vProofRecord\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x16\n" +
 	"\x06factor\x18\x02 \x01(\tR\x06factor\x12\x1e\n" +
@@ -2274,11 +2265,8 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x04step\x18\t \x01(\x05R\x04step\x12\x19\n" +
 	"\bsite_uid\x18\n" +
 	" \x01(\tR\asiteUid\x12#\n" +
-	"\ruser_verified\x18\v \x01(\bR\fuserVerified\x12\x1f\n" +
-	"\vpartner_amr\x18\f \x03(\tR\n" +
-	"partnerAmr\x12\x1f\n" +
-	"\vpartner_acr\x18\r \x01(\tR\n" +
-	"partnerAcr\"\xaa\x02\n" +
+	"\ruser_verified\x18\v \x01(\bR\fuserVerified\x126\n" +
+	"\apartner\x18\f \x01(\v2\x1c.postern.store.v1.SealedPartR\apartner\"\xaa\x02\n" +
 	"\x12InstallationRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\n" +
@@ -2402,13 +2390,14 @@ var file_postern_store_v1_store_proto_depIdxs = []int32{
 	20, // 58: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
 	20, // 59: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
 	33, // 60: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
-	20, // 61: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	34, // 62: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	0,  // 61: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
+	20, // 62: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	34, // 63: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	64, // [64:64] is the sub-list for method output_type
+	64, // [64:64] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
