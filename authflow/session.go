@@ -34,13 +34,16 @@ type recording struct {
 // no decision.
 func (f *Flows) RecordSession(ctx context.Context, who Caller, in SessionInput) (Answer, error) {
 	org, site, err := f.site(ctx, in.Organization, in.Site)
-	if err != nil {
+	if org == nil {
 		return Answer{}, err
 	}
 	r := recording{f: f, who: who, in: in, org: org, site: site, now: f.c.Now(),
 		handle: f.c.Namer.SessionHandle(org.UID, in.Handle),
-		key:    f.c.Namer.CommitKey(who.Principal, "RecordSession", org.UID+"/"+site.UID, in.RequestID),
+		key:    f.c.Namer.CommitKey(who.Principal, "RecordSession", org.UID+"/"+in.Site, in.RequestID),
 		digest: f.c.Namer.Digest(in.canonical())}
+	if err != nil {
+		return f.first(ctx, org, r.key, r.digest, err)
+	}
 	if r.at = in.OccurredAt; r.at.IsZero() {
 		r.at = r.now
 	}
@@ -62,27 +65,9 @@ func (f *Flows) RecordSession(ctx context.Context, who Caller, in SessionInput) 
 	case conflict != nil:
 		return Answer{}, refuse(ErrConflict)
 	case err != nil && errs.KindOf(err) != errs.Unavailable:
-		if first, readErr := r.first(ctx); readErr != nil || first != nil {
-			return r.repeat(first), readErr // a refusal never comes before the first answer to this request id
-		}
+		return f.first(ctx, org, r.key, r.digest, err) // a refusal never comes before the first answer to this request id
 	}
 	return a, err
-}
-
-// first looks for the first answer to this request id.
-func (r *recording) first(ctx context.Context) (*Outcome, error) {
-	reading, err := r.f.c.Store.Read(ctx, Read{OrganizationUID: r.org.UID, Key: r.key, Request: r.digest})
-	if err != nil {
-		return nil, err
-	}
-	return reading.Outcome, nil
-}
-
-func (r *recording) repeat(o *Outcome) Answer {
-	if o == nil {
-		return Answer{}
-	}
-	return r.f.answer(*o, r.org, true)
 }
 
 // times checks the asserted times of a session that starts.
@@ -189,7 +174,7 @@ func (r *recording) ended(ctx context.Context) (Answer, error) {
 		return Answer{}, err
 	}
 	if reading.Outcome != nil {
-		return r.repeat(reading.Outcome), nil
+		return r.f.answer(*reading.Outcome, r.org, true), nil
 	}
 	s := reading.Session
 	switch {
@@ -235,7 +220,7 @@ func (r *recording) commit(ctx context.Context, e audit.Event, w *SessionWrite, 
 		return Answer{}, err
 	}
 	if done.Repeated != nil {
-		return r.repeat(done.Repeated), nil
+		return r.f.answer(*done.Repeated, r.org, true), nil
 	}
 	return r.f.answer(o, r.org, false), nil
 }
