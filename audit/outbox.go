@@ -20,8 +20,10 @@ type EndedFlow struct {
 // Source is the reading side of the outboxes, used by the archiver. Reads change nothing: an entry stays at the head of
 // its outbox until Done removes it, so whoever reads next sees it again.
 type Source interface {
-	// Read returns up to limit entries from the head of each partition's outbox, in outbox order, in one pipelined trip.
-	Read(ctx context.Context, partitions []int, limit int) (map[int][]RawEntry, error)
+	// Read returns entries from the head of each partition's outbox, in outbox order, in one pipelined trip: of each one at
+	// least the first, then up to limit and as long as they have no more than size bytes together. A partition that cannot be
+	// read is an error that comes together with what the others have.
+	Read(ctx context.Context, partitions []int, limit, size int) (map[int][]RawEntry, error)
 	// Done lets the live state of ended flows expire and then removes every entry up to and including upTo.
 	// Call it only after those entries are durably archived. Calling it again is harmless.
 	Done(ctx context.Context, partition int, upTo string, ended []EndedFlow) error

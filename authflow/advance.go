@@ -97,8 +97,9 @@ type Moved struct {
 
 // Advance is the machine: pure and total. It returns what the input does to the flow at that moment, or an error that
 // refuses the call and leaves the flow as it was: an error is never an event of the flow. s is not changed and shares no
-// slice that is written later. The policy is asked about the moment the event happened, which is now unless the login
-// service says otherwise: what is reported days later is judged as of then.
+// slice that is written later. The policy is asked about now: a live flow gets in on what is fresh at this moment, whatever
+// time the login service gives its steps. Only a flow that was reported after the fact (State.Late), and one that nobody
+// brought to its end, is judged as of when the event happened.
 func Advance(s State, in Input, now time.Time) (Moved, error) {
 	move, err := in.move()
 	if err != nil {
@@ -169,6 +170,7 @@ type run struct {
 	in       Input
 	now      time.Time
 	at       time.Time // when the event being made happened
+	lapsed   bool      // nobody made it
 	ctx      Context
 	caller   string
 	counts   *bool
@@ -203,12 +205,21 @@ func (r *run) lapse(e audit.Ending) Moved {
 	if r.s.Phase == PhaseGranted {
 		reason = audit.ReasonNotConfirmed
 	}
+	r.lapsed = true
 	if e == audit.EndingAbandoned {
 		r.at = later(r.s.Deadline, r.lastTime())
 	}
 	r.caller = ""
 	r.judge()
 	return r.end(e, reason, "")
+}
+
+// judged is the moment the policy is asked about: see Advance.
+func (r *run) judged() time.Time {
+	if r.s.Late || r.lapsed {
+		return r.at
+	}
+	return later(r.now, r.at) // asserted clocks may be a little ahead
 }
 
 // lastTime is when the flow's last step happened; the zero time before the first.

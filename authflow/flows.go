@@ -65,13 +65,28 @@ func (f *Flows) Start(ctx context.Context, who Caller, in StartInput) (Answer, e
 		return Answer{}, invalid("steps", ErrTooManyReported)
 	}
 	org, site, err := f.site(ctx, in.Organization, in.Site)
-	if err != nil {
+	if org == nil {
 		return Answer{}, err
 	}
 	s := starting{f: f, who: who, in: in, org: org, site: site,
-		key:    f.c.Namer.CommitKey(who.Principal, "StartFlow", org.UID+"/"+site.UID, in.RequestID),
+		key:    f.c.Namer.CommitKey(who.Principal, "StartFlow", org.UID+"/"+in.Site, in.RequestID),
 		digest: f.c.Namer.Digest(in.canonical())}
+	if err != nil {
+		return f.first(ctx, org, s.key, s.digest, err)
+	}
 	return s.run(ctx)
+}
+
+// first is the first answer to a request id, whatever has become of its site since; refused when there is none.
+func (f *Flows) first(ctx context.Context, org *policy.Organization, key CommitKey, request Digest, refused error) (Answer, error) {
+	reading, err := f.c.Store.Read(ctx, Read{OrganizationUID: org.UID, Key: key, Request: request})
+	switch {
+	case err != nil:
+		return Answer{}, err
+	case reading.Outcome == nil:
+		return Answer{}, refused
+	}
+	return f.answer(*reading.Outcome, org, true), nil
 }
 
 // Step records one step of a flow. One round trip on a flow this process knows, two for the step that binds.
@@ -104,7 +119,8 @@ func (f *Flows) Finish(ctx context.Context, who Caller, in FinishInput) (Answer,
 	return c.run(ctx)
 }
 
-// site resolves a site as this process last saw the organization, and looks again before it says there is none.
+// site resolves a site as this process last saw the organization, and looks again before it says there is none. The organization
+// comes with that error: a request id may have been answered when the site was still there.
 func (f *Flows) site(ctx context.Context, organization, id string) (*policy.Organization, *policy.Site, error) {
 	uid, err := f.c.Directory.Resolve(ctx, organization)
 	if err != nil {
@@ -123,7 +139,7 @@ func (f *Flows) site(ctx context.Context, organization, id string) (*policy.Orga
 	if s := siteByID(org, id); s != nil {
 		return org, s, nil
 	}
-	return nil, nil, refuse(ErrSiteNotFound)
+	return org, nil, refuse(ErrSiteNotFound)
 }
 
 // reported is a step with what this process knows about it. The login service is its only witness, but for a session that

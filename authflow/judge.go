@@ -22,7 +22,7 @@ func (r *run) judge() {
 	}
 }
 
-// measure evaluates the frozen demands at the moment of the event being made. What has been granted stays granted: when a
+// measure evaluates the frozen demands at the moment that is judged. What has been granted stays granted: when a
 // proof has aged since, the demands are shown as they were met.
 func (r *run) measure(in policy.Input) {
 	in.Shown = allShown(r.s.Steps)
@@ -47,7 +47,7 @@ func (r *run) measure(in policy.Input) {
 
 // policyInput is what the policy looks at, for the subject as far as it is known.
 func (r *run) policyInput() policy.Input {
-	in := policy.Input{Organization: r.in.Organization, Site: r.in.Site, Now: r.at,
+	in := policy.Input{Organization: r.in.Organization, Site: r.in.Site, Now: r.judged(),
 		Context: policy.Context{SiteID: r.s.Site, IP: r.ctx.IP}}
 	r.recall(&in)
 	if b := r.s.Bound; b != nil {

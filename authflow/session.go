@@ -34,13 +34,16 @@ type recording struct {
 // has no decision. What is over is over in this process at once, in others as soon as they look again, see CheckAccess.
 func (f *Flows) RecordSession(ctx context.Context, who Caller, in SessionInput) (Answer, error) {
 	org, site, err := f.site(ctx, in.Organization, in.Site)
-	if err != nil {
+	if org == nil {
 		return Answer{}, err
 	}
 	r := recording{f: f, who: who, in: in, org: org, site: site, now: f.c.Now(),
 		handle: f.c.Namer.SessionHandle(org.UID, in.Handle),
-		key:    f.c.Namer.CommitKey(who.Principal, "RecordSession", org.UID+"/"+site.UID, in.RequestID),
+		key:    f.c.Namer.CommitKey(who.Principal, "RecordSession", org.UID+"/"+in.Site, in.RequestID),
 		digest: f.c.Namer.Digest(in.canonical())}
+	if err != nil {
+		return f.first(ctx, org, r.key, r.digest, err)
+	}
 	if r.at = in.OccurredAt; r.at.IsZero() {
 		r.at = r.now
 	}
@@ -70,9 +73,7 @@ func (f *Flows) RecordSession(ctx context.Context, who Caller, in SessionInput) 
 	case conflict != nil:
 		return Answer{}, refuse(ErrConflict)
 	case err != nil && errs.KindOf(err) != errs.Unavailable:
-		if first, readErr := r.first(ctx); readErr != nil || first != nil {
-			return r.repeat(first), readErr // a refusal never comes before the first answer to this request id
-		}
+		return f.first(ctx, org, r.key, r.digest, err) // a refusal never comes before the first answer to this request id
 	}
 	return a, err
 }
@@ -88,22 +89,6 @@ func (in *SessionInput) check() error {
 		return invalid("end_cause", ErrEndCause)
 	}
 	return nil
-}
-
-// first looks for the first answer to this request id.
-func (r *recording) first(ctx context.Context) (*Outcome, error) {
-	reading, err := r.f.c.Store.Read(ctx, Read{OrganizationUID: r.org.UID, Key: r.key, Request: r.digest})
-	if err != nil {
-		return nil, err
-	}
-	return reading.Outcome, nil
-}
-
-func (r *recording) repeat(o *Outcome) Answer {
-	if o == nil {
-		return Answer{}
-	}
-	return r.f.answer(*o, r.org, true)
 }
 
 // times checks the asserted times of a session that starts.
@@ -215,7 +200,7 @@ func (r *recording) ended(ctx context.Context) (Answer, error) {
 		return Answer{}, err
 	}
 	if reading.Outcome != nil {
-		return r.repeat(reading.Outcome), nil
+		return r.f.answer(*reading.Outcome, r.org, true), nil
 	}
 	s := reading.Session
 	switch {
@@ -273,7 +258,7 @@ func (r *recording) commit(ctx context.Context, e audit.Event, w *SessionWrite, 
 		return Answer{}, err
 	}
 	if done.Repeated != nil {
-		return r.repeat(done.Repeated), nil
+		return r.f.answer(*done.Repeated, r.org, true), nil
 	}
 	return r.f.answer(o, r.org, false), nil
 }

@@ -101,7 +101,11 @@ func (s *starting) read(ctx context.Context) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.organization(reading.Organization); err != nil {
+	err = s.organization(reading.Organization)
+	if reading.Outcome != nil {
+		return reading.Outcome, nil //nolint:nilerr // the first answer stands, whatever has become of the site since
+	}
+	if err != nil {
 		return nil, err
 	}
 	for i, n := range at {
@@ -116,7 +120,7 @@ func (s *starting) read(ctx context.Context) (*Outcome, error) {
 	if !s.joined {
 		s.session = reading.Session
 	}
-	return reading.Outcome, nil
+	return nil, nil //nolint:nilnil // a new request
 }
 
 // organization takes a newer policy record; the site must still be in it.

@@ -16,6 +16,7 @@ const (
 	maxBatch    = 500                    // entries of one archive transaction
 	maxPass     = 8000                   // entries read in one trip, over all partitions
 	minRead     = 50                     // entries read per partition and trip, whatever their number
+	maxBytes    = 8 << 20                // of the entries read in one trip, shared by the partitions; one entry each may exceed it
 	idleMin     = 5 * time.Millisecond   // first wait after an empty trip; doubled up to
 	idleMax     = 500 * time.Millisecond // this
 	backoffMin  = 100 * time.Millisecond // first wait after a failure; doubled up to

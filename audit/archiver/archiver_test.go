@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -289,4 +290,22 @@ func TestIdleWaitsGrowAndWakeEndsThem(t *testing.T) {
 		stop()
 		check(t, o, s)
 	})
+}
+
+func TestATripTakesABoundedNumberOfBytesFromEveryPartition(t *testing.T) {
+	o, s := newOutbox(), newStore(t)
+	long := strings.Repeat("x", 1<<20)
+	for range 12 {
+		o.raw(0, []byte(long)) // unreadable, and archived as bytes
+	}
+	for p := range 4 {
+		o.event(t, p)
+	}
+	a, _ := newArchiver(t, o, s)
+	if err := a.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if o.waiting() != 0 || o.largest > 8<<20 || o.largest < 7<<20 {
+		t.Errorf("%d wait; a trip asked for %d bytes", o.waiting(), o.largest)
+	}
 }

@@ -30,7 +30,7 @@ func (a *Archiver) pass(ctx context.Context) (n int, reason string, err error) {
 	if len(held) == 0 {
 		return 0, reason, err
 	}
-	raw, readErr := a.cfg.Source.Read(ctx, held, a.read)
+	raw, readErr := a.cfg.Source.Read(ctx, held, a.read, maxBytes/len(held))
 	trouble(FailedSource, readErr)
 	var loads []load
 	for _, p := range slices.Sorted(maps.Keys(raw)) {

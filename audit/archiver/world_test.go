@@ -35,6 +35,7 @@ type outbox struct {
 	added   []string              // ids of events, in order
 	fail    func(op string) error // asked before each call
 	count   int
+	largest int // bytes asked for in one trip
 }
 
 func newOutbox() *outbox {
@@ -72,7 +73,7 @@ func (o *outbox) event(t testing.TB, partition int, change ...func(*audit.Event)
 	return e
 }
 
-func (o *outbox) Read(ctx context.Context, partitions []int, limit int) (map[int][]audit.RawEntry, error) {
+func (o *outbox) Read(ctx context.Context, partitions []int, limit, size int) (map[int][]audit.RawEntry, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.reads = append(o.reads, time.Now())
@@ -80,9 +81,14 @@ func (o *outbox) Read(ctx context.Context, partitions []int, limit int) (map[int
 		return nil, err
 	}
 	out := map[int][]audit.RawEntry{}
+	o.largest = max(o.largest, size*len(partitions))
 	for _, p := range partitions {
-		if e := o.entries[p]; len(e) > 0 {
-			out[p] = slices.Clone(e[:min(len(e), limit)])
+		left := size
+		for i, e := range o.entries[p] {
+			if left -= len(e.Data); i == limit || i > 0 && left < 0 {
+				break
+			}
+			out[p] = append(out[p], e)
 		}
 	}
 	return out, ctx.Err()

@@ -23,7 +23,6 @@ func (s *Store) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Commi
 		return nil, err
 	}
 	p := s.prepared.get(s, c)
-	defer s.prepared.put(p)
 	if err := p.encode(); err != nil {
 		return nil, err
 	}
@@ -31,11 +30,19 @@ func (s *Store) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Commi
 	if err != nil {
 		return nil, err
 	}
-	reply, err := s.scripts.commit.Run(ctx, s.client, call)
+	reply, err := s.send(ctx, call)
 	if err != nil {
-		return nil, err
+		return nil, err // its buffers are not used again: see redisx.Shared
 	}
+	defer s.prepared.put(p)
 	return s.committed(ctx, p, redisx.NewReply(reply))
+}
+
+func (s *Store) send(ctx context.Context, call *redisx.Call) (any, error) {
+	if s.shared != nil {
+		return s.scripts.commit.RunShared(ctx, s.shared, call)
+	}
+	return s.scripts.commit.Run(ctx, s.client, call)
 }
 
 // committed reads the script's answer.

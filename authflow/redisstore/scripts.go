@@ -21,6 +21,8 @@ var (
 	doneText string
 	//go:embed head.lua
 	headText string
+	//go:embed outbox_head.lua
+	outboxHeadText string
 	//go:embed forget.lua
 	forgetText string
 )

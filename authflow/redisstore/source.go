@@ -29,37 +29,45 @@ var _ audit.Source = (*Source)(nil)
 // Source returns the archiver's side of the outboxes, on client (redisx.NewReader).
 func (s *Store) Source(client redis.UniversalClient) *Source { return &Source{s, client} }
 
-// Read implements audit.Source.
-func (o *Source) Read(ctx context.Context, partitions []int, limit int) (map[int][]audit.RawEntry, error) {
-	cmds := make([]*redis.XMessageSliceCmd, len(partitions))
-	_, err := o.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+// Read implements audit.Source. A script looks at sizes where the entries are; like Lease's it goes as text.
+func (o *Source) Read(ctx context.Context, partitions []int, limit, size int) (map[int][]audit.RawEntry, error) {
+	cmds := make([]*redis.Cmd, len(partitions))
+	_, _ = o.client.Pipelined(ctx, func(p redis.Pipeliner) error { // every command has its error
 		for i, n := range partitions {
-			cmds[i] = p.XRangeN(ctx, o.s.keys.At(n).Outbox(), "-", "+", int64(limit))
+			cmds[i] = p.Eval(ctx, outboxHeadText, []string{o.s.keys.At(n).Outbox()}, limit, size)
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, redisx.ReadFailed(err)
-	}
 	out := make(map[int][]audit.RawEntry, len(partitions))
+	var failed error
 	for i, c := range cmds {
-		if messages := c.Val(); len(messages) > 0 {
-			out[partitions[i]] = rawEntries(messages)
+		entries, err := rawEntries(c)
+		if err != nil {
+			failed = redisx.ReadFailed(err)
+			continue
+		}
+		if len(entries) > 0 {
+			out[partitions[i]] = entries
 		}
 	}
-	return out, nil
+	return out, failed
 }
 
-// rawEntries takes an entry without the field "e" as an empty record: the archiver keeps it as unreadable and goes on.
-func rawEntries(messages []redis.XMessage) []audit.RawEntry {
-	entries := make([]audit.RawEntry, len(messages))
-	for i, m := range messages {
-		entries[i].ID = m.ID
-		if v, ok := m.Values["e"].(string); ok {
-			entries[i].Data = []byte(v)
+// rawEntries reads the script's answer. An entry without the field "e" is an empty record: the archiver keeps it as unreadable
+// and goes on.
+func rawEntries(c *redis.Cmd) ([]audit.RawEntry, error) {
+	flat, err := c.StringSlice()
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]audit.RawEntry, len(flat)/2)
+	for i := range entries {
+		entries[i].ID = flat[2*i]
+		if data := flat[2*i+1]; data != "" {
+			entries[i].Data = []byte(data)
 		}
 	}
-	return entries
+	return entries, nil
 }
 
 // flowsPerCall bounds one run of done.lua.

@@ -47,6 +47,7 @@ type Config struct {
 // Store implements authflow.Store. Safe for concurrent use.
 type Store struct {
 	client   redis.UniversalClient
+	shared   *redisx.Shared // nil when commits go one by one
 	reader   redis.UniversalClient
 	keys     *redisx.Keys
 	codec    *codec.Codec
@@ -76,7 +77,7 @@ func New(c Config) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		client: c.Client, reader: c.Reader, keys: keys, codec: c.Codec, keyring: c.Keyring, namer: c.Namer, cache: c.Cache,
+		client: c.Client, shared: redisx.NewShared(c.Client), reader: c.Reader, keys: keys, codec: c.Codec, keyring: c.Keyring, namer: c.Namer, cache: c.Cache,
 		now: c.Now, scripts: newScripts(), parts: newPartCache(c.CacheSize),
 	}, nil
 }

@@ -181,7 +181,7 @@ func outboxIDs(t *testing.T, h *Harness, o *policy.Organization) []string {
 func entries(t *testing.T, h *Harness, o *policy.Organization) []audit.Event {
 	t.Helper()
 	p := h.Partition(o.UID)
-	got, err := h.Source.Read(t.Context(), []int{p}, 10_000)
+	got, err := h.Source.Read(t.Context(), []int{p}, 10_000, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}

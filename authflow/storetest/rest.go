@@ -41,7 +41,7 @@ var expiryCases = map[string]func(*testing.T, *Harness){
 		live := must(t, h.Store, opened(t, h, o))
 		wantExpiry(t, h, o, l.State.ID, false)
 		p := h.Partition(o.UID)
-		raw, err := h.Source.Read(t.Context(), []int{p}, 100)
+		raw, err := h.Source.Read(t.Context(), []int{p}, 100, 1<<20)
 		if err != nil || len(raw[p]) != 3 {
 			t.Fatalf("%d entries, %v", len(raw[p]), err)
 		}
@@ -53,7 +53,7 @@ var expiryCases = map[string]func(*testing.T, *Harness){
 		}
 		wantExpiry(t, h, o, l.State.ID, true)
 		wantExpiry(t, h, o, live.State.ID, false) // said to be over, and is not
-		left, err := h.Source.Read(t.Context(), []int{p}, 100)
+		left, err := h.Source.Read(t.Context(), []int{p}, 100, 1<<20)
 		if err != nil || len(left[p]) != 1 || left[p][0].ID != raw[p][2].ID {
 			t.Errorf("left in the outbox: %v, %v", left[p], err)
 		}
@@ -200,7 +200,7 @@ var outboxCases = map[string]func(*testing.T, *Harness){
 		if err != nil || !until.Equal(oldest) {
 			t.Errorf("archived until %v, the oldest is of %v, %v", until, oldest, err)
 		}
-		raw, err := h.Source.Read(t.Context(), []int{p}, 1000)
+		raw, err := h.Source.Read(t.Context(), []int{p}, 1000, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -221,13 +221,40 @@ var outboxCases = map[string]func(*testing.T, *Harness){
 		}
 		p := h.Partition(o.UID)
 		for range 2 {
-			got, err := h.Source.Read(t.Context(), []int{p, (p + 1) % 2}, 2)
+			got, err := h.Source.Read(t.Context(), []int{p, (p + 1) % 2}, 2, 1<<20)
 			if err != nil || len(got[p]) != 2 {
 				t.Fatalf("%d, %v", len(got[p]), err)
 			}
 		}
 		if n := len(outboxIDs(t, h, o)); n != 3 {
 			t.Errorf("%d left", n)
+		}
+	},
+	"reading respects a size, but never comes back with nothing": func(t *testing.T, h *Harness) {
+		o := h.Organization(t, "acme")
+		for range 70 {
+			must(t, h.Store, opened(t, h, o))
+		}
+		p := h.Partition(o.UID)
+		all, err := h.Source.Read(t.Context(), []int{p}, 1000, 1<<20)
+		if err != nil || len(all[p]) != 70 {
+			t.Fatalf("%d, %v", len(all[p]), err)
+		}
+		for _, n := range []int{1, 2, 32, 33, 64, 69} {
+			size := 0
+			for _, e := range all[p][:n] {
+				size += len(e.Data)
+			}
+			got, err := h.Source.Read(t.Context(), []int{p}, 1000, size)
+			if d := cmp.Diff(all[p][:n], got[p]); d != "" || err != nil {
+				t.Errorf("%d bytes: %d entries of %d, %v", size, len(got[p]), n, err)
+			}
+			if got, err := h.Source.Read(t.Context(), []int{p}, n, 1<<20); len(got[p]) != n || err != nil {
+				t.Errorf("%d entries of %d, %v", len(got[p]), n, err)
+			}
+		}
+		if got, err := h.Source.Read(t.Context(), []int{p}, 1000, 1); len(got[p]) != 1 || err != nil {
+			t.Errorf("%d entries of one byte, %v", len(got[p]), err)
 		}
 	},
 	"an append is all or nothing, and stays in its organization": func(t *testing.T, h *Harness) {

@@ -76,10 +76,10 @@ func (r *Refusals) around(next handler) handler {
 // Record puts a refusal on the record: in the named organization when it exists and the caller has rights there, else in
 // system. Refusals on flows that are not recorded go to system too.
 //
-// What failed because the store was away is recorded once it is back; a write that is tried now and fails is an error, and is
-// counted for later as well.
+// What failed because the store was away is recorded once it is back; a write that is tried now and fails, or takes longer than
+// the caller has, is an error, and is counted for later as well.
 func (r *Refusals) Record(ctx context.Context, refusal Refusal) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	ctx, cancel := writing(ctx)
 	defer cancel()
 	later := away(refusal)
 	key := foldKey{
@@ -182,5 +182,20 @@ func flowOf(request proto.Message) string {
 	return ""
 }
 
-// writeTimeout bounds how long an answer waits for its refusal to be written.
-const writeTimeout = 2 * time.Second
+// How long an answer waits for its refusal to be written.
+const (
+	writeTimeout = 2 * time.Second
+	answerWithin = 50 * time.Millisecond // kept back of the caller's time, for the answer itself
+)
+
+// writing bounds the write of a refusal: a caller that goes away does not end it, but its deadline does, so that it gets its
+// answer. What is not written by then is counted.
+func writing(ctx context.Context) (context.Context, context.CancelFunc) {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return bounded, cancel
+	}
+	sooner, stop := context.WithDeadline(bounded, deadline.Add(-answerWithin))
+	return sooner, func() { stop(); cancel() }
+}
