@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -84,17 +85,27 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 }
 
 // collectAt is how much the heap may grow, in percent, before it is collected. What lives is small (known flows), what calls
-// leave behind is much: collecting half as often costs some memory and saves a tenth of a call.
-const collectAt = 200
+// leave behind is much: collecting a quarter as often costs memory and saves a tenth of a call. softLimit is where memory
+// counts for more: near it the collector works as often as it must.
+const (
+	collectAt = 400
+	softLimit = 1 << 30
+)
 
-// lessCollecting sets the collector unless GOGC has set it, and returns what sets it back.
+// lessCollecting sets the collector as far as GOGC and GOMEMLIMIT have not set it, and returns what sets it back.
 func lessCollecting() func() {
 	const standard = 100
-	before := debug.SetGCPercent(collectAt)
-	if before != standard {
-		debug.SetGCPercent(before)
+	percent, limit := debug.SetGCPercent(collectAt), debug.SetMemoryLimit(-1)
+	if percent != standard {
+		debug.SetGCPercent(percent)
 	}
-	return func() { debug.SetGCPercent(before) }
+	if limit == math.MaxInt64 {
+		debug.SetMemoryLimit(softLimit)
+	}
+	return func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}
 }
 
 // start opens everything, in the order in which one part needs another.
