@@ -103,7 +103,7 @@ func (s *starting) read(ctx context.Context) (*Outcome, error) {
 	}
 	err = s.organization(reading.Organization)
 	if reading.Outcome != nil {
-		return reading.Outcome, nil //nolint:nilerr // the first answer stands, whatever has become of the site since
+		return reading.Outcome, nil // the first answer stands, whatever has become of the site since
 	}
 	if err != nil {
 		return nil, err

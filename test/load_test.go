@@ -149,6 +149,10 @@ func (l *load) flow(n int) {
 	if rnd.IntN(8) == 0 {
 		start.Lifetime = durationpb.New(time.Duration(1+rnd.IntN(3)) * time.Second)
 	}
+	left := rnd.IntN(6) == 0 // to its deadline, which need not be far: verify waits for it
+	if left {
+		start.Lifetime = durationpb.New(time.Duration(2+rnd.IntN(6)) * time.Second)
+	}
 	do := func(ctx context.Context, c posternv1.SignInServiceClient) (*posternv1.FlowAnswer, error) {
 		return c.StartFlow(ctx, start)
 	}
@@ -181,8 +185,8 @@ func (l *load) flow(n int) {
 		}
 		bound = a.GetPhase() >= posternv1.Phase_PHASE_BOUND
 	}
-	if rnd.IntN(6) == 0 {
-		return // left to its deadline
+	if left {
+		return
 	}
 	finish := &posternv1.FinishFlowRequest{Flow: name, RequestId: fmt.Sprintf("f-%d", n), Finish: &posternv1.Finish{Action: posternv1.Finish_ACTION_COMPLETE}}
 	if rnd.IntN(5) == 0 {

@@ -177,7 +177,7 @@ func tallyEvent(d *authflow.DueTally, stamp string) string {
 	var id uuid.UUID
 	copy(id[6:], sum[:])
 	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(d.Hour.Add(time.Hour).UnixMilli())) //nolint:gosec // after 1970
+	binary.BigEndian.PutUint64(ms[:], uint64(d.Hour.Add(time.Hour).UnixMilli()))
 	copy(id[:6], ms[2:])
 	id[6] = id[6]&0x0f | 0x70
 	id[8] = id[8]&0x3f | 0x80
