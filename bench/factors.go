@@ -13,7 +13,7 @@ import (
 
 // secret is every benchmark account's: a code is good once per account, and each account is used once.
 const (
-	secret    = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+	secret    = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP" //nolint:gosec // G101: everybody may know it
 	importMax = 500
 )
 

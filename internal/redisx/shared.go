@@ -51,7 +51,7 @@ func (s *Shared) process(ctx context.Context, cmd *redis.Cmd, m *mark) error {
 	if s.under < lanes {
 		s.under++
 		s.mu.Unlock()
-		defer s.leave()
+		defer s.leave() //nolint:contextcheck // what waits has contexts of its own
 		return s.client.Process(ctx, cmd)
 	}
 	w := &sharing{ctx: ctx, cmd: cmd, mark: m, done: make(chan error, 1)}
