@@ -83,6 +83,7 @@ func sealed() []string {
 // for them in the log, in everything Redis ever wrote to its disk, in every file of the process, in metrics and readiness, in
 // errors and in answers.
 func TestCanaries(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "POSTERN_HTTP_ADDRESS=127.0.0.1:0", "POSTERN_LOG_LEVEL=debug", "POSTERN_DEADLINES_CALL=2s")
 	s := &canaries{t: t, p: r.start("all", "signin", "archiver", "api")}
 	s.apply()

@@ -34,6 +34,7 @@ func (p *process) limitFiles(size uint64) {
 }
 
 func TestSignInsGoOnWhileTheDiskOfTheArchiveIsFull(t *testing.T) {
+	t.Parallel()
 	p := lone(t, t.TempDir(), append(onRedis(redistest.Start(t)), "POSTERN_HTTP_ADDRESS=127.0.0.1:0")...)
 	p.run()
 	p.awaitServing()

@@ -13,6 +13,7 @@ import (
 // TestAnArchiverThatSleepsPastItsLeaseAndWakesUp: the one archiver at work is stopped in the middle of a load. Another one
 // takes over and archives; then the first one wakes up amid more load. Nothing is missing, nothing is doubled.
 func TestAnArchiverThatSleepsPastItsLeaseAndWakesUp(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "POSTERN_SIGNIN_MIN_LIFETIME=1s")
 	a := r.start("a", "signin", "api")
 	sleeper := r.start("sleeper", "archiver") // alone, so that it holds every partition

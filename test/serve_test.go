@@ -23,6 +23,7 @@ import (
 )
 
 func TestAKilledEmbeddedSidecarStartsOnItsOwnDataAndSaysWhatItLost(t *testing.T) {
+	t.Parallel()
 	p := embeddedProcess(t, t.TempDir())
 	p.apply("organizations/acme", string(examples.Acme()))
 	kept := p.must("kept")
@@ -238,6 +239,7 @@ func onRedis(s *redistest.Server) []string {
 }
 
 func TestAStartIsRefusedWithItsReason(t *testing.T) {
+	t.Parallel()
 	good := redistest.Start(t)
 	away := redistest.Start(t)
 	away.Kill()
