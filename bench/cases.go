@@ -79,10 +79,15 @@ func concurrently(callers int, make1 func(c int) ([]string, error)) ([][]string,
 	return items, errors.Join(errs...)
 }
 
+// challenge is one step of a bound flow.
+func challenge(ctx context.Context, t *target, c int, flow string) (*posternv1.FlowAnswer, error) {
+	return t.signIn(c).ReportStep(ctx, &posternv1.ReportStepRequest{Flow: flow, RequestId: t.requestID("step"),
+		Step: &posternv1.StepReport{Type: "mfa.challenged", Factor: "TOTP"}})
+}
+
 func operations() []operation {
 	step := func(ctx context.Context, t *target, c int, flow string) error {
-		_, err := t.signIn(c).ReportStep(ctx, &posternv1.ReportStepRequest{Flow: flow, RequestId: t.requestID("step"),
-			Step: &posternv1.StepReport{Type: "mfa.challenged", Factor: "TOTP"}})
+		_, err := challenge(ctx, t, c, flow)
 		return err
 	}
 	return []operation{

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server"
@@ -25,7 +26,7 @@ import (
 const floorScript = `redis.call('HSET', KEYS[1], 's', ARGV[1])
 return redis.call('XADD', KEYS[2], '*', 'e', ARGV[2])`
 
-// floorServer answers every call after one EVALSHA; Explain after one HMGET.
+// floorServer gives one of our own answers to every call after one EVALSHA; Explain after one HMGET.
 type floorServer struct {
 	posternv1.UnimplementedSignInServiceServer
 	posternv1.UnimplementedPolicyServiceServer
@@ -88,6 +89,7 @@ func floorMain(ctx context.Context, args []string) error {
 	metrics := fs.String("http", "", "address of /metrics")
 	statePath := fs.String("state", "", "file with state bytes")
 	eventPath := fs.String("event", "", "file with event bytes")
+	answerPath := fs.String("answer", "", "file with the answer to give, encoded")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -99,6 +101,14 @@ func floorMain(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	b, err := os.ReadFile(*answerPath)
+	if err != nil {
+		return err
+	}
+	answer := &posternv1.FlowAnswer{}
+	if err := proto.Unmarshal(b, answer); err != nil {
+		return fmt.Errorf("the floor's answer: %w", err)
+	}
 	client, err := redisClient(*addr)
 	if err != nil {
 		return err
@@ -108,7 +118,7 @@ func floorMain(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("load the floor's script: %w", err)
 	}
-	f := &floorServer{client: client, sha: sha, state: state, event: event, answer: typicalAnswer()}
+	f := &floorServer{client: client, sha: sha, state: state, event: event, answer: answer}
 	l, err := net.Listen("unix", *socket)
 	if err != nil {
 		return err
@@ -136,21 +146,4 @@ func serveMetrics(ctx context.Context, addr string) {
 	srv := &http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: time.Second}
 	go func() { <-ctx.Done(); _ = srv.Close() }()
 	_ = srv.ListenAndServe() // ends with the process; a missing /metrics shows in the caller
-}
-
-// typicalAnswer has the size of a real answer, so that both sides encode as much.
-func typicalAnswer() *posternv1.FlowAnswer {
-	return &posternv1.FlowAnswer{
-		Flow: "organizations/bench/flows/0198f6c2-7d5e-7a31-9c55-0a4cf2f3e1aa", Phase: posternv1.Phase_PHASE_BOUND, Verdict: posternv1.Verdict_VERDICT_CONTINUE,
-		Decision: &posternv1.Decision{
-			Class: posternv1.Class_CLASS_EXTERNAL, Rule: "guests", Source: "RULE", Verdict: posternv1.Verdict_VERDICT_CONTINUE, Reason: "MFA_REQUIRED", PolicyRevision: 1,
-			ClassBasis: &posternv1.ClassBasis{By: "NO_MATCH"},
-			Demands:    []*posternv1.Demand{{Kind: "MFA", Factors: []string{"TOTP", "WEBAUTHN"}, Reason: "MFA_REQUIRED"}},
-		},
-		Next:        []*posternv1.NextStep{{Method: "mfa", Factor: "TOTP", StepType: "mfa.verified"}, {Method: "mfa", Factor: "WEBAUTHN", StepType: "mfa.verified"}},
-		Step:        3,
-		SupportCode: "ABCDE-FGHJK",
-		UserMessage: &posternv1.UserMessage{Key: "sign_in.mfa_required", Text: "This organization asks guests for a second factor."},
-		Recorded:    true,
-	}
 }

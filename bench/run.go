@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/postern-audit/postern/internal/testkit/redisproc"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 )
@@ -161,7 +163,7 @@ func prepareOrganization(ctx context.Context, t *target) error {
 	return err
 }
 
-// sampleBytes makes one bound flow with a typical number of steps and keeps its state and its last event for the floor.
+// sampleBytes makes one bound flow with a typical number of steps and keeps its state, its last event and the last answer for the floor.
 func sampleBytes(ctx context.Context, t *target, addr, dir string) (outbox string, err error) {
 	flows, err := boundFlows(ctx, t, 1, 1)
 	if err != nil {
@@ -173,10 +175,18 @@ func sampleBytes(ctx context.Context, t *target, addr, dir string) (outbox strin
 		return "", err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
+	var answer *posternv1.FlowAnswer
 	for range 3 {
-		if err := operations()[0].do(ctx, t, 0, flow); err != nil {
+		if answer, err = challenge(ctx, t, 0, flow); err != nil {
 			return "", err
 		}
+	}
+	b, err := proto.Marshal(answer)
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "answer"), b, 0o600); err != nil {
+		return "", err
 	}
 	keys, err := client.Keys(ctx, "postern:{*}:flow:"+flow[strings.LastIndexByte(flow, '/')+1:]).Result()
 	if err != nil || len(keys) != 1 {
