@@ -23,6 +23,7 @@ func (s *Store) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Commi
 		return nil, err
 	}
 	p := s.prepared.get(s, c)
+	defer s.prepared.put(p)
 	if err := p.encode(); err != nil {
 		return nil, err
 	}
@@ -30,19 +31,11 @@ func (s *Store) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Commi
 	if err != nil {
 		return nil, err
 	}
-	reply, err := s.send(ctx, call)
+	reply, err := s.scripts.commit.Run(ctx, s.client, call)
 	if err != nil {
-		return nil, err // its buffers are not used again: see redisx.Shared
+		return nil, err
 	}
-	defer s.prepared.put(p)
 	return s.committed(ctx, p, redisx.NewReply(reply))
-}
-
-func (s *Store) send(ctx context.Context, call *redisx.Call) (any, error) {
-	if s.shared != nil {
-		return s.scripts.commit.RunShared(ctx, s.shared, call)
-	}
-	return s.scripts.commit.Run(ctx, s.client, call)
 }
 
 // committed reads the script's answer.

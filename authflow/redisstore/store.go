@@ -47,7 +47,6 @@ type Config struct {
 // Store implements authflow.Store. Safe for concurrent use.
 type Store struct {
 	client   redis.UniversalClient
-	shared   *redisx.Shared // nil when commits go one by one
 	reader   redis.UniversalClient
 	keys     *redisx.Keys
 	codec    *codec.Codec
@@ -77,7 +76,7 @@ func New(c Config) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		client: c.Client, shared: redisx.NewShared(c.Client), reader: c.Reader, keys: keys, codec: c.Codec, keyring: c.Keyring, namer: c.Namer, cache: c.Cache,
+		client: c.Client, reader: c.Reader, keys: keys, codec: c.Codec, keyring: c.Keyring, namer: c.Namer, cache: c.Cache,
 		now: c.Now, scripts: newScripts(), parts: newPartCache(c.CacheSize),
 	}, nil
 }

@@ -53,22 +53,13 @@ func (c *Call) Arg(args ...any) { c.args = append(c.args, args...) }
 // Run runs the script; c is used up. Redis answers NOSCRIPT without running anything, so that the text is then sent and the
 // script still runs once. The error, if any, is classified: it tells whether the script may have run.
 func (s *Script) Run(ctx context.Context, p Processor, c *Call) (any, error) {
-	return s.run(ctx, c, func(cmd *redis.Cmd) error { return p.Process(ctx, cmd) })
-}
-
-// RunShared is Run on a trip that may be shared with other callers.
-func (s *Script) RunShared(ctx context.Context, p *Shared, c *Call) (any, error) {
-	return s.run(ctx, c, func(cmd *redis.Cmd) error { return p.process(ctx, cmd, &c.mark) })
-}
-
-func (s *Script) run(ctx context.Context, c *Call, process func(*redis.Cmd) error) (any, error) {
 	c.args[0], c.args[1], c.args[2] = "evalsha", s.sha, c.keys
 	c.args = append(c.args, &c.mark) // the last argument: see mark
-	reply, err := c.process(ctx, process)
+	reply, err := c.process(ctx, p)
 	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
 		c.mark.written.CompareAndSwap(1, 0)
 		c.args[0], c.args[1] = "eval", s.text
-		reply, err = c.process(ctx, process)
+		reply, err = c.process(ctx, p)
 	}
 	if err != nil {
 		return nil, c.mark.classify(err)
@@ -76,9 +67,9 @@ func (s *Script) run(ctx context.Context, c *Call, process func(*redis.Cmd) erro
 	return reply, nil
 }
 
-func (c *Call) process(ctx context.Context, process func(*redis.Cmd) error) (any, error) {
+func (c *Call) process(ctx context.Context, p Processor) (any, error) {
 	cmd := redis.NewCmd(ctx, c.args...)
-	err := process(cmd)
+	err := p.Process(ctx, cmd)
 	if errors.Is(err, redis.Nil) {
 		return nil, nil //nolint:nilnil // the script answered with nothing
 	}
