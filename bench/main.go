@@ -38,7 +38,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	quick := fs.Bool("quick", false, "short slices: under a minute in all")
-	slice := fs.Duration("slice", 0, "how long one side runs before it is the other's turn; 0: 1.5 s, with --quick 350 ms")
+	slice := fs.Duration("slice", 0, "how long one side runs before it is the other's turn; 0: 1.5 s, with --quick 150 ms")
 	output := fs.String("output", "table", "table or json")
 	only := fs.String("case", "", "only cases whose name contains this")
 	callers := fs.String("callers", "1,16,64", "numbers of concurrent callers")
@@ -48,7 +48,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	o := options{slice: 1500 * time.Millisecond, rounds: 3, only: *only, aof: strings.Split(*modes, ","), progress: stderr}
 	if *quick {
-		o.slice, o.rounds = 350*time.Millisecond, 2
+		o.slice, o.rounds = 150*time.Millisecond, 1
+	}
+	if *callers == "" {
+		*callers = "1,16,64"
+		if *quick {
+			*callers = "1,64"
+		}
 	}
 	if *slice > 0 {
 		o.slice = *slice
