@@ -80,10 +80,14 @@ func sessions(ctx context.Context, t *target, callers, _ int) ([][]string, error
 }
 
 func checkAccess(ctx context.Context, t *target, c int, handle string) error {
-	a, err := t.signIn(c).CheckAccess(ctx, &posternv1.CheckAccessRequest{Site: openSite,
-		Credential: &posternv1.CheckAccessRequest_SessionHandle{SessionHandle: []byte(handle)}, Context: &posternv1.Context{Ip: "203.0.113.9"}})
+	a, err := askAccess(ctx, t, c, handle)
 	if err == nil && a.GetVerdict() != posternv1.Verdict_VERDICT_ALLOW {
 		err = fmt.Errorf("a session that may be used was answered %s (%s)", a.GetVerdict(), a.GetReason())
 	}
 	return err
+}
+
+func askAccess(ctx context.Context, t *target, c int, handle string) (*posternv1.CheckAccessResponse, error) {
+	return t.signIn(c).CheckAccess(ctx, &posternv1.CheckAccessRequest{Site: openSite,
+		Credential: &posternv1.CheckAccessRequest_SessionHandle{SessionHandle: []byte(handle)}, Context: &posternv1.Context{Ip: "203.0.113.9"}})
 }

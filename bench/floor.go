@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server"
@@ -36,6 +35,7 @@ type floorServer struct {
 	state, event []byte
 	next         atomic.Uint64
 	answer       *posternv1.FlowAnswer
+	access       *posternv1.CheckAccessResponse
 }
 
 func (f *floorServer) commit(ctx context.Context, flow string) (*posternv1.FlowAnswer, error) {
@@ -67,8 +67,7 @@ func (f *floorServer) RecordSession(context.Context, *posternv1.RecordSessionReq
 
 // CheckAccess is a bare call: ours answers from memory too.
 func (f *floorServer) CheckAccess(context.Context, *posternv1.CheckAccessRequest) (*posternv1.CheckAccessResponse, error) {
-	return &posternv1.CheckAccessResponse{Verdict: posternv1.Verdict_VERDICT_ALLOW, Decision: f.answer.GetDecision(), Flow: f.answer.GetFlow(),
-		Session: "c2Vzc2lvbi1oYXNoLW9mLXRoZS1mbG9vcg", UserMessage: f.answer.GetUserMessage()}, nil
+	return f.access, nil
 }
 
 func (f *floorServer) ImportAuthenticators(context.Context, *posternv1.ImportAuthenticatorsRequest) (*posternv1.ImportAuthenticatorsResponse, error) {
@@ -90,6 +89,7 @@ func floorMain(ctx context.Context, args []string) error {
 	statePath := fs.String("state", "", "file with state bytes")
 	eventPath := fs.String("event", "", "file with event bytes")
 	answerPath := fs.String("answer", "", "file with the answer to give, encoded")
+	accessPath := fs.String("access", "", "file with the answer to CheckAccess, encoded")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -101,13 +101,9 @@ func floorMain(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	b, err := os.ReadFile(*answerPath)
-	if err != nil {
-		return err
-	}
-	answer := &posternv1.FlowAnswer{}
-	if err := proto.Unmarshal(b, answer); err != nil {
-		return fmt.Errorf("the floor's answer: %w", err)
+	answer, access := &posternv1.FlowAnswer{}, &posternv1.CheckAccessResponse{}
+	if err := errors.Join(kept(*answerPath, answer), kept(*accessPath, access)); err != nil {
+		return fmt.Errorf("the floor's answers: %w", err)
 	}
 	client, err := redisClient(*addr)
 	if err != nil {
@@ -118,7 +114,7 @@ func floorMain(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("load the floor's script: %w", err)
 	}
-	f := &floorServer{client: client, sha: sha, state: state, event: event, answer: answer}
+	f := &floorServer{client: client, sha: sha, state: state, event: event, answer: answer, access: access}
 	l, err := net.Listen("unix", *socket)
 	if err != nil {
 		return err

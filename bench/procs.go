@@ -78,7 +78,8 @@ func startFloor(ctx context.Context, dir, redisAddr string) (*process, error) {
 	}
 	socket := filepath.Join(dir, "floor.sock")
 	cmd := exec.Command(self, "floor", "--redis", redisAddr, "--socket", socket, "--http", web, //nolint:gosec // G204: this program itself
-		"--state", filepath.Join(dir, "state"), "--event", filepath.Join(dir, "event"), "--answer", filepath.Join(dir, "answer"))
+		"--state", filepath.Join(dir, "state"), "--event", filepath.Join(dir, "event"), "--answer", filepath.Join(dir, "answer"),
+		"--access", filepath.Join(dir, "access"))
 	return start(ctx, cmd, "floor", socket, "http://"+web+"/metrics", redisAddr)
 }
 

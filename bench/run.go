@@ -181,11 +181,18 @@ func sampleBytes(ctx context.Context, t *target, addr, dir string) (outbox strin
 			return "", err
 		}
 	}
-	b, err := proto.Marshal(answer)
+	if err := keep(filepath.Join(dir, "answer"), answer); err != nil {
+		return "", err
+	}
+	handles, err := sessions(ctx, t, 1, 1)
 	if err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "answer"), b, 0o600); err != nil {
+	access, err := askAccess(ctx, t, 0, handles[0][0])
+	if err != nil {
+		return "", err
+	}
+	if err := keep(filepath.Join(dir, "access"), access); err != nil {
 		return "", err
 	}
 	keys, err := client.Keys(ctx, "postern:{*}:flow:"+flow[strings.LastIndexByte(flow, '/')+1:]).Result()
@@ -207,4 +214,22 @@ func sampleBytes(ctx context.Context, t *target, addr, dir string) (outbox strin
 		return "", err
 	}
 	return outbox, os.WriteFile(filepath.Join(dir, "event"), []byte(event), 0o600)
+}
+
+// keep writes one of our answers down for the floor.
+func keep(path string, answer proto.Message) error {
+	b, err := proto.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o600)
+}
+
+// kept reads an answer that keep wrote.
+func kept(path string, answer proto.Message) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return proto.Unmarshal(b, answer)
 }

@@ -300,7 +300,7 @@ func forms() convert.Forms {
 		Organization: func(o *policy.Organization) *posternv1.Organization {
 			return &posternv1.Organization{Name: "organizations/" + o.ID, Uid: o.UID}
 		},
-		Policy: func(*policy.Policy, bool) *posternv1.Policy { return &posternv1.Policy{} },
+		Policy: func(*policy.Organization) *posternv1.Policy { return &posternv1.Policy{} },
 		Domain: func(policy.DomainRecord) *posternv1.Domain { return &posternv1.Domain{} },
 	}
 }

@@ -19,7 +19,7 @@ type Forms struct {
 	Personal     func(*audit.Personal) *posternv1.Personal
 	Decision     func(*audit.Decision) *posternv1.Decision
 	Organization func(*policy.Organization) *posternv1.Organization // without policy and domains
-	Policy       func(p *policy.Policy, allowUnreadable bool) *posternv1.Policy
+	Policy       func(o *policy.Organization) *posternv1.Policy
 	Domain       func(policy.DomainRecord) *posternv1.Domain
 }
 
@@ -142,7 +142,7 @@ func EventTypes(types []audit.TypeInfo) []*posternv1.EventType {
 // FullOrganization converts an organization with its policy and the first page of its domains.
 func (f Forms) FullOrganization(o *policy.Organization, page policy.DomainPage) *posternv1.Organization {
 	out := f.Organization(o)
-	out.Policy = f.Policy(&o.Policy, o.AllowUnreadable)
+	out.Policy = f.Policy(o)
 	for _, d := range page.Domains {
 		out.Domains = append(out.Domains, f.Domain(d))
 	}

@@ -10,6 +10,7 @@ package token
 import (
 	"crypto/hmac"
 	"encoding/base64"
+	"strings"
 
 	"github.com/postern-audit/postern/internal/errs"
 )
@@ -54,7 +55,7 @@ func (t *Tokens) Seal(purpose Purpose, position []byte, binding ...[]byte) strin
 // Open returns the position a token holds. Every error is the same TOKEN_INVALID: a token is ours and fits, or it is neither.
 func (t *Tokens) Open(field string, purpose Purpose, text string, binding ...[]byte) ([]byte, error) {
 	bad := errs.Field(field, "TOKEN_INVALID", "is not a "+string(purpose)+" of this installation for this query")
-	if len(text) > maxSize {
+	if len(text) > maxSize || strings.ContainsAny(text, "\r\n") { // the decoder passes over line ends, strict or not
 		return nil, bad
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)

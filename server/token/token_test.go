@@ -46,6 +46,7 @@ func TestATokenOpensOnlyAsWhatItWasMadeFor(t *testing.T) {
 		},
 		"empty":         func() ([]byte, error) { return tokens.Open("f", token.Page, "") },
 		"not base64url": func() ([]byte, error) { return tokens.Open("f", token.Page, text+"=") },
+		"a line end in": func() ([]byte, error) { return tokens.Open("f", token.Page, text[:9]+"\n"+text[9:]) },
 		"too long":      func() ([]byte, error) { return tokens.Open("f", token.Page, strings.Repeat("A", 513)) },
 	} {
 		if _, err := open(); !errs.Is(err, "TOKEN_INVALID") {

@@ -144,6 +144,6 @@ func (p *process) serverConfig() server.Config {
 func forms() convert.Forms {
 	return convert.Forms{
 		Event: codec.ToProto, Personal: codec.PersonalToProto, Decision: codec.DecisionToProto,
-		Organization: policypb.FromOrganization, Policy: policypb.FromPolicy, Domain: policypb.FromDomain,
+		Organization: policypb.FromOrganization, Policy: policypb.FromPolicyOf, Domain: policypb.FromDomain,
 	}
 }
