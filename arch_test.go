@@ -108,9 +108,10 @@ var core = map[string][]string{
 	"policy":        {module + "/internal/errs", module + "/audit", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 	"authflow": {
 		module + "/internal/errs", module + "/audit", module + "/policy", module + "/authflow/factor",
-		"golang.org/x/net/idna", "golang.org/x/net/publicsuffix",
+		module + "/authflow/federation", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix",
 	},
-	"authflow/factor": {module + "/internal/errs", module + "/audit"},
+	"authflow/factor":     {module + "/internal/errs", module + "/audit"},
+	"authflow/federation": {module + "/internal/errs", module + "/audit", module + "/policy"},
 }
 
 func TestCorePackagesImportOnlyWhatTheCoreMay(t *testing.T) {

@@ -78,6 +78,64 @@ type Connection struct {
 	Protocol    Protocol
 	Disabled    bool
 	Origin      audit.Origin
+	// How it is verified here. With neither OIDC nor SAML nothing can be: the login service runs it and asserts what came of it.
+	Preset string // google, microsoft, apple, github or slack; "" for none
+	OIDC   *OIDC
+	SAML   *SAML
+	// Domains are the e-mail domains it may speak for; empty: any. An identity with an e-mail elsewhere is refused.
+	Domains []DomainMatch
+	// TrustsEmail says that the provider's e-mails within Domains are the organization's own and count as verified although the
+	// provider does not say so. It needs Domains.
+	TrustsEmail bool
+	// LinksByEmail lets an identity with a verified e-mail be linked to an account that exists without a proof of the account.
+	LinksByEmail bool
+}
+
+// OIDC is how an OpenID Connect provider is spoken to, or with the preset github OAuth 2.0 and its user API.
+type OIDC struct {
+	Issuer   string // https URL without query and fragment
+	ClientID string
+	// The endpoints; an empty one comes from discovery.
+	AuthorizationEndpoint string
+	TokenEndpoint         string
+	UserinfoEndpoint      string // used by the preset github alone
+	JWKSURI               string
+	ClientAuth            string // client_secret_basic (also when empty), client_secret_post, private_key_jwt or none
+	// Secret is the client secret, or with private_key_jwt the private key as PEM, sealed under the organization's key for this
+	// connection; empty: there is none yet.
+	Secret            []byte
+	KeyID             string // kid of private_key_jwt
+	Scopes            []string
+	Algorithms        []string // of ID tokens; empty: RS256, PS256, ES256, EdDSA
+	RedirectURIs      []string // of the login service; the first is the one taken when none is named
+	Audiences         []string // allowed beside ClientID
+	AuthorizedParties []string // allowed as azp beside ClientID
+	ACRValues         []string // asked for
+	Tenant            string   // tenant id (microsoft) or hosted domain (google) an identity must name; "": any
+}
+
+// SAML is how a SAML identity provider is spoken to.
+type SAML struct {
+	EntityID     string   // of the provider
+	RedirectURL  string   // its single sign-on service for HTTP-Redirect; "": there is none
+	PostURL      string   // the same for HTTP-POST
+	Certificates [][]byte // DER; any may sign
+	// MetadataURL keeps the three above up to date from the provider's own metadata, which must name EntityID.
+	MetadataURL         string
+	MetadataCertificate []byte   // DER; who must have signed that metadata; empty: nobody
+	SPEntityID          string   // ours
+	ACSURLs             []string // of the login service; the first is the one taken when none is named
+	SignsRequests       bool
+	// Key is the private key that signs requests and opens encrypted assertions, as PEM with its certificate, sealed under the
+	// organization's key for this connection; empty: there is none yet.
+	Key                   []byte
+	AllowsUnsolicited     bool
+	ResponseSignatureOnly bool // a signed response is enough, its assertion need not be signed itself
+	AllowsEncryption      bool
+	NameIDFormat          string // asked for; "": unspecified
+	EmailAttribute        string // attribute the e-mail comes from; "": the NameID when it is of format emailAddress
+	NameAttribute         string
+	RequestedContexts     []string // AuthnContextClassRef asked for
 }
 
 // Mode says whether a rule bites. Numbers equal posternv1.Mode.
