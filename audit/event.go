@@ -145,6 +145,8 @@ type Event struct {
 	EndCause        string     // LOGOUT, EXPIRED or REVOKED, when a session or token ended
 	Uses            int64      // how many alike uses the event stands for; 0 means one
 	Authenticator   string     // uid of the authenticator's secret the event is about
+	InitiatedBy     string     // IDP when the identity provider began the sign-in, unasked; "" otherwise
+	Expectations    string     // CALLER when the login service said what federated evidence had to fit; "" otherwise
 	PersonalState   string     // "", ERASED or UNREADABLE; set by readers
 
 	Personal Personal
@@ -168,7 +170,16 @@ type Personal struct {
 	AMR                []string
 	ACR                string
 	Items              []string
+	Issuer             string // who vouches for a federated identity: OIDC iss, or the entity id of a SAML provider
+	SubjectID          string // its id there: OIDC sub, or the NameID
+	PreviousEmail      string // of account.email_changed
 }
+
+// Values of Event.InitiatedBy and Event.Expectations.
+const (
+	InitiatedByIDP     = "IDP"
+	ExpectationsCaller = "CALLER"
+)
 
 // StepSummary is one line of the ordered step list on an ending event.
 type StepSummary struct {

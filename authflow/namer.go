@@ -17,6 +17,8 @@ type Namer interface {
 	Digest(canonical []byte) Digest
 	// SessionHandle hashes a site's session handle for one organization.
 	SessionHandle(organizationUID string, handle []byte) [32]byte
+	// Identity hashes an identity elsewhere.
+	Identity(connectionUID, issuer, subjectID string) IdentityKey
 	// Identifier hashes a typed identifier that is no usable address, as text fit for an event.
 	Identifier(organizationUID, typed string) string
 }

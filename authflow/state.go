@@ -56,6 +56,7 @@ type State struct {
 	Proven          bool // a step of a binding kind was verified, counted or not
 	Frozen          *policy.Frozen
 	PolicyRevision  int64
+	Pending         *Pending // sign-in elsewhere that was begun last; nil: none ever was
 	Steps           []Step
 	Ending          audit.Ending
 	Reason          string
@@ -80,6 +81,22 @@ type Bound struct {
 	EmailVerified bool
 	Kind          audit.SubjectKind
 	Step          int
+}
+
+// Pending is a sign-in elsewhere that a flow has begun. There is one at most: beginning another forgets it.
+type Pending struct {
+	Connection    string
+	ConnectionUID string
+	Protocol      policy.Protocol
+	Issuer        string        // who must vouch for what comes back: what the flow began with, whatever the connection says later
+	CallbackURL   string        // redirect URI or ACS
+	MaxAge        time.Duration // oldest credential that will do; 0: any
+	Began         time.Time
+	Links         bool // an identity that has no account yet is to be linked to the bound one
+	// Seed is what state, nonce, code verifier, SAML request id and browser token are made of; nil once it was used up. Stores
+	// seal it.
+	Seed []byte
+	Used [32]byte // SHA-256 of the state, once used up: tells a replay from a state nobody made
 }
 
 // Step is one thing that happened, as the event it is or will be. States share events: one that was committed never changes.

@@ -54,7 +54,11 @@ type Read struct {
 	Last            *LastKey            // supersession index
 	Session         [32]byte            // keyed hash of a session handle
 	Subject         *policy.AccountKey  // authenticator and person of a subject
+	Identity        IdentityKey         // account an identity elsewhere is linked to
 }
+
+// IdentityKey is the keyed hash of connection uid, issuer and subject id of an identity elsewhere; zero means "none".
+type IdentityKey [32]byte
 
 // LastKey names a place in the supersession index: site uid, then subject key and device id hashed by the store.
 type LastKey struct {
@@ -73,7 +77,30 @@ type Reading struct {
 	Last         FlowID
 	Session      *Session
 	Subject      *SubjectRecords // of Subject: never nil when it was asked for
+	Link         *Link           // of Identity: nil when it is linked to no account
 }
+
+// Link joins an identity elsewhere to an account here. Stored sealed. Shared: never changed.
+type Link struct {
+	Identity      IdentityKey
+	AccountID     string
+	AccountKey    policy.AccountKey
+	Issuer        string
+	SubjectID     string
+	Email         string // as the provider last gave it
+	ConnectionUID string
+	Linked        time.Time
+	By            string // LinkedNew, LinkedByProof or LinkedByEmail
+	Flow          string
+	Stored        string // the record as it is stored: opaque, what LinkWrite.From compares
+}
+
+// How an identity came to be linked.
+const (
+	LinkedNew     = "NEW_ACCOUNT"
+	LinkedByProof = "PROOF"
+	LinkedByEmail = "VERIFIED_EMAIL"
+)
 
 // SubjectRecords are the two records kept of one subject of one organization, with the stamps they had. Shared: never changed.
 type SubjectRecords struct {
@@ -144,6 +171,7 @@ type Commit struct {
 	Session         *SessionWrite
 	Authenticator   *AuthenticatorWrite
 	Person          *PersonWrite
+	Link            *LinkWrite
 	Claims          []Claim
 	Tallies         []Tally
 	Events          []audit.Event
@@ -188,6 +216,15 @@ type PersonWrite struct {
 	Until   time.Time // when it may go
 }
 
+// LinkWrite makes, replaces or removes the link of an identity, or with neither Next nor Remove only compares it.
+type LinkWrite struct {
+	Identity IdentityKey
+	From     string // Link.Stored of what was read; "": there must be none
+	Next     *Link
+	Remove   bool
+	Account  policy.AccountKey // of the account it is listed under: Next's, or with Remove the one it was linked to
+}
+
 // Claim is a name that can be taken once: a support code, and later codes, assertions and tokens.
 type Claim struct {
 	Kind  string // "code"
@@ -221,6 +258,8 @@ type Conflict struct {
 	Organization *policy.Organization // current policy record, when its stamp moved
 	LastMoved    bool                 // the supersession index moved
 	Claimed      *Claim               // this claim is taken by another value
+	Holder       string               // the value that has taken Claimed
+	LinkMoved    bool                 // the link is not as it was read (LinkWrite.From)
 	SessionTaken bool                 // the session exists already, or is not as it was read (SessionWrite.From)
 	Subject      *SubjectRecords      // current records of the subject, when one of them moved
 }
@@ -274,6 +313,13 @@ type Store interface {
 	// Lease takes or renews, in one round trip, a hint for each partition that lasts 10 s, or what is left of them when that is
 	// more than half: one holder sweeps (or archives) it. The answer is as long as the question; false: another one does.
 	Lease(ctx context.Context, partitions []int, what, holder string) ([]bool, error)
+}
+
+// LinkStore lists identities. A Store of sign-ins implements it too.
+type LinkStore interface {
+	// Links returns up to limit links of an organization, of one account only unless account is zero, with a place above after,
+	// and the place of the last; the empty place begins, and comes back when there are no more.
+	Links(ctx context.Context, organizationUID string, account policy.AccountKey, after string, limit int) ([]Link, string, error)
 }
 
 // SubjectStore lists what is kept of subjects. A Store of sign-ins implements it too.

@@ -20,6 +20,7 @@ const (
 	purposeSession    = "session"
 	purposeIdentifier = "identifier"
 	purposeApply      = "apply"
+	purposeIdentity   = "identity"
 )
 
 // Namer names things of one installation. Safe for concurrent use.
@@ -51,6 +52,11 @@ func (n Namer) Digest(canonical []byte) authflow.Digest { return n.n.Name(purpos
 // SessionHandle hashes a site's session handle for one organization.
 func (n Namer) SessionHandle(organizationUID string, handle []byte) [32]byte {
 	return n.n.Name(purposeSession, []byte(organizationUID), handle)
+}
+
+// Identity hashes an identity elsewhere.
+func (n Namer) Identity(connectionUID, issuer, subjectID string) authflow.IdentityKey {
+	return n.n.NameStrings(purposeIdentity, connectionUID, issuer, subjectID)
 }
 
 // Identifier hashes a typed identifier that is no usable address: 32 hexadecimal digits.

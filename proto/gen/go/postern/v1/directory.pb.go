@@ -130,6 +130,63 @@ func (Connection_Protocol) EnumDescriptor() ([]byte, []int) {
 	return file_postern_v1_directory_proto_rawDescGZIP(), []int{2, 1}
 }
 
+// Severity says how bad it is.
+type ConnectionFinding_Severity int32
+
+const (
+	// Not given.
+	ConnectionFinding_SEVERITY_UNSPECIFIED ConnectionFinding_Severity = 0
+	// As it should be.
+	ConnectionFinding_SEVERITY_OK ConnectionFinding_Severity = 1
+	// It works, and something is not as it should be.
+	ConnectionFinding_SEVERITY_WARNING ConnectionFinding_Severity = 2
+	// Nobody can sign in like that.
+	ConnectionFinding_SEVERITY_ERROR ConnectionFinding_Severity = 3
+)
+
+// Enum value maps for ConnectionFinding_Severity.
+var (
+	ConnectionFinding_Severity_name = map[int32]string{
+		0: "SEVERITY_UNSPECIFIED",
+		1: "SEVERITY_OK",
+		2: "SEVERITY_WARNING",
+		3: "SEVERITY_ERROR",
+	}
+	ConnectionFinding_Severity_value = map[string]int32{
+		"SEVERITY_UNSPECIFIED": 0,
+		"SEVERITY_OK":          1,
+		"SEVERITY_WARNING":     2,
+		"SEVERITY_ERROR":       3,
+	}
+)
+
+func (x ConnectionFinding_Severity) Enum() *ConnectionFinding_Severity {
+	p := new(ConnectionFinding_Severity)
+	*p = x
+	return p
+}
+
+func (x ConnectionFinding_Severity) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ConnectionFinding_Severity) Descriptor() protoreflect.EnumDescriptor {
+	return file_postern_v1_directory_proto_enumTypes[2].Descriptor()
+}
+
+func (ConnectionFinding_Severity) Type() protoreflect.EnumType {
+	return &file_postern_v1_directory_proto_enumTypes[2]
+}
+
+func (x ConnectionFinding_Severity) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ConnectionFinding_Severity.Descriptor instead.
+func (ConnectionFinding_Severity) EnumDescriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{17, 0}
+}
+
 // Organization owns sites, domains, claimed accounts, connections and a policy.
 type Organization struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -402,7 +459,8 @@ func (x *Site) GetProofsNotBefore() *timestamppb.Timestamp {
 	return nil
 }
 
-// Connection is a configured way to sign in elsewhere.
+// Connection is a configured way to sign in elsewhere. With neither oidc nor saml the login service runs it, and asserts
+// what came of it. Texts are counted in bytes.
 type Connection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id within the organization.
@@ -418,7 +476,27 @@ type Connection struct {
 	// Whether sign-ins through it are stopped.
 	Disabled bool `protobuf:"varint,6,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	// Who maintains it.
-	Origin        Origin `protobuf:"varint,7,opt,name=origin,proto3,enum=postern.v1.Origin" json:"origin,omitempty"`
+	Origin Origin `protobuf:"varint,7,opt,name=origin,proto3,enum=postern.v1.Origin" json:"origin,omitempty"`
+	// organizations/{organization}/connections/{connection}.
+	Name string `protobuf:"bytes,8,opt,name=name,proto3" json:"name,omitempty"`
+	// Provider whose address and ways are known: google, microsoft, apple, github or slack; empty for none.
+	Preset string `protobuf:"bytes,9,opt,name=preset,proto3" json:"preset,omitempty"`
+	// How an OpenID Connect provider is spoken to.
+	Oidc *Connection_Oidc `protobuf:"bytes,10,opt,name=oidc,proto3" json:"oidc,omitempty"`
+	// How a SAML identity provider is spoken to.
+	Saml *Connection_Saml `protobuf:"bytes,11,opt,name=saml,proto3" json:"saml,omitempty"`
+	// E-mail domains it may speak for, at most 500; empty: any. An identity with an e-mail elsewhere is refused.
+	Domains []*DomainMatch `protobuf:"bytes,12,rep,name=domains,proto3" json:"domains,omitempty"`
+	// Whether the provider's e-mails within domains count as verified although the provider does not say so. Needs domains.
+	TrustsEmail bool `protobuf:"varint,13,opt,name=trusts_email,json=trustsEmail,proto3" json:"trusts_email,omitempty"`
+	// Whether a verified e-mail is enough to link an identity to an account that exists. Else a proof of the account is needed.
+	LinksByEmail bool `protobuf:"varint,14,opt,name=links_by_email,json=linksByEmail,proto3" json:"links_by_email,omitempty"`
+	// Whether it has a secret: a client secret or a private key. The secret itself is never readable.
+	HasSecret bool `protobuf:"varint,15,opt,name=has_secret,json=hasSecret,proto3" json:"has_secret,omitempty"`
+	// When that secret was set.
+	SecretUpdateTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=secret_update_time,json=secretUpdateTime,proto3" json:"secret_update_time,omitempty"`
+	// Version of the organization, for SetConnectionSecret and ClearConnectionSecret; empty within an Organization.
+	Etag          string `protobuf:"bytes,17,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -500,6 +578,76 @@ func (x *Connection) GetOrigin() Origin {
 		return x.Origin
 	}
 	return Origin_ORIGIN_UNSPECIFIED
+}
+
+func (x *Connection) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Connection) GetPreset() string {
+	if x != nil {
+		return x.Preset
+	}
+	return ""
+}
+
+func (x *Connection) GetOidc() *Connection_Oidc {
+	if x != nil {
+		return x.Oidc
+	}
+	return nil
+}
+
+func (x *Connection) GetSaml() *Connection_Saml {
+	if x != nil {
+		return x.Saml
+	}
+	return nil
+}
+
+func (x *Connection) GetDomains() []*DomainMatch {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
+func (x *Connection) GetTrustsEmail() bool {
+	if x != nil {
+		return x.TrustsEmail
+	}
+	return false
+}
+
+func (x *Connection) GetLinksByEmail() bool {
+	if x != nil {
+		return x.LinksByEmail
+	}
+	return false
+}
+
+func (x *Connection) GetHasSecret() bool {
+	if x != nil {
+		return x.HasSecret
+	}
+	return false
+}
+
+func (x *Connection) GetSecretUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SecretUpdateTime
+	}
+	return nil
+}
+
+func (x *Connection) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
 }
 
 // Domain is a verified domain.
@@ -959,6 +1107,869 @@ func (x *ListOrganizationsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// GetConnectionRequest names a connection.
+type GetConnectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/connections/{connection}. Required.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetConnectionRequest) Reset() {
+	*x = GetConnectionRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetConnectionRequest) ProtoMessage() {}
+
+func (x *GetConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetConnectionRequest.ProtoReflect.Descriptor instead.
+func (*GetConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetConnectionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ListConnectionsRequest asks for a page.
+type ListConnectionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}. Required.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// How many, at most 1000; 0 means 100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the page before, at most 512 bytes.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConnectionsRequest) Reset() {
+	*x = ListConnectionsRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConnectionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConnectionsRequest) ProtoMessage() {}
+
+func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
+func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListConnectionsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListConnectionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListConnectionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListConnectionsResponse is a page.
+type ListConnectionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connections.
+	Connections []*Connection `protobuf:"bytes,1,rep,name=connections,proto3" json:"connections,omitempty"`
+	// Token of the next page; empty at the end.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConnectionsResponse) Reset() {
+	*x = ListConnectionsResponse{}
+	mi := &file_postern_v1_directory_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConnectionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConnectionsResponse) ProtoMessage() {}
+
+func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
+func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListConnectionsResponse) GetConnections() []*Connection {
+	if x != nil {
+		return x.Connections
+	}
+	return nil
+}
+
+func (x *ListConnectionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// SetConnectionSecretRequest carries a secret. It is sealed under the organization's key and never shown again.
+type SetConnectionSecretRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/connections/{connection}. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The secret. Required.
+	//
+	// Types that are valid to be assigned to Secret:
+	//
+	//	*SetConnectionSecretRequest_ClientSecret
+	//	*SetConnectionSecretRequest_PrivateKeyPem
+	Secret        isSetConnectionSecretRequest_Secret `protobuf_oneof:"secret"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetConnectionSecretRequest) Reset() {
+	*x = SetConnectionSecretRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetConnectionSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetConnectionSecretRequest) ProtoMessage() {}
+
+func (x *SetConnectionSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetConnectionSecretRequest.ProtoReflect.Descriptor instead.
+func (*SetConnectionSecretRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SetConnectionSecretRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SetConnectionSecretRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SetConnectionSecretRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *SetConnectionSecretRequest) GetSecret() isSetConnectionSecretRequest_Secret {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *SetConnectionSecretRequest) GetClientSecret() string {
+	if x != nil {
+		if x, ok := x.Secret.(*SetConnectionSecretRequest_ClientSecret); ok {
+			return x.ClientSecret
+		}
+	}
+	return ""
+}
+
+func (x *SetConnectionSecretRequest) GetPrivateKeyPem() string {
+	if x != nil {
+		if x, ok := x.Secret.(*SetConnectionSecretRequest_PrivateKeyPem); ok {
+			return x.PrivateKeyPem
+		}
+	}
+	return ""
+}
+
+type isSetConnectionSecretRequest_Secret interface {
+	isSetConnectionSecretRequest_Secret()
+}
+
+type SetConnectionSecretRequest_ClientSecret struct {
+	// Client secret of an OIDC client, 8 to 1024 bytes without control characters.
+	ClientSecret string `protobuf:"bytes,4,opt,name=client_secret,json=clientSecret,proto3,oneof"`
+}
+
+type SetConnectionSecretRequest_PrivateKeyPem struct {
+	// Private key, PEM, at most 16 KiB: of an OIDC client with private_key_jwt, or of a SAML service provider, then with its
+	// certificate. RSA of 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519; a SAML key is RSA or ECDSA.
+	PrivateKeyPem string `protobuf:"bytes,5,opt,name=private_key_pem,json=privateKeyPem,proto3,oneof"`
+}
+
+func (*SetConnectionSecretRequest_ClientSecret) isSetConnectionSecretRequest_Secret() {}
+
+func (*SetConnectionSecretRequest_PrivateKeyPem) isSetConnectionSecretRequest_Secret() {}
+
+// ClearConnectionSecretRequest names a connection.
+type ClearConnectionSecretRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/connections/{connection}. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearConnectionSecretRequest) Reset() {
+	*x = ClearConnectionSecretRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearConnectionSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearConnectionSecretRequest) ProtoMessage() {}
+
+func (x *ClearConnectionSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearConnectionSecretRequest.ProtoReflect.Descriptor instead.
+func (*ClearConnectionSecretRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ClearConnectionSecretRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ClearConnectionSecretRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ClearConnectionSecretRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// TestConnectionRequest names a connection.
+type TestConnectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/connections/{connection}. Required.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestConnectionRequest) Reset() {
+	*x = TestConnectionRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestConnectionRequest) ProtoMessage() {}
+
+func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestConnectionRequest.ProtoReflect.Descriptor instead.
+func (*TestConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TestConnectionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// TestConnectionResponse says what was found.
+type TestConnectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was looked at, in order.
+	Findings      []*ConnectionFinding `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestConnectionResponse) Reset() {
+	*x = TestConnectionResponse{}
+	mi := &file_postern_v1_directory_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestConnectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestConnectionResponse) ProtoMessage() {}
+
+func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestConnectionResponse.ProtoReflect.Descriptor instead.
+func (*TestConnectionResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TestConnectionResponse) GetFindings() []*ConnectionFinding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+// ConnectionFinding is one thing a test of a connection found.
+type ConnectionFinding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How bad it is.
+	Severity ConnectionFinding_Severity `protobuf:"varint,1,opt,name=severity,proto3,enum=postern.v1.ConnectionFinding_Severity" json:"severity,omitempty"`
+	// What was looked at, in a few words.
+	What string `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	// What was found.
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// What to do about it; empty when nothing.
+	Fix           string `protobuf:"bytes,4,opt,name=fix,proto3" json:"fix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectionFinding) Reset() {
+	*x = ConnectionFinding{}
+	mi := &file_postern_v1_directory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionFinding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionFinding) ProtoMessage() {}
+
+func (x *ConnectionFinding) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionFinding.ProtoReflect.Descriptor instead.
+func (*ConnectionFinding) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ConnectionFinding) GetSeverity() ConnectionFinding_Severity {
+	if x != nil {
+		return x.Severity
+	}
+	return ConnectionFinding_SEVERITY_UNSPECIFIED
+}
+
+func (x *ConnectionFinding) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *ConnectionFinding) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *ConnectionFinding) GetFix() string {
+	if x != nil {
+		return x.Fix
+	}
+	return ""
+}
+
+// Oidc is how an OpenID Connect provider is spoken to. Addresses are https, at most 2048 bytes.
+type Connection_Oidc struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its issuer, exactly as in its ID tokens. Empty with a preset, which knows it.
+	Issuer string `protobuf:"bytes,1,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// The client's id at the provider, at most 512 bytes.
+	ClientId string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Where people are sent; empty: from discovery.
+	AuthorizationEndpoint string `protobuf:"bytes,3,opt,name=authorization_endpoint,json=authorizationEndpoint,proto3" json:"authorization_endpoint,omitempty"`
+	// Where codes are exchanged; empty: from discovery.
+	TokenEndpoint string `protobuf:"bytes,4,opt,name=token_endpoint,json=tokenEndpoint,proto3" json:"token_endpoint,omitempty"`
+	// The user API of the preset github; empty: GitHub's own.
+	UserinfoEndpoint string `protobuf:"bytes,5,opt,name=userinfo_endpoint,json=userinfoEndpoint,proto3" json:"userinfo_endpoint,omitempty"`
+	// Where its keys are; empty: from discovery.
+	JwksUri string `protobuf:"bytes,6,opt,name=jwks_uri,json=jwksUri,proto3" json:"jwks_uri,omitempty"`
+	// client_secret_basic, client_secret_post, private_key_jwt or none; empty: client_secret_basic, or what the preset takes.
+	ClientAuth string `protobuf:"bytes,7,opt,name=client_auth,json=clientAuth,proto3" json:"client_auth,omitempty"`
+	// kid of private_key_jwt, at most 256 bytes.
+	KeyId string `protobuf:"bytes,8,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// Scopes asked for, at most 32 of at most 256 bytes; empty: openid, email and profile, or what the preset takes.
+	Scopes []string `protobuf:"bytes,9,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// Algorithms of ID tokens: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA; empty: RS256, PS256,
+	// ES256 and EdDSA.
+	Algorithms []string `protobuf:"bytes,10,rep,name=algorithms,proto3" json:"algorithms,omitempty"`
+	// Addresses of the login service that the provider sends people back to, at most 16. The first is used when none is named.
+	RedirectUris []string `protobuf:"bytes,11,rep,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"`
+	// Audiences allowed beside client_id, at most 16 of at most 512 bytes.
+	Audiences []string `protobuf:"bytes,12,rep,name=audiences,proto3" json:"audiences,omitempty"`
+	// Authorized parties allowed beside client_id, at most 16 of at most 512 bytes.
+	AuthorizedParties []string `protobuf:"bytes,13,rep,name=authorized_parties,json=authorizedParties,proto3" json:"authorized_parties,omitempty"`
+	// Values of acr asked for, at most 16 of at most 256 bytes.
+	AcrValues []string `protobuf:"bytes,14,rep,name=acr_values,json=acrValues,proto3" json:"acr_values,omitempty"`
+	// Tenant id (microsoft, required), hosted domain (google), workspace (slack) or team id (apple), at most 256 bytes.
+	Tenant        string `protobuf:"bytes,15,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Connection_Oidc) Reset() {
+	*x = Connection_Oidc{}
+	mi := &file_postern_v1_directory_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Connection_Oidc) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Connection_Oidc) ProtoMessage() {}
+
+func (x *Connection_Oidc) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Connection_Oidc.ProtoReflect.Descriptor instead.
+func (*Connection_Oidc) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{2, 0}
+}
+
+func (x *Connection_Oidc) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *Connection_Oidc) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *Connection_Oidc) GetAuthorizationEndpoint() string {
+	if x != nil {
+		return x.AuthorizationEndpoint
+	}
+	return ""
+}
+
+func (x *Connection_Oidc) GetTokenEndpoint() string {
+	if x != nil {
+		return x.TokenEndpoint
+	}
+	return ""
+}
+
+func (x *Connection_Oidc) GetUserinfoEndpoint() string {
+	if x != nil {
+		return x.UserinfoEndpoint
+	}
+	return ""
+}
+
+func (x *Connection_Oidc) GetJwksUri() string {
+	if x != nil {
+		return x.JwksUri
+	}
+	return ""
+}
+
+func (x *Connection_Oidc) GetClientAuth() string {
+	if x != nil {
+		return x.ClientAuth
+	}
+	return ""
+}
+
+func (x *Connection_Oidc) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *Connection_Oidc) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Connection_Oidc) GetAlgorithms() []string {
+	if x != nil {
+		return x.Algorithms
+	}
+	return nil
+}
+
+func (x *Connection_Oidc) GetRedirectUris() []string {
+	if x != nil {
+		return x.RedirectUris
+	}
+	return nil
+}
+
+func (x *Connection_Oidc) GetAudiences() []string {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
+func (x *Connection_Oidc) GetAuthorizedParties() []string {
+	if x != nil {
+		return x.AuthorizedParties
+	}
+	return nil
+}
+
+func (x *Connection_Oidc) GetAcrValues() []string {
+	if x != nil {
+		return x.AcrValues
+	}
+	return nil
+}
+
+func (x *Connection_Oidc) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// Saml is how a SAML identity provider is spoken to. Addresses are https, at most 2048 bytes.
+type Connection_Saml struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entity id of the provider, at most 1024 bytes.
+	EntityId string `protobuf:"bytes,1,opt,name=entity_id,json=entityId,proto3" json:"entity_id,omitempty"`
+	// Its single sign-on address for HTTP-Redirect; empty: none.
+	RedirectUrl string `protobuf:"bytes,2,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
+	// Its single sign-on address for HTTP-POST; empty: none.
+	PostUrl string `protobuf:"bytes,3,opt,name=post_url,json=postUrl,proto3" json:"post_url,omitempty"`
+	// X.509 certificates whose keys may sign, DER, at most 8 of at most 8 KiB.
+	Certificates [][]byte `protobuf:"bytes,4,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	// Where its metadata is read again; empty: nowhere.
+	MetadataUrl string `protobuf:"bytes,5,opt,name=metadata_url,json=metadataUrl,proto3" json:"metadata_url,omitempty"`
+	// Certificate that metadata must be signed with, DER; empty: its signature is not looked at.
+	MetadataCertificate []byte `protobuf:"bytes,6,opt,name=metadata_certificate,json=metadataCertificate,proto3" json:"metadata_certificate,omitempty"`
+	// Entity id of the service provider: who the provider must speak to, at most 1024 bytes.
+	SpEntityId string `protobuf:"bytes,7,opt,name=sp_entity_id,json=spEntityId,proto3" json:"sp_entity_id,omitempty"`
+	// Addresses of the login service that take responses, at most 16. The first is used when none is named.
+	AcsUrls []string `protobuf:"bytes,8,rep,name=acs_urls,json=acsUrls,proto3" json:"acs_urls,omitempty"`
+	// Whether requests are signed. Needs a private key.
+	SignsRequests bool `protobuf:"varint,9,opt,name=signs_requests,json=signsRequests,proto3" json:"signs_requests,omitempty"`
+	// Whether responses nobody asked for are taken.
+	AllowsUnsolicited bool `protobuf:"varint,10,opt,name=allows_unsolicited,json=allowsUnsolicited,proto3" json:"allows_unsolicited,omitempty"`
+	// Whether a signed response is enough: its assertion need not be signed itself.
+	ResponseSignatureOnly bool `protobuf:"varint,11,opt,name=response_signature_only,json=responseSignatureOnly,proto3" json:"response_signature_only,omitempty"`
+	// Whether encrypted assertions are taken. Needs a private key.
+	AllowsEncryption bool `protobuf:"varint,12,opt,name=allows_encryption,json=allowsEncryption,proto3" json:"allows_encryption,omitempty"`
+	// Format of the name asked for, at most 256 bytes; empty: unspecified.
+	NameIdFormat string `protobuf:"bytes,13,opt,name=name_id_format,json=nameIdFormat,proto3" json:"name_id_format,omitempty"`
+	// Attribute the e-mail comes from, at most 256 bytes; empty: the name, when it is of the format emailAddress.
+	EmailAttribute string `protobuf:"bytes,14,opt,name=email_attribute,json=emailAttribute,proto3" json:"email_attribute,omitempty"`
+	// Attribute the name to show comes from, at most 256 bytes.
+	NameAttribute string `protobuf:"bytes,15,opt,name=name_attribute,json=nameAttribute,proto3" json:"name_attribute,omitempty"`
+	// AuthnContext classes asked for, at most 16 of at most 256 bytes.
+	RequestedContexts []string `protobuf:"bytes,16,rep,name=requested_contexts,json=requestedContexts,proto3" json:"requested_contexts,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *Connection_Saml) Reset() {
+	*x = Connection_Saml{}
+	mi := &file_postern_v1_directory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Connection_Saml) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Connection_Saml) ProtoMessage() {}
+
+func (x *Connection_Saml) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Connection_Saml.ProtoReflect.Descriptor instead.
+func (*Connection_Saml) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{2, 1}
+}
+
+func (x *Connection_Saml) GetEntityId() string {
+	if x != nil {
+		return x.EntityId
+	}
+	return ""
+}
+
+func (x *Connection_Saml) GetRedirectUrl() string {
+	if x != nil {
+		return x.RedirectUrl
+	}
+	return ""
+}
+
+func (x *Connection_Saml) GetPostUrl() string {
+	if x != nil {
+		return x.PostUrl
+	}
+	return ""
+}
+
+func (x *Connection_Saml) GetCertificates() [][]byte {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+func (x *Connection_Saml) GetMetadataUrl() string {
+	if x != nil {
+		return x.MetadataUrl
+	}
+	return ""
+}
+
+func (x *Connection_Saml) GetMetadataCertificate() []byte {
+	if x != nil {
+		return x.MetadataCertificate
+	}
+	return nil
+}
+
+func (x *Connection_Saml) GetSpEntityId() string {
+	if x != nil {
+		return x.SpEntityId
+	}
+	return ""
+}
+
+func (x *Connection_Saml) GetAcsUrls() []string {
+	if x != nil {
+		return x.AcsUrls
+	}
+	return nil
+}
+
+func (x *Connection_Saml) GetSignsRequests() bool {
+	if x != nil {
+		return x.SignsRequests
+	}
+	return false
+}
+
+func (x *Connection_Saml) GetAllowsUnsolicited() bool {
+	if x != nil {
+		return x.AllowsUnsolicited
+	}
+	return false
+}
+
+func (x *Connection_Saml) GetResponseSignatureOnly() bool {
+	if x != nil {
+		return x.ResponseSignatureOnly
+	}
+	return false
+}
+
+func (x *Connection_Saml) GetAllowsEncryption() bool {
+	if x != nil {
+		return x.AllowsEncryption
+	}
+	return false
+}
+
+func (x *Connection_Saml) GetNameIdFormat() string {
+	if x != nil {
+		return x.NameIdFormat
+	}
+	return ""
+}
+
+func (x *Connection_Saml) GetEmailAttribute() string {
+	if x != nil {
+		return x.EmailAttribute
+	}
+	return ""
+}
+
+func (x *Connection_Saml) GetNameAttribute() string {
+	if x != nil {
+		return x.NameAttribute
+	}
+	return ""
+}
+
+func (x *Connection_Saml) GetRequestedContexts() []string {
+	if x != nil {
+		return x.RequestedContexts
+	}
+	return nil
+}
+
 var File_postern_v1_directory_proto protoreflect.FileDescriptor
 
 const file_postern_v1_directory_proto_rawDesc = "" +
@@ -992,7 +2003,7 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\bdisabled\x18\x05 \x01(\bR\bdisabled\x120\n" +
 	"\x14trusts_account_email\x18\x06 \x01(\bR\x12trustsAccountEmail\x12*\n" +
 	"\x06origin\x18\a \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12F\n" +
-	"\x11proofs_not_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\"\x90\x03\n" +
+	"\x11proofs_not_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\"\x8f\x0f\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -1001,7 +2012,59 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\x0e2\x1b.postern.v1.Connection.KindR\x04kind\x12;\n" +
 	"\bprotocol\x18\x05 \x01(\x0e2\x1f.postern.v1.Connection.ProtocolR\bprotocol\x12\x1a\n" +
 	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x12*\n" +
-	"\x06origin\x18\a \x01(\x0e2\x12.postern.v1.OriginR\x06origin\";\n" +
+	"\x06origin\x18\a \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12\x12\n" +
+	"\x04name\x18\b \x01(\tR\x04name\x12\x16\n" +
+	"\x06preset\x18\t \x01(\tR\x06preset\x12/\n" +
+	"\x04oidc\x18\n" +
+	" \x01(\v2\x1b.postern.v1.Connection.OidcR\x04oidc\x12/\n" +
+	"\x04saml\x18\v \x01(\v2\x1b.postern.v1.Connection.SamlR\x04saml\x121\n" +
+	"\adomains\x18\f \x03(\v2\x17.postern.v1.DomainMatchR\adomains\x12!\n" +
+	"\ftrusts_email\x18\r \x01(\bR\vtrustsEmail\x12$\n" +
+	"\x0elinks_by_email\x18\x0e \x01(\bR\flinksByEmail\x12\x1d\n" +
+	"\n" +
+	"has_secret\x18\x0f \x01(\bR\thasSecret\x12H\n" +
+	"\x12secret_update_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x10secretUpdateTime\x12\x12\n" +
+	"\x04etag\x18\x11 \x01(\tR\x04etag\x1a\xfa\x03\n" +
+	"\x04Oidc\x12\x16\n" +
+	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x1b\n" +
+	"\tclient_id\x18\x02 \x01(\tR\bclientId\x125\n" +
+	"\x16authorization_endpoint\x18\x03 \x01(\tR\x15authorizationEndpoint\x12%\n" +
+	"\x0etoken_endpoint\x18\x04 \x01(\tR\rtokenEndpoint\x12+\n" +
+	"\x11userinfo_endpoint\x18\x05 \x01(\tR\x10userinfoEndpoint\x12\x19\n" +
+	"\bjwks_uri\x18\x06 \x01(\tR\ajwksUri\x12\x1f\n" +
+	"\vclient_auth\x18\a \x01(\tR\n" +
+	"clientAuth\x12\x15\n" +
+	"\x06key_id\x18\b \x01(\tR\x05keyId\x12\x16\n" +
+	"\x06scopes\x18\t \x03(\tR\x06scopes\x12\x1e\n" +
+	"\n" +
+	"algorithms\x18\n" +
+	" \x03(\tR\n" +
+	"algorithms\x12#\n" +
+	"\rredirect_uris\x18\v \x03(\tR\fredirectUris\x12\x1c\n" +
+	"\taudiences\x18\f \x03(\tR\taudiences\x12-\n" +
+	"\x12authorized_parties\x18\r \x03(\tR\x11authorizedParties\x12\x1d\n" +
+	"\n" +
+	"acr_values\x18\x0e \x03(\tR\tacrValues\x12\x16\n" +
+	"\x06tenant\x18\x0f \x01(\tR\x06tenant\x1a\xf8\x04\n" +
+	"\x04Saml\x12\x1b\n" +
+	"\tentity_id\x18\x01 \x01(\tR\bentityId\x12!\n" +
+	"\fredirect_url\x18\x02 \x01(\tR\vredirectUrl\x12\x19\n" +
+	"\bpost_url\x18\x03 \x01(\tR\apostUrl\x12\"\n" +
+	"\fcertificates\x18\x04 \x03(\fR\fcertificates\x12!\n" +
+	"\fmetadata_url\x18\x05 \x01(\tR\vmetadataUrl\x121\n" +
+	"\x14metadata_certificate\x18\x06 \x01(\fR\x13metadataCertificate\x12 \n" +
+	"\fsp_entity_id\x18\a \x01(\tR\n" +
+	"spEntityId\x12\x19\n" +
+	"\bacs_urls\x18\b \x03(\tR\aacsUrls\x12%\n" +
+	"\x0esigns_requests\x18\t \x01(\bR\rsignsRequests\x12-\n" +
+	"\x12allows_unsolicited\x18\n" +
+	" \x01(\bR\x11allowsUnsolicited\x126\n" +
+	"\x17response_signature_only\x18\v \x01(\bR\x15responseSignatureOnly\x12+\n" +
+	"\x11allows_encryption\x18\f \x01(\bR\x10allowsEncryption\x12$\n" +
+	"\x0ename_id_format\x18\r \x01(\tR\fnameIdFormat\x12'\n" +
+	"\x0femail_attribute\x18\x0e \x01(\tR\x0eemailAttribute\x12%\n" +
+	"\x0ename_attribute\x18\x0f \x01(\tR\rnameAttribute\x12-\n" +
+	"\x12requested_contexts\x18\x10 \x03(\tR\x11requestedContexts\";\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_SOCIAL\x10\x01\x12\f\n" +
@@ -1041,11 +2104,53 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\x83\x01\n" +
 	"\x19ListOrganizationsResponse\x12>\n" +
 	"\rorganizations\x18\x01 \x03(\v2\x18.postern.v1.OrganizationR\rorganizations\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xa7\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"*\n" +
+	"\x14GetConnectionRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"l\n" +
+	"\x16ListConnectionsRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"{\n" +
+	"\x17ListConnectionsResponse\x128\n" +
+	"\vconnections\x18\x01 \x03(\v2\x16.postern.v1.ConnectionR\vconnections\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbe\x01\n" +
+	"\x1aSetConnectionSecretRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12%\n" +
+	"\rclient_secret\x18\x04 \x01(\tH\x00R\fclientSecret\x12(\n" +
+	"\x0fprivate_key_pem\x18\x05 \x01(\tH\x00R\rprivateKeyPemB\b\n" +
+	"\x06secret\"e\n" +
+	"\x1cClearConnectionSecretRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\"+\n" +
+	"\x15TestConnectionRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"S\n" +
+	"\x16TestConnectionResponse\x129\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1d.postern.v1.ConnectionFindingR\bfindings\"\xf6\x01\n" +
+	"\x11ConnectionFinding\x12B\n" +
+	"\bseverity\x18\x01 \x01(\x0e2&.postern.v1.ConnectionFinding.SeverityR\bseverity\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x10\n" +
+	"\x03fix\x18\x04 \x01(\tR\x03fix\"_\n" +
+	"\bSeverity\x12\x18\n" +
+	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vSEVERITY_OK\x10\x01\x12\x14\n" +
+	"\x10SEVERITY_WARNING\x10\x02\x12\x12\n" +
+	"\x0eSEVERITY_ERROR\x10\x032\xd9\x05\n" +
 	"\x10DirectoryService\x12`\n" +
 	"\x11ApplyOrganization\x12$.postern.v1.ApplyOrganizationRequest\x1a%.postern.v1.ApplyOrganizationResponse\x12O\n" +
 	"\x0fGetOrganization\x12\".postern.v1.GetOrganizationRequest\x1a\x18.postern.v1.Organization\x12`\n" +
-	"\x11ListOrganizations\x12$.postern.v1.ListOrganizationsRequest\x1a%.postern.v1.ListOrganizationsResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
+	"\x11ListOrganizations\x12$.postern.v1.ListOrganizationsRequest\x1a%.postern.v1.ListOrganizationsResponse\x12I\n" +
+	"\rGetConnection\x12 .postern.v1.GetConnectionRequest\x1a\x16.postern.v1.Connection\x12Z\n" +
+	"\x0fListConnections\x12\".postern.v1.ListConnectionsRequest\x1a#.postern.v1.ListConnectionsResponse\x12U\n" +
+	"\x13SetConnectionSecret\x12&.postern.v1.SetConnectionSecretRequest\x1a\x16.postern.v1.Connection\x12Y\n" +
+	"\x15ClearConnectionSecret\x12(.postern.v1.ClearConnectionSecretRequest\x1a\x16.postern.v1.Connection\x12W\n" +
+	"\x0eTestConnection\x12!.postern.v1.TestConnectionRequest\x1a\".postern.v1.TestConnectionResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
 var (
 	file_postern_v1_directory_proto_rawDescOnce sync.Once
@@ -1059,52 +2164,81 @@ func file_postern_v1_directory_proto_rawDescGZIP() []byte {
 	return file_postern_v1_directory_proto_rawDescData
 }
 
-var file_postern_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_postern_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_postern_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_postern_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_postern_v1_directory_proto_goTypes = []any{
-	(Connection_Kind)(0),              // 0: postern.v1.Connection.Kind
-	(Connection_Protocol)(0),          // 1: postern.v1.Connection.Protocol
-	(*Organization)(nil),              // 2: postern.v1.Organization
-	(*Site)(nil),                      // 3: postern.v1.Site
-	(*Connection)(nil),                // 4: postern.v1.Connection
-	(*Domain)(nil),                    // 5: postern.v1.Domain
-	(*ApplyOrganizationRequest)(nil),  // 6: postern.v1.ApplyOrganizationRequest
-	(*ApplyOrganizationResponse)(nil), // 7: postern.v1.ApplyOrganizationResponse
-	(*AppliedCommit)(nil),             // 8: postern.v1.AppliedCommit
-	(*GetOrganizationRequest)(nil),    // 9: postern.v1.GetOrganizationRequest
-	(*ListOrganizationsRequest)(nil),  // 10: postern.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil), // 11: postern.v1.ListOrganizationsResponse
-	(*Policy)(nil),                    // 12: postern.v1.Policy
-	(*timestamppb.Timestamp)(nil),     // 13: google.protobuf.Timestamp
-	(Origin)(0),                       // 14: postern.v1.Origin
+	(Connection_Kind)(0),                 // 0: postern.v1.Connection.Kind
+	(Connection_Protocol)(0),             // 1: postern.v1.Connection.Protocol
+	(ConnectionFinding_Severity)(0),      // 2: postern.v1.ConnectionFinding.Severity
+	(*Organization)(nil),                 // 3: postern.v1.Organization
+	(*Site)(nil),                         // 4: postern.v1.Site
+	(*Connection)(nil),                   // 5: postern.v1.Connection
+	(*Domain)(nil),                       // 6: postern.v1.Domain
+	(*ApplyOrganizationRequest)(nil),     // 7: postern.v1.ApplyOrganizationRequest
+	(*ApplyOrganizationResponse)(nil),    // 8: postern.v1.ApplyOrganizationResponse
+	(*AppliedCommit)(nil),                // 9: postern.v1.AppliedCommit
+	(*GetOrganizationRequest)(nil),       // 10: postern.v1.GetOrganizationRequest
+	(*ListOrganizationsRequest)(nil),     // 11: postern.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),    // 12: postern.v1.ListOrganizationsResponse
+	(*GetConnectionRequest)(nil),         // 13: postern.v1.GetConnectionRequest
+	(*ListConnectionsRequest)(nil),       // 14: postern.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil),      // 15: postern.v1.ListConnectionsResponse
+	(*SetConnectionSecretRequest)(nil),   // 16: postern.v1.SetConnectionSecretRequest
+	(*ClearConnectionSecretRequest)(nil), // 17: postern.v1.ClearConnectionSecretRequest
+	(*TestConnectionRequest)(nil),        // 18: postern.v1.TestConnectionRequest
+	(*TestConnectionResponse)(nil),       // 19: postern.v1.TestConnectionResponse
+	(*ConnectionFinding)(nil),            // 20: postern.v1.ConnectionFinding
+	(*Connection_Oidc)(nil),              // 21: postern.v1.Connection.Oidc
+	(*Connection_Saml)(nil),              // 22: postern.v1.Connection.Saml
+	(*Policy)(nil),                       // 23: postern.v1.Policy
+	(*timestamppb.Timestamp)(nil),        // 24: google.protobuf.Timestamp
+	(Origin)(0),                          // 25: postern.v1.Origin
+	(*DomainMatch)(nil),                  // 26: postern.v1.DomainMatch
 }
 var file_postern_v1_directory_proto_depIdxs = []int32{
-	3,  // 0: postern.v1.Organization.sites:type_name -> postern.v1.Site
-	4,  // 1: postern.v1.Organization.connections:type_name -> postern.v1.Connection
-	12, // 2: postern.v1.Organization.policy:type_name -> postern.v1.Policy
-	5,  // 3: postern.v1.Organization.domains:type_name -> postern.v1.Domain
-	13, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
-	13, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
-	14, // 6: postern.v1.Site.origin:type_name -> postern.v1.Origin
-	13, // 7: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
+	4,  // 0: postern.v1.Organization.sites:type_name -> postern.v1.Site
+	5,  // 1: postern.v1.Organization.connections:type_name -> postern.v1.Connection
+	23, // 2: postern.v1.Organization.policy:type_name -> postern.v1.Policy
+	6,  // 3: postern.v1.Organization.domains:type_name -> postern.v1.Domain
+	24, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
+	24, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
+	25, // 6: postern.v1.Site.origin:type_name -> postern.v1.Origin
+	24, // 7: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
 	0,  // 8: postern.v1.Connection.kind:type_name -> postern.v1.Connection.Kind
 	1,  // 9: postern.v1.Connection.protocol:type_name -> postern.v1.Connection.Protocol
-	14, // 10: postern.v1.Connection.origin:type_name -> postern.v1.Origin
-	14, // 11: postern.v1.Domain.origin:type_name -> postern.v1.Origin
-	2,  // 12: postern.v1.ApplyOrganizationResponse.organization:type_name -> postern.v1.Organization
-	8,  // 13: postern.v1.ApplyOrganizationResponse.commits:type_name -> postern.v1.AppliedCommit
-	2,  // 14: postern.v1.ListOrganizationsResponse.organizations:type_name -> postern.v1.Organization
-	6,  // 15: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
-	9,  // 16: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
-	10, // 17: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
-	7,  // 18: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
-	2,  // 19: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
-	11, // 20: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
-	18, // [18:21] is the sub-list for method output_type
-	15, // [15:18] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	25, // 10: postern.v1.Connection.origin:type_name -> postern.v1.Origin
+	21, // 11: postern.v1.Connection.oidc:type_name -> postern.v1.Connection.Oidc
+	22, // 12: postern.v1.Connection.saml:type_name -> postern.v1.Connection.Saml
+	26, // 13: postern.v1.Connection.domains:type_name -> postern.v1.DomainMatch
+	24, // 14: postern.v1.Connection.secret_update_time:type_name -> google.protobuf.Timestamp
+	25, // 15: postern.v1.Domain.origin:type_name -> postern.v1.Origin
+	3,  // 16: postern.v1.ApplyOrganizationResponse.organization:type_name -> postern.v1.Organization
+	9,  // 17: postern.v1.ApplyOrganizationResponse.commits:type_name -> postern.v1.AppliedCommit
+	3,  // 18: postern.v1.ListOrganizationsResponse.organizations:type_name -> postern.v1.Organization
+	5,  // 19: postern.v1.ListConnectionsResponse.connections:type_name -> postern.v1.Connection
+	20, // 20: postern.v1.TestConnectionResponse.findings:type_name -> postern.v1.ConnectionFinding
+	2,  // 21: postern.v1.ConnectionFinding.severity:type_name -> postern.v1.ConnectionFinding.Severity
+	7,  // 22: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
+	10, // 23: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
+	11, // 24: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
+	13, // 25: postern.v1.DirectoryService.GetConnection:input_type -> postern.v1.GetConnectionRequest
+	14, // 26: postern.v1.DirectoryService.ListConnections:input_type -> postern.v1.ListConnectionsRequest
+	16, // 27: postern.v1.DirectoryService.SetConnectionSecret:input_type -> postern.v1.SetConnectionSecretRequest
+	17, // 28: postern.v1.DirectoryService.ClearConnectionSecret:input_type -> postern.v1.ClearConnectionSecretRequest
+	18, // 29: postern.v1.DirectoryService.TestConnection:input_type -> postern.v1.TestConnectionRequest
+	8,  // 30: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
+	3,  // 31: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
+	12, // 32: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
+	5,  // 33: postern.v1.DirectoryService.GetConnection:output_type -> postern.v1.Connection
+	15, // 34: postern.v1.DirectoryService.ListConnections:output_type -> postern.v1.ListConnectionsResponse
+	5,  // 35: postern.v1.DirectoryService.SetConnectionSecret:output_type -> postern.v1.Connection
+	5,  // 36: postern.v1.DirectoryService.ClearConnectionSecret:output_type -> postern.v1.Connection
+	19, // 37: postern.v1.DirectoryService.TestConnection:output_type -> postern.v1.TestConnectionResponse
+	30, // [30:38] is the sub-list for method output_type
+	22, // [22:30] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_directory_proto_init() }
@@ -1114,13 +2248,17 @@ func file_postern_v1_directory_proto_init() {
 	}
 	file_postern_v1_common_proto_init()
 	file_postern_v1_policy_proto_init()
+	file_postern_v1_directory_proto_msgTypes[13].OneofWrappers = []any{
+		(*SetConnectionSecretRequest_ClientSecret)(nil),
+		(*SetConnectionSecretRequest_PrivateKeyPem)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_directory_proto_rawDesc), len(file_postern_v1_directory_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   10,
+			NumEnums:      3,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

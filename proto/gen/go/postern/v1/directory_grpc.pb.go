@@ -21,9 +21,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DirectoryService_ApplyOrganization_FullMethodName = "/postern.v1.DirectoryService/ApplyOrganization"
-	DirectoryService_GetOrganization_FullMethodName   = "/postern.v1.DirectoryService/GetOrganization"
-	DirectoryService_ListOrganizations_FullMethodName = "/postern.v1.DirectoryService/ListOrganizations"
+	DirectoryService_ApplyOrganization_FullMethodName     = "/postern.v1.DirectoryService/ApplyOrganization"
+	DirectoryService_GetOrganization_FullMethodName       = "/postern.v1.DirectoryService/GetOrganization"
+	DirectoryService_ListOrganizations_FullMethodName     = "/postern.v1.DirectoryService/ListOrganizations"
+	DirectoryService_GetConnection_FullMethodName         = "/postern.v1.DirectoryService/GetConnection"
+	DirectoryService_ListConnections_FullMethodName       = "/postern.v1.DirectoryService/ListConnections"
+	DirectoryService_SetConnectionSecret_FullMethodName   = "/postern.v1.DirectoryService/SetConnectionSecret"
+	DirectoryService_ClearConnectionSecret_FullMethodName = "/postern.v1.DirectoryService/ClearConnectionSecret"
+	DirectoryService_TestConnection_FullMethodName        = "/postern.v1.DirectoryService/TestConnection"
 )
 
 // DirectoryServiceClient is the client API for DirectoryService service.
@@ -38,6 +43,17 @@ type DirectoryServiceClient interface {
 	GetOrganization(ctx context.Context, in *GetOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// ListOrganizations returns a page of organizations, by id.
 	ListOrganizations(ctx context.Context, in *ListOrganizationsRequest, opts ...grpc.CallOption) (*ListOrganizationsResponse, error)
+	// GetConnection returns one connection. Its secret is never readable.
+	GetConnection(ctx context.Context, in *GetConnectionRequest, opts ...grpc.CallOption) (*Connection, error)
+	// ListConnections returns a page of an organization's connections, by id.
+	ListConnections(ctx context.Context, in *ListConnectionsRequest, opts ...grpc.CallOption) (*ListConnectionsResponse, error)
+	// SetConnectionSecret gives a connection the secret it proves itself with to its provider, in the place of the one it had.
+	SetConnectionSecret(ctx context.Context, in *SetConnectionSecretRequest, opts ...grpc.CallOption) (*Connection, error)
+	// ClearConnectionSecret takes a connection's secret away.
+	ClearConnectionSecret(ctx context.Context, in *ClearConnectionSecretRequest, opts ...grpc.CallOption) (*Connection, error)
+	// TestConnection looks for what would keep people from signing in through a connection. It asks the provider for what
+	// anybody may ask it for, sends no secret and changes nothing.
+	TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error)
 }
 
 type directoryServiceClient struct {
@@ -78,6 +94,56 @@ func (c *directoryServiceClient) ListOrganizations(ctx context.Context, in *List
 	return out, nil
 }
 
+func (c *directoryServiceClient) GetConnection(ctx context.Context, in *GetConnectionRequest, opts ...grpc.CallOption) (*Connection, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Connection)
+	err := c.cc.Invoke(ctx, DirectoryService_GetConnection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ListConnections(ctx context.Context, in *ListConnectionsRequest, opts ...grpc.CallOption) (*ListConnectionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListConnectionsResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListConnections_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) SetConnectionSecret(ctx context.Context, in *SetConnectionSecretRequest, opts ...grpc.CallOption) (*Connection, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Connection)
+	err := c.cc.Invoke(ctx, DirectoryService_SetConnectionSecret_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ClearConnectionSecret(ctx context.Context, in *ClearConnectionSecretRequest, opts ...grpc.CallOption) (*Connection, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Connection)
+	err := c.cc.Invoke(ctx, DirectoryService_ClearConnectionSecret_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestConnectionResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_TestConnection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DirectoryServiceServer is the server API for DirectoryService service.
 // All implementations must embed UnimplementedDirectoryServiceServer
 // for forward compatibility.
@@ -90,6 +156,17 @@ type DirectoryServiceServer interface {
 	GetOrganization(context.Context, *GetOrganizationRequest) (*Organization, error)
 	// ListOrganizations returns a page of organizations, by id.
 	ListOrganizations(context.Context, *ListOrganizationsRequest) (*ListOrganizationsResponse, error)
+	// GetConnection returns one connection. Its secret is never readable.
+	GetConnection(context.Context, *GetConnectionRequest) (*Connection, error)
+	// ListConnections returns a page of an organization's connections, by id.
+	ListConnections(context.Context, *ListConnectionsRequest) (*ListConnectionsResponse, error)
+	// SetConnectionSecret gives a connection the secret it proves itself with to its provider, in the place of the one it had.
+	SetConnectionSecret(context.Context, *SetConnectionSecretRequest) (*Connection, error)
+	// ClearConnectionSecret takes a connection's secret away.
+	ClearConnectionSecret(context.Context, *ClearConnectionSecretRequest) (*Connection, error)
+	// TestConnection looks for what would keep people from signing in through a connection. It asks the provider for what
+	// anybody may ask it for, sends no secret and changes nothing.
+	TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error)
 	mustEmbedUnimplementedDirectoryServiceServer()
 }
 
@@ -108,6 +185,21 @@ func (UnimplementedDirectoryServiceServer) GetOrganization(context.Context, *Get
 }
 func (UnimplementedDirectoryServiceServer) ListOrganizations(context.Context, *ListOrganizationsRequest) (*ListOrganizationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListOrganizations not implemented")
+}
+func (UnimplementedDirectoryServiceServer) GetConnection(context.Context, *GetConnectionRequest) (*Connection, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetConnection not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListConnections(context.Context, *ListConnectionsRequest) (*ListConnectionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListConnections not implemented")
+}
+func (UnimplementedDirectoryServiceServer) SetConnectionSecret(context.Context, *SetConnectionSecretRequest) (*Connection, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetConnectionSecret not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ClearConnectionSecret(context.Context, *ClearConnectionSecretRequest) (*Connection, error) {
+	return nil, status.Error(codes.Unimplemented, "method ClearConnectionSecret not implemented")
+}
+func (UnimplementedDirectoryServiceServer) TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestConnection not implemented")
 }
 func (UnimplementedDirectoryServiceServer) mustEmbedUnimplementedDirectoryServiceServer() {}
 func (UnimplementedDirectoryServiceServer) testEmbeddedByValue()                          {}
@@ -184,6 +276,96 @@ func _DirectoryService_ListOrganizations_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DirectoryService_GetConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetConnectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).GetConnection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_GetConnection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).GetConnection(ctx, req.(*GetConnectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ListConnections_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListConnectionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListConnections(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListConnections_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListConnections(ctx, req.(*ListConnectionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_SetConnectionSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetConnectionSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).SetConnectionSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_SetConnectionSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).SetConnectionSecret(ctx, req.(*SetConnectionSecretRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ClearConnectionSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ClearConnectionSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ClearConnectionSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ClearConnectionSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ClearConnectionSecret(ctx, req.(*ClearConnectionSecretRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_TestConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestConnectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).TestConnection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_TestConnection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).TestConnection(ctx, req.(*TestConnectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DirectoryService_ServiceDesc is the grpc.ServiceDesc for DirectoryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -202,6 +384,26 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListOrganizations",
 			Handler:    _DirectoryService_ListOrganizations_Handler,
+		},
+		{
+			MethodName: "GetConnection",
+			Handler:    _DirectoryService_GetConnection_Handler,
+		},
+		{
+			MethodName: "ListConnections",
+			Handler:    _DirectoryService_ListConnections_Handler,
+		},
+		{
+			MethodName: "SetConnectionSecret",
+			Handler:    _DirectoryService_SetConnectionSecret_Handler,
+		},
+		{
+			MethodName: "ClearConnectionSecret",
+			Handler:    _DirectoryService_ClearConnectionSecret_Handler,
+		},
+		{
+			MethodName: "TestConnection",
+			Handler:    _DirectoryService_TestConnection_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

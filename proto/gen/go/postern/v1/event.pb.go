@@ -125,6 +125,10 @@ type Event struct {
 	Uses int64 `protobuf:"varint,49,opt,name=uses,proto3" json:"uses,omitempty"`
 	// Uid of the authenticator an event is about.
 	Authenticator string `protobuf:"bytes,50,opt,name=authenticator,proto3" json:"authenticator,omitempty"`
+	// IDP when the identity provider began the sign-in, unasked. Empty otherwise.
+	InitiatedBy string `protobuf:"bytes,51,opt,name=initiated_by,json=initiatedBy,proto3" json:"initiated_by,omitempty"`
+	// CALLER when the login service itself said what federated evidence had to fit (request id, nonce, callback). Empty otherwise.
+	Expectations string `protobuf:"bytes,52,opt,name=expectations,proto3" json:"expectations,omitempty"`
 	// Fields that identify a person. Stored sealed; opened for entitled readers.
 	Personal      *Personal `protobuf:"bytes,45,opt,name=personal,proto3" json:"personal,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -504,6 +508,20 @@ func (x *Event) GetAuthenticator() string {
 	return ""
 }
 
+func (x *Event) GetInitiatedBy() string {
+	if x != nil {
+		return x.InitiatedBy
+	}
+	return ""
+}
+
+func (x *Event) GetExpectations() string {
+	if x != nil {
+		return x.Expectations
+	}
+	return ""
+}
+
 func (x *Event) GetPersonal() *Personal {
 	if x != nil {
 		return x.Personal
@@ -541,7 +559,13 @@ type Personal struct {
 	// Authentication context class the partner asserted.
 	Acr string `protobuf:"bytes,13,opt,name=acr,proto3" json:"acr,omitempty"`
 	// Domains or accounts an administrative event lists.
-	Items         []string `protobuf:"bytes,14,rep,name=items,proto3" json:"items,omitempty"`
+	Items []string `protobuf:"bytes,14,rep,name=items,proto3" json:"items,omitempty"`
+	// Who vouches for a federated identity: OIDC iss, or the entity id of a SAML provider.
+	Issuer string `protobuf:"bytes,15,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// Its id there: OIDC sub, or the NameID.
+	SubjectId string `protobuf:"bytes,16,opt,name=subject_id,json=subjectId,proto3" json:"subject_id,omitempty"`
+	// E-mail the identity had before, on account.email_changed.
+	PreviousEmail string `protobuf:"bytes,17,opt,name=previous_email,json=previousEmail,proto3" json:"previous_email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -672,6 +696,27 @@ func (x *Personal) GetItems() []string {
 		return x.Items
 	}
 	return nil
+}
+
+func (x *Personal) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *Personal) GetSubjectId() string {
+	if x != nil {
+		return x.SubjectId
+	}
+	return ""
+}
+
+func (x *Personal) GetPreviousEmail() string {
+	if x != nil {
+		return x.PreviousEmail
+	}
+	return ""
 }
 
 // StepSummary is one line of the step list on an ending event.
@@ -1116,7 +1161,7 @@ var File_postern_v1_event_proto protoreflect.FileDescriptor
 const file_postern_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x16postern/v1/event.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\xa7\x0f\n" +
+	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\xee\x0f\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
@@ -1170,14 +1215,16 @@ const file_postern_v1_event_proto_rawDesc = "" +
 	"\tenrolment\x18/ \x01(\v2\x15.postern.v1.EnrolmentR\tenrolment\x12\x1b\n" +
 	"\tend_cause\x180 \x01(\tR\bendCause\x12\x12\n" +
 	"\x04uses\x181 \x01(\x03R\x04uses\x12$\n" +
-	"\rauthenticator\x182 \x01(\tR\rauthenticator\x120\n" +
+	"\rauthenticator\x182 \x01(\tR\rauthenticator\x12!\n" +
+	"\finitiated_by\x183 \x01(\tR\vinitiatedBy\x12\"\n" +
+	"\fexpectations\x184 \x01(\tR\fexpectations\x120\n" +
 	"\bpersonal\x18- \x01(\v2\x14.postern.v1.PersonalR\bpersonal\x1a8\n" +
 	"\n" +
 	"TallyEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\t\n" +
 	"\a_countsB\x10\n" +
-	"\x0e_user_verified\"\xc4\x03\n" +
+	"\x0e_user_verified\"\xa2\x04\n" +
 	"\bPersonal\x12\x14\n" +
 	"\x05email\x18\x01 \x01(\tR\x05email\x12*\n" +
 	"\x0eemail_verified\x18\x02 \x01(\bH\x00R\remailVerified\x88\x01\x01\x12\x1d\n" +
@@ -1195,7 +1242,11 @@ const file_postern_v1_event_proto_rawDesc = "" +
 	"\x06detail\x18\v \x01(\tR\x06detail\x12\x10\n" +
 	"\x03amr\x18\f \x03(\tR\x03amr\x12\x10\n" +
 	"\x03acr\x18\r \x01(\tR\x03acr\x12\x14\n" +
-	"\x05items\x18\x0e \x03(\tR\x05itemsB\x11\n" +
+	"\x05items\x18\x0e \x03(\tR\x05items\x12\x16\n" +
+	"\x06issuer\x18\x0f \x01(\tR\x06issuer\x12\x1d\n" +
+	"\n" +
+	"subject_id\x18\x10 \x01(\tR\tsubjectId\x12%\n" +
+	"\x0eprevious_email\x18\x11 \x01(\tR\rpreviousEmailB\x11\n" +
 	"\x0f_email_verified\"\xbd\x02\n" +
 	"\vStepSummary\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x05R\x04step\x12\x14\n" +

@@ -132,7 +132,7 @@ func (x RecordSessionRequest_Event) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RecordSessionRequest_Event.Descriptor instead.
 func (RecordSessionRequest_Event) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{10, 0}
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Kind says what the handle is of.
@@ -185,7 +185,7 @@ func (x RecordSessionRequest_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RecordSessionRequest_Kind.Descriptor instead.
 func (RecordSessionRequest_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{10, 1}
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{20, 1}
 }
 
 // EndCause says why a session or token ended.
@@ -242,7 +242,7 @@ func (x RecordSessionRequest_EndCause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RecordSessionRequest_EndCause.Descriptor instead.
 func (RecordSessionRequest_EndCause) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{10, 2}
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{20, 2}
 }
 
 // StartFlowRequest opens a flow.
@@ -1038,6 +1038,918 @@ func (x *VerifyRecoveryCodeRequest) GetContext() *Context {
 	return nil
 }
 
+// BeginFederationRequest begins a sign-in elsewhere. A flow has one at most: beginning another forgets the one before.
+type BeginFederationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Flow: organizations/{organization}/flows/{flow}. Required.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. A retry gets the same redirect until it was used up.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Connection id, at most 63 bytes. Required; one that is configured to be verified here.
+	Connection string `protobuf:"bytes,3,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Where the provider sends the person back to: one of the connection's redirect URIs or ACS URLs, exactly as configured, at most
+	// 2048 bytes. The first of them when absent.
+	CallbackUrl string `protobuf:"bytes,4,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
+	// Whom the provider's page may fill in (OIDC login_hint), at most 320 bytes.
+	LoginHint string `protobuf:"bytes,5,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"`
+	// How long ago the person may last have given a credential there: 1 second to 24 hours. Absent means any time; what comes back
+	// older is refused as ASSURANCE_TOO_LOW.
+	MaxAge *durationpb.Duration `protobuf:"bytes,6,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	// Authentication context classes to ask for (OIDC acr_values): at most 8 of at most 256 bytes. The connection's when absent.
+	AcrValues []string `protobuf:"bytes,7,rep,name=acr_values,json=acrValues,proto3" json:"acr_values,omitempty"`
+	// Whether the provider is to ask for a credential again although the person has a session there (OIDC prompt=login, SAML ForceAuthn).
+	PromptLogin bool `protobuf:"varint,8,opt,name=prompt_login,json=promptLogin,proto3" json:"prompt_login,omitempty"`
+	// SAML: whether the request goes by HTTP-POST rather than HTTP-Redirect.
+	PostBinding bool `protobuf:"varint,9,opt,name=post_binding,json=postBinding,proto3" json:"post_binding,omitempty"`
+	// Whether an identity that belongs to no account yet is to be linked to the account this flow has proven already. Refused with
+	// NOT_BOUND when it has proven none.
+	LinkAccount bool `protobuf:"varint,10,opt,name=link_account,json=linkAccount,proto3" json:"link_account,omitempty"`
+	// Where the request came from. Absent means as in the step before.
+	Context       *Context `protobuf:"bytes,11,opt,name=context,proto3" json:"context,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginFederationRequest) Reset() {
+	*x = BeginFederationRequest{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginFederationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginFederationRequest) ProtoMessage() {}
+
+func (x *BeginFederationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginFederationRequest.ProtoReflect.Descriptor instead.
+func (*BeginFederationRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *BeginFederationRequest) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *BeginFederationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *BeginFederationRequest) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *BeginFederationRequest) GetCallbackUrl() string {
+	if x != nil {
+		return x.CallbackUrl
+	}
+	return ""
+}
+
+func (x *BeginFederationRequest) GetLoginHint() string {
+	if x != nil {
+		return x.LoginHint
+	}
+	return ""
+}
+
+func (x *BeginFederationRequest) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
+func (x *BeginFederationRequest) GetAcrValues() []string {
+	if x != nil {
+		return x.AcrValues
+	}
+	return nil
+}
+
+func (x *BeginFederationRequest) GetPromptLogin() bool {
+	if x != nil {
+		return x.PromptLogin
+	}
+	return false
+}
+
+func (x *BeginFederationRequest) GetPostBinding() bool {
+	if x != nil {
+		return x.PostBinding
+	}
+	return false
+}
+
+func (x *BeginFederationRequest) GetLinkAccount() bool {
+	if x != nil {
+		return x.LinkAccount
+	}
+	return false
+}
+
+func (x *BeginFederationRequest) GetContext() *Context {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+// BeginFederationResponse says where to send the person.
+type BeginFederationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the flow stands.
+	Answer *FlowAnswer `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	// Send the browser here: a redirect when form is empty, else an HTML form that posts form to it.
+	RedirectUrl string `protobuf:"bytes,2,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
+	// Fields of that form.
+	Form map[string]string `protobuf:"bytes,3,rep,name=form,proto3" json:"form,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Set it as a cookie (HttpOnly, Secure, SameSite=None for providers that post back, else Lax; it ends with the flow) and hand it to
+	// CompleteFederation. It ties the browser that comes back to the one that was sent.
+	BrowserToken  string `protobuf:"bytes,4,opt,name=browser_token,json=browserToken,proto3" json:"browser_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginFederationResponse) Reset() {
+	*x = BeginFederationResponse{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginFederationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginFederationResponse) ProtoMessage() {}
+
+func (x *BeginFederationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginFederationResponse.ProtoReflect.Descriptor instead.
+func (*BeginFederationResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BeginFederationResponse) GetAnswer() *FlowAnswer {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *BeginFederationResponse) GetRedirectUrl() string {
+	if x != nil {
+		return x.RedirectUrl
+	}
+	return ""
+}
+
+func (x *BeginFederationResponse) GetForm() map[string]string {
+	if x != nil {
+		return x.Form
+	}
+	return nil
+}
+
+func (x *BeginFederationResponse) GetBrowserToken() string {
+	if x != nil {
+		return x.BrowserToken
+	}
+	return ""
+}
+
+// CompleteFederationRequest hands in what came back.
+type CompleteFederationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Flow: organizations/{organization}/flows/{flow}. Required, but for a SAML response that nobody here asked for.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. A retry gets the first answer, not "replayed", and never sends a
+	// code again.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// What BeginFederation handed out for this browser, at most 128 bytes. Required unless expectations or no flow are given.
+	BrowserToken string `protobuf:"bytes,3,opt,name=browser_token,json=browserToken,proto3" json:"browser_token,omitempty"`
+	// What came back. Exactly one.
+	//
+	// Types that are valid to be assigned to Evidence:
+	//
+	//	*CompleteFederationRequest_OidcCallback
+	//	*CompleteFederationRequest_OidcToken
+	//	*CompleteFederationRequest_SamlResponse
+	Evidence isCompleteFederationRequest_Evidence `protobuf_oneof:"evidence"`
+	// Set by a login service that ran the protocol itself, without BeginFederation. The event then says expectations: CALLER.
+	Expectations *Expectations `protobuf:"bytes,7,opt,name=expectations,proto3" json:"expectations,omitempty"`
+	// Where the request came from. Absent means as in the step before.
+	Context *Context `protobuf:"bytes,8,opt,name=context,proto3" json:"context,omitempty"`
+	// Connection id, at most 63 bytes. Required with expectations and without a flow; refused otherwise.
+	Connection string `protobuf:"bytes,9,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Site: organizations/{organization}/sites/{site}. Required without a flow: a flow is then opened and decided in one commit, and
+	// its start says initiated_by: IDP. Only for connections that allow unsolicited responses. Refused otherwise.
+	Site          string `protobuf:"bytes,10,opt,name=site,proto3" json:"site,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompleteFederationRequest) Reset() {
+	*x = CompleteFederationRequest{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompleteFederationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompleteFederationRequest) ProtoMessage() {}
+
+func (x *CompleteFederationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompleteFederationRequest.ProtoReflect.Descriptor instead.
+func (*CompleteFederationRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CompleteFederationRequest) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *CompleteFederationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CompleteFederationRequest) GetBrowserToken() string {
+	if x != nil {
+		return x.BrowserToken
+	}
+	return ""
+}
+
+func (x *CompleteFederationRequest) GetEvidence() isCompleteFederationRequest_Evidence {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
+func (x *CompleteFederationRequest) GetOidcCallback() *OidcCallback {
+	if x != nil {
+		if x, ok := x.Evidence.(*CompleteFederationRequest_OidcCallback); ok {
+			return x.OidcCallback
+		}
+	}
+	return nil
+}
+
+func (x *CompleteFederationRequest) GetOidcToken() *OidcToken {
+	if x != nil {
+		if x, ok := x.Evidence.(*CompleteFederationRequest_OidcToken); ok {
+			return x.OidcToken
+		}
+	}
+	return nil
+}
+
+func (x *CompleteFederationRequest) GetSamlResponse() *SamlResponse {
+	if x != nil {
+		if x, ok := x.Evidence.(*CompleteFederationRequest_SamlResponse); ok {
+			return x.SamlResponse
+		}
+	}
+	return nil
+}
+
+func (x *CompleteFederationRequest) GetExpectations() *Expectations {
+	if x != nil {
+		return x.Expectations
+	}
+	return nil
+}
+
+func (x *CompleteFederationRequest) GetContext() *Context {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *CompleteFederationRequest) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *CompleteFederationRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+type isCompleteFederationRequest_Evidence interface {
+	isCompleteFederationRequest_Evidence()
+}
+
+type CompleteFederationRequest_OidcCallback struct {
+	// The query of the redirect from an OIDC provider: this process exchanges the code.
+	OidcCallback *OidcCallback `protobuf:"bytes,4,opt,name=oidc_callback,json=oidcCallback,proto3,oneof"`
+}
+
+type CompleteFederationRequest_OidcToken struct {
+	// An ID token, by a login service that exchanged the code itself.
+	OidcToken *OidcToken `protobuf:"bytes,5,opt,name=oidc_token,json=oidcToken,proto3,oneof"`
+}
+
+type CompleteFederationRequest_SamlResponse struct {
+	// The form posted from a SAML provider.
+	SamlResponse *SamlResponse `protobuf:"bytes,6,opt,name=saml_response,json=samlResponse,proto3,oneof"`
+}
+
+func (*CompleteFederationRequest_OidcCallback) isCompleteFederationRequest_Evidence() {}
+
+func (*CompleteFederationRequest_OidcToken) isCompleteFederationRequest_Evidence() {}
+
+func (*CompleteFederationRequest_SamlResponse) isCompleteFederationRequest_Evidence() {}
+
+// OidcCallback is the query of a redirect from an OIDC provider (RFC 6749 §4.1.2, RFC 9207), values as decoded from the URL.
+type OidcCallback struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// state: at most 512 bytes.
+	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// code: at most 4096 bytes. Absent when the provider reports an error.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// iss: at most 2048 bytes.
+	Iss string `protobuf:"bytes,3,opt,name=iss,proto3" json:"iss,omitempty"`
+	// error: at most 128 bytes.
+	Error string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	// error_description: at most 2048 bytes. Kept sealed, at most 512 bytes of it.
+	ErrorDescription string `protobuf:"bytes,5,opt,name=error_description,json=errorDescription,proto3" json:"error_description,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *OidcCallback) Reset() {
+	*x = OidcCallback{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OidcCallback) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OidcCallback) ProtoMessage() {}
+
+func (x *OidcCallback) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OidcCallback.ProtoReflect.Descriptor instead.
+func (*OidcCallback) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *OidcCallback) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *OidcCallback) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *OidcCallback) GetIss() string {
+	if x != nil {
+		return x.Iss
+	}
+	return ""
+}
+
+func (x *OidcCallback) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *OidcCallback) GetErrorDescription() string {
+	if x != nil {
+		return x.ErrorDescription
+	}
+	return ""
+}
+
+// OidcToken is what a token endpoint answered.
+type OidcToken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id_token in compact form, at most 16 KiB. Never kept.
+	IdToken string `protobuf:"bytes,1,opt,name=id_token,json=idToken,proto3" json:"id_token,omitempty"`
+	// access_token, when its hash is to be checked too: at most 16 KiB. Never kept.
+	AccessToken string `protobuf:"bytes,2,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	// state the provider sent back: at most 512 bytes. Required after BeginFederation.
+	State         string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OidcToken) Reset() {
+	*x = OidcToken{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OidcToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OidcToken) ProtoMessage() {}
+
+func (x *OidcToken) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OidcToken.ProtoReflect.Descriptor instead.
+func (*OidcToken) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *OidcToken) GetIdToken() string {
+	if x != nil {
+		return x.IdToken
+	}
+	return ""
+}
+
+func (x *OidcToken) GetAccessToken() string {
+	if x != nil {
+		return x.AccessToken
+	}
+	return ""
+}
+
+func (x *OidcToken) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+// SamlResponse is the form a SAML provider had the browser post (HTTP-POST binding).
+type SamlResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SAMLResponse as posted, base64: at most 384 KiB. Never kept.
+	SamlResponse string `protobuf:"bytes,1,opt,name=saml_response,json=samlResponse,proto3" json:"saml_response,omitempty"`
+	// RelayState: at most 512 bytes. Required after BeginFederation.
+	RelayState    string `protobuf:"bytes,2,opt,name=relay_state,json=relayState,proto3" json:"relay_state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SamlResponse) Reset() {
+	*x = SamlResponse{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SamlResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SamlResponse) ProtoMessage() {}
+
+func (x *SamlResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SamlResponse.ProtoReflect.Descriptor instead.
+func (*SamlResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SamlResponse) GetSamlResponse() string {
+	if x != nil {
+		return x.SamlResponse
+	}
+	return ""
+}
+
+func (x *SamlResponse) GetRelayState() string {
+	if x != nil {
+		return x.RelayState
+	}
+	return ""
+}
+
+// Expectations are what evidence must fit when the login service ran the protocol itself.
+type Expectations struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SAML: id of the AuthnRequest that it answers, at most 256 bytes. Required for a SAML response.
+	SamlRequestId string `protobuf:"bytes,1,opt,name=saml_request_id,json=samlRequestId,proto3" json:"saml_request_id,omitempty"`
+	// OIDC: the nonce that was sent, 16 to 512 bytes. Required for an ID token. Hashed at once.
+	Nonce string `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	// SAML: the ACS URL it was posted to: one of the connection's. The first when absent.
+	CallbackUrl string `protobuf:"bytes,3,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
+	// How long ago the person may last have given a credential there: 1 second to 24 hours. Absent means any time.
+	MaxAge        *durationpb.Duration `protobuf:"bytes,4,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Expectations) Reset() {
+	*x = Expectations{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Expectations) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Expectations) ProtoMessage() {}
+
+func (x *Expectations) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Expectations.ProtoReflect.Descriptor instead.
+func (*Expectations) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Expectations) GetSamlRequestId() string {
+	if x != nil {
+		return x.SamlRequestId
+	}
+	return ""
+}
+
+func (x *Expectations) GetNonce() string {
+	if x != nil {
+		return x.Nonce
+	}
+	return ""
+}
+
+func (x *Expectations) GetCallbackUrl() string {
+	if x != nil {
+		return x.CallbackUrl
+	}
+	return ""
+}
+
+func (x *Expectations) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
+// CompleteFederationResponse says what was proven.
+type CompleteFederationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the flow stands, as after any step.
+	Answer *FlowAnswer `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	// Who the provider vouched for; absent when nothing was proven.
+	Identity      *FederatedIdentity `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompleteFederationResponse) Reset() {
+	*x = CompleteFederationResponse{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompleteFederationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompleteFederationResponse) ProtoMessage() {}
+
+func (x *CompleteFederationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompleteFederationResponse.ProtoReflect.Descriptor instead.
+func (*CompleteFederationResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CompleteFederationResponse) GetAnswer() *FlowAnswer {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *CompleteFederationResponse) GetIdentity() *FederatedIdentity {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
+// FederatedIdentity is who a provider vouched for, after everything was checked.
+type FederatedIdentity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connection id.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// OIDC iss, or the entity id of a SAML provider.
+	Issuer string `protobuf:"bytes,2,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// OIDC sub, or the NameID. With issuer it is the key of the identity; the e-mail never is.
+	SubjectId string `protobuf:"bytes,3,opt,name=subject_id,json=subjectId,proto3" json:"subject_id,omitempty"`
+	// E-mail as the provider gave it; empty when it gave none that is usable.
+	Email string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
+	// Whether that e-mail may be relied on: the provider says it was verified, or the connection speaks for its domain.
+	EmailVerified bool `protobuf:"varint,5,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
+	// Name to show.
+	DisplayName string `protobuf:"bytes,6,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Account it is linked to. Empty on first use: name the account with LinkAccount.
+	AccountId string `protobuf:"bytes,7,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// When the provider wants the session to end (SAML SessionNotOnOrAfter). Absent when it does not say.
+	SessionExpires *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=session_expires,json=sessionExpires,proto3" json:"session_expires,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *FederatedIdentity) Reset() {
+	*x = FederatedIdentity{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FederatedIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FederatedIdentity) ProtoMessage() {}
+
+func (x *FederatedIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FederatedIdentity.ProtoReflect.Descriptor instead.
+func (*FederatedIdentity) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *FederatedIdentity) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *FederatedIdentity) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *FederatedIdentity) GetSubjectId() string {
+	if x != nil {
+		return x.SubjectId
+	}
+	return ""
+}
+
+func (x *FederatedIdentity) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *FederatedIdentity) GetEmailVerified() bool {
+	if x != nil {
+		return x.EmailVerified
+	}
+	return false
+}
+
+func (x *FederatedIdentity) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *FederatedIdentity) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *FederatedIdentity) GetSessionExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SessionExpires
+	}
+	return nil
+}
+
+// LinkAccountRequest names the account of an identity.
+type LinkAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Flow: organizations/{organization}/flows/{flow}. Required; bound to an identity that has no account yet.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The login service's stable key for the account: 1 to 128 bytes. Required.
+	AccountId string `protobuf:"bytes,3,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// Whether the login service has made the account just now. An account that exists wants a proof of it: report that proof as a step
+	// of this flow (it then links by itself), or use a connection that links by verified e-mail.
+	NewAccount bool `protobuf:"varint,4,opt,name=new_account,json=newAccount,proto3" json:"new_account,omitempty"`
+	// The account's own verified e-mail, at most 320 bytes. Required to link by verified e-mail: it must equal the identity's.
+	Email string `protobuf:"bytes,5,opt,name=email,proto3" json:"email,omitempty"`
+	// Where the request came from. Absent means as in the step before.
+	Context       *Context `protobuf:"bytes,6,opt,name=context,proto3" json:"context,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkAccountRequest) Reset() {
+	*x = LinkAccountRequest{}
+	mi := &file_postern_v1_sign_in_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkAccountRequest) ProtoMessage() {}
+
+func (x *LinkAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_sign_in_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkAccountRequest.ProtoReflect.Descriptor instead.
+func (*LinkAccountRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *LinkAccountRequest) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *LinkAccountRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *LinkAccountRequest) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *LinkAccountRequest) GetNewAccount() bool {
+	if x != nil {
+		return x.NewAccount
+	}
+	return false
+}
+
+func (x *LinkAccountRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *LinkAccountRequest) GetContext() *Context {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
 // CheckAccessRequest asks whether a session or token may still be used at a site.
 type CheckAccessRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1058,7 +1970,7 @@ type CheckAccessRequest struct {
 
 func (x *CheckAccessRequest) Reset() {
 	*x = CheckAccessRequest{}
-	mi := &file_postern_v1_sign_in_proto_msgTypes[8]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1982,7 @@ func (x *CheckAccessRequest) String() string {
 func (*CheckAccessRequest) ProtoMessage() {}
 
 func (x *CheckAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_sign_in_proto_msgTypes[8]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1995,7 @@ func (x *CheckAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckAccessRequest.ProtoReflect.Descriptor instead.
 func (*CheckAccessRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{8}
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CheckAccessRequest) GetSite() string {
@@ -1166,7 +2078,7 @@ type CheckAccessResponse struct {
 
 func (x *CheckAccessResponse) Reset() {
 	*x = CheckAccessResponse{}
-	mi := &file_postern_v1_sign_in_proto_msgTypes[9]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +2090,7 @@ func (x *CheckAccessResponse) String() string {
 func (*CheckAccessResponse) ProtoMessage() {}
 
 func (x *CheckAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_sign_in_proto_msgTypes[9]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +2103,7 @@ func (x *CheckAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckAccessResponse.ProtoReflect.Descriptor instead.
 func (*CheckAccessResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{9}
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CheckAccessResponse) GetVerdict() Verdict {
@@ -1272,7 +2184,7 @@ type RecordSessionRequest struct {
 
 func (x *RecordSessionRequest) Reset() {
 	*x = RecordSessionRequest{}
-	mi := &file_postern_v1_sign_in_proto_msgTypes[10]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +2196,7 @@ func (x *RecordSessionRequest) String() string {
 func (*RecordSessionRequest) ProtoMessage() {}
 
 func (x *RecordSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_sign_in_proto_msgTypes[10]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +2209,7 @@ func (x *RecordSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordSessionRequest.ProtoReflect.Descriptor instead.
 func (*RecordSessionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{10}
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RecordSessionRequest) GetParent() string {
@@ -1387,7 +2299,7 @@ type RecordSessionResponse struct {
 
 func (x *RecordSessionResponse) Reset() {
 	*x = RecordSessionResponse{}
-	mi := &file_postern_v1_sign_in_proto_msgTypes[11]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +2311,7 @@ func (x *RecordSessionResponse) String() string {
 func (*RecordSessionResponse) ProtoMessage() {}
 
 func (x *RecordSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_sign_in_proto_msgTypes[11]
+	mi := &file_postern_v1_sign_in_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +2324,7 @@ func (x *RecordSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordSessionResponse.ProtoReflect.Descriptor instead.
 func (*RecordSessionResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{11}
+	return file_postern_v1_sign_in_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RecordSessionResponse) GetSession() string {
@@ -1532,7 +2444,96 @@ const file_postern_v1_sign_in_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12-\n" +
-	"\acontext\x18\x04 \x01(\v2\x13.postern.v1.ContextR\acontext\"\xb3\x01\n" +
+	"\acontext\x18\x04 \x01(\v2\x13.postern.v1.ContextR\acontext\"\x98\x03\n" +
+	"\x16BeginFederationRequest\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x03 \x01(\tR\n" +
+	"connection\x12!\n" +
+	"\fcallback_url\x18\x04 \x01(\tR\vcallbackUrl\x12\x1d\n" +
+	"\n" +
+	"login_hint\x18\x05 \x01(\tR\tloginHint\x122\n" +
+	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12\x1d\n" +
+	"\n" +
+	"acr_values\x18\a \x03(\tR\tacrValues\x12!\n" +
+	"\fprompt_login\x18\b \x01(\bR\vpromptLogin\x12!\n" +
+	"\fpost_binding\x18\t \x01(\bR\vpostBinding\x12!\n" +
+	"\flink_account\x18\n" +
+	" \x01(\bR\vlinkAccount\x12-\n" +
+	"\acontext\x18\v \x01(\v2\x13.postern.v1.ContextR\acontext\"\x8d\x02\n" +
+	"\x17BeginFederationResponse\x12.\n" +
+	"\x06answer\x18\x01 \x01(\v2\x16.postern.v1.FlowAnswerR\x06answer\x12!\n" +
+	"\fredirect_url\x18\x02 \x01(\tR\vredirectUrl\x12A\n" +
+	"\x04form\x18\x03 \x03(\v2-.postern.v1.BeginFederationResponse.FormEntryR\x04form\x12#\n" +
+	"\rbrowser_token\x18\x04 \x01(\tR\fbrowserToken\x1a7\n" +
+	"\tFormEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xda\x03\n" +
+	"\x19CompleteFederationRequest\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12#\n" +
+	"\rbrowser_token\x18\x03 \x01(\tR\fbrowserToken\x12?\n" +
+	"\roidc_callback\x18\x04 \x01(\v2\x18.postern.v1.OidcCallbackH\x00R\foidcCallback\x126\n" +
+	"\n" +
+	"oidc_token\x18\x05 \x01(\v2\x15.postern.v1.OidcTokenH\x00R\toidcToken\x12?\n" +
+	"\rsaml_response\x18\x06 \x01(\v2\x18.postern.v1.SamlResponseH\x00R\fsamlResponse\x12<\n" +
+	"\fexpectations\x18\a \x01(\v2\x18.postern.v1.ExpectationsR\fexpectations\x12-\n" +
+	"\acontext\x18\b \x01(\v2\x13.postern.v1.ContextR\acontext\x12\x1e\n" +
+	"\n" +
+	"connection\x18\t \x01(\tR\n" +
+	"connection\x12\x12\n" +
+	"\x04site\x18\n" +
+	" \x01(\tR\x04siteB\n" +
+	"\n" +
+	"\bevidence\"\x8d\x01\n" +
+	"\fOidcCallback\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x10\n" +
+	"\x03iss\x18\x03 \x01(\tR\x03iss\x12\x14\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\x12+\n" +
+	"\x11error_description\x18\x05 \x01(\tR\x10errorDescription\"_\n" +
+	"\tOidcToken\x12\x19\n" +
+	"\bid_token\x18\x01 \x01(\tR\aidToken\x12!\n" +
+	"\faccess_token\x18\x02 \x01(\tR\vaccessToken\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\"T\n" +
+	"\fSamlResponse\x12#\n" +
+	"\rsaml_response\x18\x01 \x01(\tR\fsamlResponse\x12\x1f\n" +
+	"\vrelay_state\x18\x02 \x01(\tR\n" +
+	"relayState\"\xa3\x01\n" +
+	"\fExpectations\x12&\n" +
+	"\x0fsaml_request_id\x18\x01 \x01(\tR\rsamlRequestId\x12\x14\n" +
+	"\x05nonce\x18\x02 \x01(\tR\x05nonce\x12!\n" +
+	"\fcallback_url\x18\x03 \x01(\tR\vcallbackUrl\x122\n" +
+	"\amax_age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"\x87\x01\n" +
+	"\x1aCompleteFederationResponse\x12.\n" +
+	"\x06answer\x18\x01 \x01(\v2\x16.postern.v1.FlowAnswerR\x06answer\x129\n" +
+	"\bidentity\x18\x02 \x01(\v2\x1d.postern.v1.FederatedIdentityR\bidentity\"\xae\x02\n" +
+	"\x11FederatedIdentity\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12\x16\n" +
+	"\x06issuer\x18\x02 \x01(\tR\x06issuer\x12\x1d\n" +
+	"\n" +
+	"subject_id\x18\x03 \x01(\tR\tsubjectId\x12\x14\n" +
+	"\x05email\x18\x04 \x01(\tR\x05email\x12%\n" +
+	"\x0eemail_verified\x18\x05 \x01(\bR\remailVerified\x12!\n" +
+	"\fdisplay_name\x18\x06 \x01(\tR\vdisplayName\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\a \x01(\tR\taccountId\x12C\n" +
+	"\x0fsession_expires\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0esessionExpires\"\xcc\x01\n" +
+	"\x12LinkAccountRequest\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x03 \x01(\tR\taccountId\x12\x1f\n" +
+	"\vnew_account\x18\x04 \x01(\bR\n" +
+	"newAccount\x12\x14\n" +
+	"\x05email\x18\x05 \x01(\tR\x05email\x12-\n" +
+	"\acontext\x18\x06 \x01(\v2\x13.postern.v1.ContextR\acontext\"\xb3\x01\n" +
 	"\x12CheckAccessRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12'\n" +
 	"\x0esession_handle\x18\x02 \x01(\fH\x00R\rsessionHandle\x12#\n" +
@@ -1582,7 +2583,7 @@ const file_postern_v1_sign_in_proto_rawDesc = "" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1a\n" +
 	"\brecorded\x18\x03 \x01(\bR\brecorded\x12'\n" +
-	"\x0fagainst_verdict\x18\x04 \x01(\bR\x0eagainstVerdict2\x9c\x04\n" +
+	"\x0fagainst_verdict\x18\x04 \x01(\bR\x0eagainstVerdict2\xa4\x06\n" +
 	"\rSignInService\x12A\n" +
 	"\tStartFlow\x12\x1c.postern.v1.StartFlowRequest\x1a\x16.postern.v1.FlowAnswer\x12C\n" +
 	"\n" +
@@ -1591,7 +2592,10 @@ const file_postern_v1_sign_in_proto_rawDesc = "" +
 	"FinishFlow\x12\x1d.postern.v1.FinishFlowRequest\x1a\x16.postern.v1.FlowAnswer\x12C\n" +
 	"\n" +
 	"VerifyTotp\x12\x1d.postern.v1.VerifyTotpRequest\x1a\x16.postern.v1.FlowAnswer\x12S\n" +
-	"\x12VerifyRecoveryCode\x12%.postern.v1.VerifyRecoveryCodeRequest\x1a\x16.postern.v1.FlowAnswer\x12N\n" +
+	"\x12VerifyRecoveryCode\x12%.postern.v1.VerifyRecoveryCodeRequest\x1a\x16.postern.v1.FlowAnswer\x12Z\n" +
+	"\x0fBeginFederation\x12\".postern.v1.BeginFederationRequest\x1a#.postern.v1.BeginFederationResponse\x12c\n" +
+	"\x12CompleteFederation\x12%.postern.v1.CompleteFederationRequest\x1a&.postern.v1.CompleteFederationResponse\x12E\n" +
+	"\vLinkAccount\x12\x1e.postern.v1.LinkAccountRequest\x1a\x16.postern.v1.FlowAnswer\x12N\n" +
 	"\vCheckAccess\x12\x1e.postern.v1.CheckAccessRequest\x1a\x1f.postern.v1.CheckAccessResponse\x12T\n" +
 	"\rRecordSession\x12 .postern.v1.RecordSessionRequest\x1a!.postern.v1.RecordSessionResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
@@ -1608,7 +2612,7 @@ func file_postern_v1_sign_in_proto_rawDescGZIP() []byte {
 }
 
 var file_postern_v1_sign_in_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_postern_v1_sign_in_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_postern_v1_sign_in_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_postern_v1_sign_in_proto_goTypes = []any{
 	(Finish_Action)(0),                 // 0: postern.v1.Finish.Action
 	(RecordSessionRequest_Event)(0),    // 1: postern.v1.RecordSessionRequest.Event
@@ -1622,75 +2626,106 @@ var file_postern_v1_sign_in_proto_goTypes = []any{
 	(*FlowAnswer)(nil),                 // 9: postern.v1.FlowAnswer
 	(*VerifyTotpRequest)(nil),          // 10: postern.v1.VerifyTotpRequest
 	(*VerifyRecoveryCodeRequest)(nil),  // 11: postern.v1.VerifyRecoveryCodeRequest
-	(*CheckAccessRequest)(nil),         // 12: postern.v1.CheckAccessRequest
-	(*CheckAccessResponse)(nil),        // 13: postern.v1.CheckAccessResponse
-	(*RecordSessionRequest)(nil),       // 14: postern.v1.RecordSessionRequest
-	(*RecordSessionResponse)(nil),      // 15: postern.v1.RecordSessionResponse
-	(*Subject)(nil),                    // 16: postern.v1.Subject
-	(*Context)(nil),                    // 17: postern.v1.Context
-	(*durationpb.Duration)(nil),        // 18: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
-	(Phase)(0),                         // 20: postern.v1.Phase
-	(Verdict)(0),                       // 21: postern.v1.Verdict
-	(*Decision)(nil),                   // 22: postern.v1.Decision
-	(*NextStep)(nil),                   // 23: postern.v1.NextStep
-	(Ending)(0),                        // 24: postern.v1.Ending
-	(*UserMessage)(nil),                // 25: postern.v1.UserMessage
+	(*BeginFederationRequest)(nil),     // 12: postern.v1.BeginFederationRequest
+	(*BeginFederationResponse)(nil),    // 13: postern.v1.BeginFederationResponse
+	(*CompleteFederationRequest)(nil),  // 14: postern.v1.CompleteFederationRequest
+	(*OidcCallback)(nil),               // 15: postern.v1.OidcCallback
+	(*OidcToken)(nil),                  // 16: postern.v1.OidcToken
+	(*SamlResponse)(nil),               // 17: postern.v1.SamlResponse
+	(*Expectations)(nil),               // 18: postern.v1.Expectations
+	(*CompleteFederationResponse)(nil), // 19: postern.v1.CompleteFederationResponse
+	(*FederatedIdentity)(nil),          // 20: postern.v1.FederatedIdentity
+	(*LinkAccountRequest)(nil),         // 21: postern.v1.LinkAccountRequest
+	(*CheckAccessRequest)(nil),         // 22: postern.v1.CheckAccessRequest
+	(*CheckAccessResponse)(nil),        // 23: postern.v1.CheckAccessResponse
+	(*RecordSessionRequest)(nil),       // 24: postern.v1.RecordSessionRequest
+	(*RecordSessionResponse)(nil),      // 25: postern.v1.RecordSessionResponse
+	nil,                                // 26: postern.v1.BeginFederationResponse.FormEntry
+	(*Subject)(nil),                    // 27: postern.v1.Subject
+	(*Context)(nil),                    // 28: postern.v1.Context
+	(*durationpb.Duration)(nil),        // 29: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),      // 30: google.protobuf.Timestamp
+	(Phase)(0),                         // 31: postern.v1.Phase
+	(Verdict)(0),                       // 32: postern.v1.Verdict
+	(*Decision)(nil),                   // 33: postern.v1.Decision
+	(*NextStep)(nil),                   // 34: postern.v1.NextStep
+	(Ending)(0),                        // 35: postern.v1.Ending
+	(*UserMessage)(nil),                // 36: postern.v1.UserMessage
 }
 var file_postern_v1_sign_in_proto_depIdxs = []int32{
-	16, // 0: postern.v1.StartFlowRequest.subject:type_name -> postern.v1.Subject
-	17, // 1: postern.v1.StartFlowRequest.context:type_name -> postern.v1.Context
-	18, // 2: postern.v1.StartFlowRequest.lifetime:type_name -> google.protobuf.Duration
+	27, // 0: postern.v1.StartFlowRequest.subject:type_name -> postern.v1.Subject
+	28, // 1: postern.v1.StartFlowRequest.context:type_name -> postern.v1.Context
+	29, // 2: postern.v1.StartFlowRequest.lifetime:type_name -> google.protobuf.Duration
 	5,  // 3: postern.v1.StartFlowRequest.steps:type_name -> postern.v1.StepReport
 	6,  // 4: postern.v1.StartFlowRequest.finish:type_name -> postern.v1.Finish
-	19, // 5: postern.v1.StartFlowRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	16, // 6: postern.v1.StepReport.subject:type_name -> postern.v1.Subject
-	19, // 7: postern.v1.StepReport.authenticated_at:type_name -> google.protobuf.Timestamp
-	17, // 8: postern.v1.StepReport.context:type_name -> postern.v1.Context
-	19, // 9: postern.v1.StepReport.occurred_at:type_name -> google.protobuf.Timestamp
+	30, // 5: postern.v1.StartFlowRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	27, // 6: postern.v1.StepReport.subject:type_name -> postern.v1.Subject
+	30, // 7: postern.v1.StepReport.authenticated_at:type_name -> google.protobuf.Timestamp
+	28, // 8: postern.v1.StepReport.context:type_name -> postern.v1.Context
+	30, // 9: postern.v1.StepReport.occurred_at:type_name -> google.protobuf.Timestamp
 	0,  // 10: postern.v1.Finish.action:type_name -> postern.v1.Finish.Action
-	19, // 11: postern.v1.Finish.occurred_at:type_name -> google.protobuf.Timestamp
+	30, // 11: postern.v1.Finish.occurred_at:type_name -> google.protobuf.Timestamp
 	5,  // 12: postern.v1.ReportStepRequest.step:type_name -> postern.v1.StepReport
 	6,  // 13: postern.v1.FinishFlowRequest.finish:type_name -> postern.v1.Finish
-	20, // 14: postern.v1.FlowAnswer.phase:type_name -> postern.v1.Phase
-	21, // 15: postern.v1.FlowAnswer.verdict:type_name -> postern.v1.Verdict
-	22, // 16: postern.v1.FlowAnswer.decision:type_name -> postern.v1.Decision
-	23, // 17: postern.v1.FlowAnswer.next:type_name -> postern.v1.NextStep
-	19, // 18: postern.v1.FlowAnswer.deadline:type_name -> google.protobuf.Timestamp
-	24, // 19: postern.v1.FlowAnswer.ending:type_name -> postern.v1.Ending
-	25, // 20: postern.v1.FlowAnswer.user_message:type_name -> postern.v1.UserMessage
-	17, // 21: postern.v1.VerifyTotpRequest.context:type_name -> postern.v1.Context
-	17, // 22: postern.v1.VerifyRecoveryCodeRequest.context:type_name -> postern.v1.Context
-	17, // 23: postern.v1.CheckAccessRequest.context:type_name -> postern.v1.Context
-	21, // 24: postern.v1.CheckAccessResponse.verdict:type_name -> postern.v1.Verdict
-	22, // 25: postern.v1.CheckAccessResponse.decision:type_name -> postern.v1.Decision
-	19, // 26: postern.v1.CheckAccessResponse.valid_until:type_name -> google.protobuf.Timestamp
-	25, // 27: postern.v1.CheckAccessResponse.user_message:type_name -> postern.v1.UserMessage
-	1,  // 28: postern.v1.RecordSessionRequest.event:type_name -> postern.v1.RecordSessionRequest.Event
-	19, // 29: postern.v1.RecordSessionRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	19, // 30: postern.v1.RecordSessionRequest.expires_at:type_name -> google.protobuf.Timestamp
-	17, // 31: postern.v1.RecordSessionRequest.context:type_name -> postern.v1.Context
-	2,  // 32: postern.v1.RecordSessionRequest.kind:type_name -> postern.v1.RecordSessionRequest.Kind
-	3,  // 33: postern.v1.RecordSessionRequest.end_cause:type_name -> postern.v1.RecordSessionRequest.EndCause
-	4,  // 34: postern.v1.SignInService.StartFlow:input_type -> postern.v1.StartFlowRequest
-	7,  // 35: postern.v1.SignInService.ReportStep:input_type -> postern.v1.ReportStepRequest
-	8,  // 36: postern.v1.SignInService.FinishFlow:input_type -> postern.v1.FinishFlowRequest
-	10, // 37: postern.v1.SignInService.VerifyTotp:input_type -> postern.v1.VerifyTotpRequest
-	11, // 38: postern.v1.SignInService.VerifyRecoveryCode:input_type -> postern.v1.VerifyRecoveryCodeRequest
-	12, // 39: postern.v1.SignInService.CheckAccess:input_type -> postern.v1.CheckAccessRequest
-	14, // 40: postern.v1.SignInService.RecordSession:input_type -> postern.v1.RecordSessionRequest
-	9,  // 41: postern.v1.SignInService.StartFlow:output_type -> postern.v1.FlowAnswer
-	9,  // 42: postern.v1.SignInService.ReportStep:output_type -> postern.v1.FlowAnswer
-	9,  // 43: postern.v1.SignInService.FinishFlow:output_type -> postern.v1.FlowAnswer
-	9,  // 44: postern.v1.SignInService.VerifyTotp:output_type -> postern.v1.FlowAnswer
-	9,  // 45: postern.v1.SignInService.VerifyRecoveryCode:output_type -> postern.v1.FlowAnswer
-	13, // 46: postern.v1.SignInService.CheckAccess:output_type -> postern.v1.CheckAccessResponse
-	15, // 47: postern.v1.SignInService.RecordSession:output_type -> postern.v1.RecordSessionResponse
-	41, // [41:48] is the sub-list for method output_type
-	34, // [34:41] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	31, // 14: postern.v1.FlowAnswer.phase:type_name -> postern.v1.Phase
+	32, // 15: postern.v1.FlowAnswer.verdict:type_name -> postern.v1.Verdict
+	33, // 16: postern.v1.FlowAnswer.decision:type_name -> postern.v1.Decision
+	34, // 17: postern.v1.FlowAnswer.next:type_name -> postern.v1.NextStep
+	30, // 18: postern.v1.FlowAnswer.deadline:type_name -> google.protobuf.Timestamp
+	35, // 19: postern.v1.FlowAnswer.ending:type_name -> postern.v1.Ending
+	36, // 20: postern.v1.FlowAnswer.user_message:type_name -> postern.v1.UserMessage
+	28, // 21: postern.v1.VerifyTotpRequest.context:type_name -> postern.v1.Context
+	28, // 22: postern.v1.VerifyRecoveryCodeRequest.context:type_name -> postern.v1.Context
+	29, // 23: postern.v1.BeginFederationRequest.max_age:type_name -> google.protobuf.Duration
+	28, // 24: postern.v1.BeginFederationRequest.context:type_name -> postern.v1.Context
+	9,  // 25: postern.v1.BeginFederationResponse.answer:type_name -> postern.v1.FlowAnswer
+	26, // 26: postern.v1.BeginFederationResponse.form:type_name -> postern.v1.BeginFederationResponse.FormEntry
+	15, // 27: postern.v1.CompleteFederationRequest.oidc_callback:type_name -> postern.v1.OidcCallback
+	16, // 28: postern.v1.CompleteFederationRequest.oidc_token:type_name -> postern.v1.OidcToken
+	17, // 29: postern.v1.CompleteFederationRequest.saml_response:type_name -> postern.v1.SamlResponse
+	18, // 30: postern.v1.CompleteFederationRequest.expectations:type_name -> postern.v1.Expectations
+	28, // 31: postern.v1.CompleteFederationRequest.context:type_name -> postern.v1.Context
+	29, // 32: postern.v1.Expectations.max_age:type_name -> google.protobuf.Duration
+	9,  // 33: postern.v1.CompleteFederationResponse.answer:type_name -> postern.v1.FlowAnswer
+	20, // 34: postern.v1.CompleteFederationResponse.identity:type_name -> postern.v1.FederatedIdentity
+	30, // 35: postern.v1.FederatedIdentity.session_expires:type_name -> google.protobuf.Timestamp
+	28, // 36: postern.v1.LinkAccountRequest.context:type_name -> postern.v1.Context
+	28, // 37: postern.v1.CheckAccessRequest.context:type_name -> postern.v1.Context
+	32, // 38: postern.v1.CheckAccessResponse.verdict:type_name -> postern.v1.Verdict
+	33, // 39: postern.v1.CheckAccessResponse.decision:type_name -> postern.v1.Decision
+	30, // 40: postern.v1.CheckAccessResponse.valid_until:type_name -> google.protobuf.Timestamp
+	36, // 41: postern.v1.CheckAccessResponse.user_message:type_name -> postern.v1.UserMessage
+	1,  // 42: postern.v1.RecordSessionRequest.event:type_name -> postern.v1.RecordSessionRequest.Event
+	30, // 43: postern.v1.RecordSessionRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	30, // 44: postern.v1.RecordSessionRequest.expires_at:type_name -> google.protobuf.Timestamp
+	28, // 45: postern.v1.RecordSessionRequest.context:type_name -> postern.v1.Context
+	2,  // 46: postern.v1.RecordSessionRequest.kind:type_name -> postern.v1.RecordSessionRequest.Kind
+	3,  // 47: postern.v1.RecordSessionRequest.end_cause:type_name -> postern.v1.RecordSessionRequest.EndCause
+	4,  // 48: postern.v1.SignInService.StartFlow:input_type -> postern.v1.StartFlowRequest
+	7,  // 49: postern.v1.SignInService.ReportStep:input_type -> postern.v1.ReportStepRequest
+	8,  // 50: postern.v1.SignInService.FinishFlow:input_type -> postern.v1.FinishFlowRequest
+	10, // 51: postern.v1.SignInService.VerifyTotp:input_type -> postern.v1.VerifyTotpRequest
+	11, // 52: postern.v1.SignInService.VerifyRecoveryCode:input_type -> postern.v1.VerifyRecoveryCodeRequest
+	12, // 53: postern.v1.SignInService.BeginFederation:input_type -> postern.v1.BeginFederationRequest
+	14, // 54: postern.v1.SignInService.CompleteFederation:input_type -> postern.v1.CompleteFederationRequest
+	21, // 55: postern.v1.SignInService.LinkAccount:input_type -> postern.v1.LinkAccountRequest
+	22, // 56: postern.v1.SignInService.CheckAccess:input_type -> postern.v1.CheckAccessRequest
+	24, // 57: postern.v1.SignInService.RecordSession:input_type -> postern.v1.RecordSessionRequest
+	9,  // 58: postern.v1.SignInService.StartFlow:output_type -> postern.v1.FlowAnswer
+	9,  // 59: postern.v1.SignInService.ReportStep:output_type -> postern.v1.FlowAnswer
+	9,  // 60: postern.v1.SignInService.FinishFlow:output_type -> postern.v1.FlowAnswer
+	9,  // 61: postern.v1.SignInService.VerifyTotp:output_type -> postern.v1.FlowAnswer
+	9,  // 62: postern.v1.SignInService.VerifyRecoveryCode:output_type -> postern.v1.FlowAnswer
+	13, // 63: postern.v1.SignInService.BeginFederation:output_type -> postern.v1.BeginFederationResponse
+	19, // 64: postern.v1.SignInService.CompleteFederation:output_type -> postern.v1.CompleteFederationResponse
+	9,  // 65: postern.v1.SignInService.LinkAccount:output_type -> postern.v1.FlowAnswer
+	23, // 66: postern.v1.SignInService.CheckAccess:output_type -> postern.v1.CheckAccessResponse
+	25, // 67: postern.v1.SignInService.RecordSession:output_type -> postern.v1.RecordSessionResponse
+	58, // [58:68] is the sub-list for method output_type
+	48, // [48:58] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_sign_in_proto_init() }
@@ -1701,7 +2736,12 @@ func file_postern_v1_sign_in_proto_init() {
 	file_postern_v1_common_proto_init()
 	file_postern_v1_sign_in_proto_msgTypes[1].OneofWrappers = []any{}
 	file_postern_v1_sign_in_proto_msgTypes[5].OneofWrappers = []any{}
-	file_postern_v1_sign_in_proto_msgTypes[8].OneofWrappers = []any{
+	file_postern_v1_sign_in_proto_msgTypes[10].OneofWrappers = []any{
+		(*CompleteFederationRequest_OidcCallback)(nil),
+		(*CompleteFederationRequest_OidcToken)(nil),
+		(*CompleteFederationRequest_SamlResponse)(nil),
+	}
+	file_postern_v1_sign_in_proto_msgTypes[18].OneofWrappers = []any{
 		(*CheckAccessRequest_SessionHandle)(nil),
 		(*CheckAccessRequest_TokenHandle)(nil),
 	}
@@ -1711,7 +2751,7 @@ func file_postern_v1_sign_in_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_sign_in_proto_rawDesc), len(file_postern_v1_sign_in_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   12,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,9 @@ const (
 	SignInService_FinishFlow_FullMethodName         = "/postern.v1.SignInService/FinishFlow"
 	SignInService_VerifyTotp_FullMethodName         = "/postern.v1.SignInService/VerifyTotp"
 	SignInService_VerifyRecoveryCode_FullMethodName = "/postern.v1.SignInService/VerifyRecoveryCode"
+	SignInService_BeginFederation_FullMethodName    = "/postern.v1.SignInService/BeginFederation"
+	SignInService_CompleteFederation_FullMethodName = "/postern.v1.SignInService/CompleteFederation"
+	SignInService_LinkAccount_FullMethodName        = "/postern.v1.SignInService/LinkAccount"
 	SignInService_CheckAccess_FullMethodName        = "/postern.v1.SignInService/CheckAccess"
 	SignInService_RecordSession_FullMethodName      = "/postern.v1.SignInService/RecordSession"
 )
@@ -46,6 +49,12 @@ type SignInServiceClient interface {
 	VerifyTotp(ctx context.Context, in *VerifyTotpRequest, opts ...grpc.CallOption) (*FlowAnswer, error)
 	// VerifyRecoveryCode checks and uses up a recovery code of the bound subject and records the step.
 	VerifyRecoveryCode(ctx context.Context, in *VerifyRecoveryCodeRequest, opts ...grpc.CallOption) (*FlowAnswer, error)
+	// BeginFederation sends the person of a flow to the identity provider of a connection, and records that it began.
+	BeginFederation(ctx context.Context, in *BeginFederationRequest, opts ...grpc.CallOption) (*BeginFederationResponse, error)
+	// CompleteFederation takes what came back from an identity provider, verifies it here and records the step.
+	CompleteFederation(ctx context.Context, in *CompleteFederationRequest, opts ...grpc.CallOption) (*CompleteFederationResponse, error)
+	// LinkAccount names the account that the identity a flow is bound to belongs to, on its first use.
+	LinkAccount(ctx context.Context, in *LinkAccountRequest, opts ...grpc.CallOption) (*FlowAnswer, error)
 	// CheckAccess holds a session or an API token to the policy, with an answer that may be cached for a moment.
 	CheckAccess(ctx context.Context, in *CheckAccessRequest, opts ...grpc.CallOption) (*CheckAccessResponse, error)
 	// RecordSession joins a session or token of the site's own to the flow that let it in.
@@ -110,6 +119,36 @@ func (c *signInServiceClient) VerifyRecoveryCode(ctx context.Context, in *Verify
 	return out, nil
 }
 
+func (c *signInServiceClient) BeginFederation(ctx context.Context, in *BeginFederationRequest, opts ...grpc.CallOption) (*BeginFederationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginFederationResponse)
+	err := c.cc.Invoke(ctx, SignInService_BeginFederation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) CompleteFederation(ctx context.Context, in *CompleteFederationRequest, opts ...grpc.CallOption) (*CompleteFederationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompleteFederationResponse)
+	err := c.cc.Invoke(ctx, SignInService_CompleteFederation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) LinkAccount(ctx context.Context, in *LinkAccountRequest, opts ...grpc.CallOption) (*FlowAnswer, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FlowAnswer)
+	err := c.cc.Invoke(ctx, SignInService_LinkAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *signInServiceClient) CheckAccess(ctx context.Context, in *CheckAccessRequest, opts ...grpc.CallOption) (*CheckAccessResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CheckAccessResponse)
@@ -146,6 +185,12 @@ type SignInServiceServer interface {
 	VerifyTotp(context.Context, *VerifyTotpRequest) (*FlowAnswer, error)
 	// VerifyRecoveryCode checks and uses up a recovery code of the bound subject and records the step.
 	VerifyRecoveryCode(context.Context, *VerifyRecoveryCodeRequest) (*FlowAnswer, error)
+	// BeginFederation sends the person of a flow to the identity provider of a connection, and records that it began.
+	BeginFederation(context.Context, *BeginFederationRequest) (*BeginFederationResponse, error)
+	// CompleteFederation takes what came back from an identity provider, verifies it here and records the step.
+	CompleteFederation(context.Context, *CompleteFederationRequest) (*CompleteFederationResponse, error)
+	// LinkAccount names the account that the identity a flow is bound to belongs to, on its first use.
+	LinkAccount(context.Context, *LinkAccountRequest) (*FlowAnswer, error)
 	// CheckAccess holds a session or an API token to the policy, with an answer that may be cached for a moment.
 	CheckAccess(context.Context, *CheckAccessRequest) (*CheckAccessResponse, error)
 	// RecordSession joins a session or token of the site's own to the flow that let it in.
@@ -174,6 +219,15 @@ func (UnimplementedSignInServiceServer) VerifyTotp(context.Context, *VerifyTotpR
 }
 func (UnimplementedSignInServiceServer) VerifyRecoveryCode(context.Context, *VerifyRecoveryCodeRequest) (*FlowAnswer, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyRecoveryCode not implemented")
+}
+func (UnimplementedSignInServiceServer) BeginFederation(context.Context, *BeginFederationRequest) (*BeginFederationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginFederation not implemented")
+}
+func (UnimplementedSignInServiceServer) CompleteFederation(context.Context, *CompleteFederationRequest) (*CompleteFederationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CompleteFederation not implemented")
+}
+func (UnimplementedSignInServiceServer) LinkAccount(context.Context, *LinkAccountRequest) (*FlowAnswer, error) {
+	return nil, status.Error(codes.Unimplemented, "method LinkAccount not implemented")
 }
 func (UnimplementedSignInServiceServer) CheckAccess(context.Context, *CheckAccessRequest) (*CheckAccessResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CheckAccess not implemented")
@@ -292,6 +346,60 @@ func _SignInService_VerifyRecoveryCode_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SignInService_BeginFederation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginFederationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).BeginFederation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_BeginFederation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).BeginFederation(ctx, req.(*BeginFederationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_CompleteFederation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompleteFederationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).CompleteFederation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_CompleteFederation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).CompleteFederation(ctx, req.(*CompleteFederationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_LinkAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LinkAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).LinkAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_LinkAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).LinkAccount(ctx, req.(*LinkAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SignInService_CheckAccess_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CheckAccessRequest)
 	if err := dec(in); err != nil {
@@ -354,6 +462,18 @@ var SignInService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "VerifyRecoveryCode",
 			Handler:    _SignInService_VerifyRecoveryCode_Handler,
+		},
+		{
+			MethodName: "BeginFederation",
+			Handler:    _SignInService_BeginFederation_Handler,
+		},
+		{
+			MethodName: "CompleteFederation",
+			Handler:    _SignInService_CompleteFederation_Handler,
+		},
+		{
+			MethodName: "LinkAccount",
+			Handler:    _SignInService_LinkAccount_Handler,
 		},
 		{
 			MethodName: "CheckAccess",

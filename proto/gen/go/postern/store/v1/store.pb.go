@@ -268,8 +268,10 @@ type FlowRecord struct {
 	ClaimedAccount *ClaimRecord `protobuf:"bytes,27,opt,name=claimed_account,json=claimedAccount,proto3" json:"claimed_account,omitempty"`
 	// Claim on the claimed address.
 	ClaimedAddress *ClaimRecord `protobuf:"bytes,28,opt,name=claimed_address,json=claimedAddress,proto3" json:"claimed_address,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Sign-in elsewhere that was begun; its seed is in personal.
+	Pending       *PendingRecord `protobuf:"bytes,29,opt,name=pending,proto3" json:"pending,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FlowRecord) Reset() {
@@ -498,6 +500,231 @@ func (x *FlowRecord) GetClaimedAddress() *ClaimRecord {
 	return nil
 }
 
+func (x *FlowRecord) GetPending() *PendingRecord {
+	if x != nil {
+		return x.Pending
+	}
+	return nil
+}
+
+// PendingRecord is a sign-in elsewhere that a flow has begun.
+type PendingRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connection id.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Connection uid.
+	ConnectionUid string `protobuf:"bytes,2,opt,name=connection_uid,json=connectionUid,proto3" json:"connection_uid,omitempty"`
+	// Protocol it speaks.
+	Protocol v1.Connection_Protocol `protobuf:"varint,3,opt,name=protocol,proto3,enum=postern.v1.Connection_Protocol" json:"protocol,omitempty"`
+	// Who must vouch for what comes back.
+	Issuer string `protobuf:"bytes,4,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// Where the person comes back to.
+	CallbackUrl string `protobuf:"bytes,5,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
+	// Oldest credential that will do; absent: any.
+	MaxAge *durationpb.Duration `protobuf:"bytes,6,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	// When it began.
+	Began *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=began,proto3" json:"began,omitempty"`
+	// SHA-256 of the state, once it was used up.
+	Used []byte `protobuf:"bytes,8,opt,name=used,proto3" json:"used,omitempty"`
+	// Whether an identity without account is to be linked to the bound one.
+	Links         bool `protobuf:"varint,9,opt,name=links,proto3" json:"links,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PendingRecord) Reset() {
+	*x = PendingRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingRecord) ProtoMessage() {}
+
+func (x *PendingRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingRecord.ProtoReflect.Descriptor instead.
+func (*PendingRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PendingRecord) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *PendingRecord) GetConnectionUid() string {
+	if x != nil {
+		return x.ConnectionUid
+	}
+	return ""
+}
+
+func (x *PendingRecord) GetProtocol() v1.Connection_Protocol {
+	if x != nil {
+		return x.Protocol
+	}
+	return v1.Connection_Protocol(0)
+}
+
+func (x *PendingRecord) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *PendingRecord) GetCallbackUrl() string {
+	if x != nil {
+		return x.CallbackUrl
+	}
+	return ""
+}
+
+func (x *PendingRecord) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
+func (x *PendingRecord) GetBegan() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Began
+	}
+	return nil
+}
+
+func (x *PendingRecord) GetUsed() []byte {
+	if x != nil {
+		return x.Used
+	}
+	return nil
+}
+
+func (x *PendingRecord) GetLinks() bool {
+	if x != nil {
+		return x.Links
+	}
+	return false
+}
+
+// LinkRecord joins an identity elsewhere to an account here.
+type LinkRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Organization uid.
+	OrganizationUid string `protobuf:"bytes,1,opt,name=organization_uid,json=organizationUid,proto3" json:"organization_uid,omitempty"`
+	// Keyed hash of the account id.
+	AccountKey []byte `protobuf:"bytes,2,opt,name=account_key,json=accountKey,proto3" json:"account_key,omitempty"`
+	// Uid of the connection it came through.
+	ConnectionUid string `protobuf:"bytes,3,opt,name=connection_uid,json=connectionUid,proto3" json:"connection_uid,omitempty"`
+	// When it was linked.
+	Linked *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=linked,proto3" json:"linked,omitempty"`
+	// How: NEW_ACCOUNT, PROOF or VERIFIED_EMAIL.
+	By string `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	// Flow it was linked in.
+	Flow string `protobuf:"bytes,6,opt,name=flow,proto3" json:"flow,omitempty"`
+	// Account id, e-mail, issuer and subject id: a postern.v1.Personal, sealed; AAD = organization uid and the record's name.
+	Personal      *SealedPart `protobuf:"bytes,7,opt,name=personal,proto3" json:"personal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkRecord) Reset() {
+	*x = LinkRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkRecord) ProtoMessage() {}
+
+func (x *LinkRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkRecord.ProtoReflect.Descriptor instead.
+func (*LinkRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *LinkRecord) GetOrganizationUid() string {
+	if x != nil {
+		return x.OrganizationUid
+	}
+	return ""
+}
+
+func (x *LinkRecord) GetAccountKey() []byte {
+	if x != nil {
+		return x.AccountKey
+	}
+	return nil
+}
+
+func (x *LinkRecord) GetConnectionUid() string {
+	if x != nil {
+		return x.ConnectionUid
+	}
+	return ""
+}
+
+func (x *LinkRecord) GetLinked() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Linked
+	}
+	return nil
+}
+
+func (x *LinkRecord) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *LinkRecord) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *LinkRecord) GetPersonal() *SealedPart {
+	if x != nil {
+		return x.Personal
+	}
+	return nil
+}
+
 // FlowPersonal is what identifies a person in a live flow.
 type FlowPersonal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -524,14 +751,16 @@ type FlowPersonal struct {
 	// Display name.
 	DisplayName string `protobuf:"bytes,11,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// Kind of the claimed subject.
-	ClaimedKind   v1.SubjectKind `protobuf:"varint,12,opt,name=claimed_kind,json=claimedKind,proto3,enum=postern.v1.SubjectKind" json:"claimed_kind,omitempty"`
+	ClaimedKind v1.SubjectKind `protobuf:"varint,12,opt,name=claimed_kind,json=claimedKind,proto3,enum=postern.v1.SubjectKind" json:"claimed_kind,omitempty"`
+	// Seed of the sign-in elsewhere that was begun; gone once it was used up.
+	PendingSeed   []byte `protobuf:"bytes,13,opt,name=pending_seed,json=pendingSeed,proto3" json:"pending_seed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FlowPersonal) Reset() {
 	*x = FlowPersonal{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[4]
+	mi := &file_postern_store_v1_store_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +772,7 @@ func (x *FlowPersonal) String() string {
 func (*FlowPersonal) ProtoMessage() {}
 
 func (x *FlowPersonal) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[4]
+	mi := &file_postern_store_v1_store_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +785,7 @@ func (x *FlowPersonal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowPersonal.ProtoReflect.Descriptor instead.
 func (*FlowPersonal) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{4}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FlowPersonal) GetClaimedAccountId() string {
@@ -643,6 +872,13 @@ func (x *FlowPersonal) GetClaimedKind() v1.SubjectKind {
 	return v1.SubjectKind(0)
 }
 
+func (x *FlowPersonal) GetPendingSeed() []byte {
+	if x != nil {
+		return x.PendingSeed
+	}
+	return nil
+}
+
 // Frozen is what binding decided once.
 type Frozen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -670,7 +906,7 @@ type Frozen struct {
 
 func (x *Frozen) Reset() {
 	*x = Frozen{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[5]
+	mi := &file_postern_store_v1_store_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +918,7 @@ func (x *Frozen) String() string {
 func (*Frozen) ProtoMessage() {}
 
 func (x *Frozen) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[5]
+	mi := &file_postern_store_v1_store_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +931,7 @@ func (x *Frozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frozen.ProtoReflect.Descriptor instead.
 func (*Frozen) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{5}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Frozen) GetDecision() *v1.Decision {
@@ -778,7 +1014,7 @@ type StepRecord struct {
 
 func (x *StepRecord) Reset() {
 	*x = StepRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[6]
+	mi := &file_postern_store_v1_store_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +1026,7 @@ func (x *StepRecord) String() string {
 func (*StepRecord) ProtoMessage() {}
 
 func (x *StepRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[6]
+	mi := &file_postern_store_v1_store_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +1039,7 @@ func (x *StepRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRecord.ProtoReflect.Descriptor instead.
 func (*StepRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{6}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StepRecord) GetEvent() *v1.Event {
@@ -875,7 +1111,7 @@ type OutcomeRecord struct {
 
 func (x *OutcomeRecord) Reset() {
 	*x = OutcomeRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[7]
+	mi := &file_postern_store_v1_store_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1123,7 @@ func (x *OutcomeRecord) String() string {
 func (*OutcomeRecord) ProtoMessage() {}
 
 func (x *OutcomeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[7]
+	mi := &file_postern_store_v1_store_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1136,7 @@ func (x *OutcomeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeRecord.ProtoReflect.Descriptor instead.
 func (*OutcomeRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{7}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *OutcomeRecord) GetRequest() []byte {
@@ -1021,14 +1257,16 @@ type OrganizationRecord struct {
 	// Id, uid, names, sites, connections and times; no policy, domains and counts.
 	Organization *v1.Organization `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
 	// Encoded postern.v1.Policy, kept apart so that an unreadable policy leaves sites and connections readable.
-	Policy        []byte `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	Policy []byte `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Secrets of its connections.
+	Secrets       []*ConnectionSecret `protobuf:"bytes,3,rep,name=secrets,proto3" json:"secrets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OrganizationRecord) Reset() {
 	*x = OrganizationRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[8]
+	mi := &file_postern_store_v1_store_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1278,7 @@ func (x *OrganizationRecord) String() string {
 func (*OrganizationRecord) ProtoMessage() {}
 
 func (x *OrganizationRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[8]
+	mi := &file_postern_store_v1_store_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1291,7 @@ func (x *OrganizationRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrganizationRecord.ProtoReflect.Descriptor instead.
 func (*OrganizationRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{8}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OrganizationRecord) GetOrganization() *v1.Organization {
@@ -1070,6 +1308,77 @@ func (x *OrganizationRecord) GetPolicy() []byte {
 	return nil
 }
 
+func (x *OrganizationRecord) GetSecrets() []*ConnectionSecret {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+// ConnectionSecret is the secret of one connection.
+type ConnectionSecret struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connection uid.
+	ConnectionUid string `protobuf:"bytes,1,opt,name=connection_uid,json=connectionUid,proto3" json:"connection_uid,omitempty"`
+	// AES-256-GCM of the secret, AAD = organization uid and connection uid.
+	Sealed []byte `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	// When it was set.
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectionSecret) Reset() {
+	*x = ConnectionSecret{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionSecret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionSecret) ProtoMessage() {}
+
+func (x *ConnectionSecret) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionSecret.ProtoReflect.Descriptor instead.
+func (*ConnectionSecret) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ConnectionSecret) GetConnectionUid() string {
+	if x != nil {
+		return x.ConnectionUid
+	}
+	return ""
+}
+
+func (x *ConnectionSecret) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *ConnectionSecret) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
 // DomainRecord is one domain of an organization.
 type DomainRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1081,7 +1390,7 @@ type DomainRecord struct {
 
 func (x *DomainRecord) Reset() {
 	*x = DomainRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[9]
+	mi := &file_postern_store_v1_store_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1402,7 @@ func (x *DomainRecord) String() string {
 func (*DomainRecord) ProtoMessage() {}
 
 func (x *DomainRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[9]
+	mi := &file_postern_store_v1_store_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1415,7 @@ func (x *DomainRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DomainRecord.ProtoReflect.Descriptor instead.
 func (*DomainRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{9}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DomainRecord) GetDomain() *v1.Domain {
@@ -1133,7 +1442,7 @@ type ClaimRecord struct {
 
 func (x *ClaimRecord) Reset() {
 	*x = ClaimRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[10]
+	mi := &file_postern_store_v1_store_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1145,7 +1454,7 @@ func (x *ClaimRecord) String() string {
 func (*ClaimRecord) ProtoMessage() {}
 
 func (x *ClaimRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[10]
+	mi := &file_postern_store_v1_store_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1158,7 +1467,7 @@ func (x *ClaimRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimRecord.ProtoReflect.Descriptor instead.
 func (*ClaimRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{10}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ClaimRecord) GetRevision() int64 {
@@ -1208,7 +1517,7 @@ type ApplyRecord struct {
 
 func (x *ApplyRecord) Reset() {
 	*x = ApplyRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	mi := &file_postern_store_v1_store_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1529,7 @@ func (x *ApplyRecord) String() string {
 func (*ApplyRecord) ProtoMessage() {}
 
 func (x *ApplyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	mi := &file_postern_store_v1_store_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1542,7 @@ func (x *ApplyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRecord.ProtoReflect.Descriptor instead.
 func (*ApplyRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{11}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ApplyRecord) GetRequest() []byte {
@@ -1322,7 +1631,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[12]
+	mi := &file_postern_store_v1_store_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1643,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[12]
+	mi := &file_postern_store_v1_store_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1656,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{12}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SessionRecord) GetFlow() string {
@@ -1534,7 +1843,7 @@ type AuthenticatorRecord struct {
 
 func (x *AuthenticatorRecord) Reset() {
 	*x = AuthenticatorRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	mi := &file_postern_store_v1_store_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1855,7 @@ func (x *AuthenticatorRecord) String() string {
 func (*AuthenticatorRecord) ProtoMessage() {}
 
 func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	mi := &file_postern_store_v1_store_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1868,7 @@ func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticatorRecord.ProtoReflect.Descriptor instead.
 func (*AuthenticatorRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{13}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AuthenticatorRecord) GetOrganizationUid() string {
@@ -1685,7 +1994,7 @@ type CredentialRecord struct {
 
 func (x *CredentialRecord) Reset() {
 	*x = CredentialRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	mi := &file_postern_store_v1_store_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1697,7 +2006,7 @@ func (x *CredentialRecord) String() string {
 func (*CredentialRecord) ProtoMessage() {}
 
 func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	mi := &file_postern_store_v1_store_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1710,7 +2019,7 @@ func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialRecord.ProtoReflect.Descriptor instead.
 func (*CredentialRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{14}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CredentialRecord) GetUid() string {
@@ -1784,7 +2093,7 @@ type PersonRecord struct {
 
 func (x *PersonRecord) Reset() {
 	*x = PersonRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	mi := &file_postern_store_v1_store_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +2105,7 @@ func (x *PersonRecord) String() string {
 func (*PersonRecord) ProtoMessage() {}
 
 func (x *PersonRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	mi := &file_postern_store_v1_store_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +2118,7 @@ func (x *PersonRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonRecord.ProtoReflect.Descriptor instead.
 func (*PersonRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{15}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PersonRecord) GetOrganizationUid() string {
@@ -1866,7 +2175,7 @@ type ProofRecord struct {
 
 func (x *ProofRecord) Reset() {
 	*x = ProofRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[16]
+	mi := &file_postern_store_v1_store_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2187,7 @@ func (x *ProofRecord) String() string {
 func (*ProofRecord) ProtoMessage() {}
 
 func (x *ProofRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[16]
+	mi := &file_postern_store_v1_store_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2200,7 @@ func (x *ProofRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofRecord.ProtoReflect.Descriptor instead.
 func (*ProofRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{16}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ProofRecord) GetMethod() string {
@@ -2001,7 +2310,7 @@ type InstallationRecord struct {
 
 func (x *InstallationRecord) Reset() {
 	*x = InstallationRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[17]
+	mi := &file_postern_store_v1_store_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2322,7 @@ func (x *InstallationRecord) String() string {
 func (*InstallationRecord) ProtoMessage() {}
 
 func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[17]
+	mi := &file_postern_store_v1_store_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2335,7 @@ func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallationRecord.ProtoReflect.Descriptor instead.
 func (*InstallationRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{17}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *InstallationRecord) GetId() string {
@@ -2094,7 +2403,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\vEventRecord\x12'\n" +
 	"\x05event\x18\x01 \x01(\v2\x11.postern.v1.EventR\x05event\x128\n" +
 	"\bpersonal\x18\x02 \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\x121\n" +
-	"\aindexes\x18\x03 \x03(\v2\x17.postern.store.v1.IndexR\aindexes\"\x91\t\n" +
+	"\aindexes\x18\x03 \x03(\v2\x17.postern.store.v1.IndexR\aindexes\"\xcc\t\n" +
 	"\n" +
 	"FlowRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -2127,7 +2436,30 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x04late\x18\x19 \x01(\bR\x04late\x12E\n" +
 	"\x0eclaimed_domain\x18\x1a \x01(\v2\x1e.postern.store.v1.DomainRecordR\rclaimedDomain\x12F\n" +
 	"\x0fclaimed_account\x18\x1b \x01(\v2\x1d.postern.store.v1.ClaimRecordR\x0eclaimedAccount\x12F\n" +
-	"\x0fclaimed_address\x18\x1c \x01(\v2\x1d.postern.store.v1.ClaimRecordR\x0eclaimedAddress\"\x81\x04\n" +
+	"\x0fclaimed_address\x18\x1c \x01(\v2\x1d.postern.store.v1.ClaimRecordR\x0eclaimedAddress\x129\n" +
+	"\apending\x18\x1d \x01(\v2\x1f.postern.store.v1.PendingRecordR\apending\"\xde\x02\n" +
+	"\rPendingRecord\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12%\n" +
+	"\x0econnection_uid\x18\x02 \x01(\tR\rconnectionUid\x12;\n" +
+	"\bprotocol\x18\x03 \x01(\x0e2\x1f.postern.v1.Connection.ProtocolR\bprotocol\x12\x16\n" +
+	"\x06issuer\x18\x04 \x01(\tR\x06issuer\x12!\n" +
+	"\fcallback_url\x18\x05 \x01(\tR\vcallbackUrl\x122\n" +
+	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x120\n" +
+	"\x05began\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x12\x12\n" +
+	"\x04used\x18\b \x01(\fR\x04used\x12\x14\n" +
+	"\x05links\x18\t \x01(\bR\x05links\"\x91\x02\n" +
+	"\n" +
+	"LinkRecord\x12)\n" +
+	"\x10organization_uid\x18\x01 \x01(\tR\x0forganizationUid\x12\x1f\n" +
+	"\vaccount_key\x18\x02 \x01(\fR\n" +
+	"accountKey\x12%\n" +
+	"\x0econnection_uid\x18\x03 \x01(\tR\rconnectionUid\x122\n" +
+	"\x06linked\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06linked\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x12\x12\n" +
+	"\x04flow\x18\x06 \x01(\tR\x04flow\x128\n" +
+	"\bpersonal\x18\a \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\"\xa4\x04\n" +
 	"\fFlowPersonal\x12,\n" +
 	"\x12claimed_account_id\x18\x01 \x01(\tR\x10claimedAccountId\x12'\n" +
 	"\x0fclaimed_address\x18\x02 \x01(\tR\x0eclaimedAddress\x12'\n" +
@@ -2143,7 +2475,8 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\tdevice_id\x18\n" +
 	" \x01(\tR\bdeviceId\x12!\n" +
 	"\fdisplay_name\x18\v \x01(\tR\vdisplayName\x12:\n" +
-	"\fclaimed_kind\x18\f \x01(\x0e2\x17.postern.v1.SubjectKindR\vclaimedKind\"\xd3\x03\n" +
+	"\fclaimed_kind\x18\f \x01(\x0e2\x17.postern.v1.SubjectKindR\vclaimedKind\x12!\n" +
+	"\fpending_seed\x18\r \x01(\fR\vpendingSeed\"\xd3\x03\n" +
 	"\x06Frozen\x120\n" +
 	"\bdecision\x18\x01 \x01(\v2\x14.postern.v1.DecisionR\bdecision\x12-\n" +
 	"\ademands\x18\x02 \x01(\v2\x13.postern.v1.DemandsR\ademands\x12=\n" +
@@ -2179,10 +2512,16 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\brecorded\x18\r \x01(\bR\brecorded\x12\x18\n" +
 	"\asession\x18\x0e \x01(\tR\asession\x12'\n" +
 	"\x0fagainst_verdict\x18\x0f \x01(\bR\x0eagainstVerdict\x12\x16\n" +
-	"\x06sealed\x18\x10 \x01(\fR\x06sealed\"j\n" +
+	"\x06sealed\x18\x10 \x01(\fR\x06sealed\"\xa8\x01\n" +
 	"\x12OrganizationRecord\x12<\n" +
 	"\forganization\x18\x01 \x01(\v2\x18.postern.v1.OrganizationR\forganization\x12\x16\n" +
-	"\x06policy\x18\x02 \x01(\fR\x06policy\":\n" +
+	"\x06policy\x18\x02 \x01(\fR\x06policy\x12<\n" +
+	"\asecrets\x18\x03 \x03(\v2\".postern.store.v1.ConnectionSecretR\asecrets\"\x8e\x01\n" +
+	"\x10ConnectionSecret\x12%\n" +
+	"\x0econnection_uid\x18\x01 \x01(\tR\rconnectionUid\x12\x16\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12;\n" +
+	"\vupdate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\":\n" +
 	"\fDomainRecord\x12*\n" +
 	"\x06domain\x18\x01 \x01(\v2\x12.postern.v1.DomainR\x06domain\"{\n" +
 	"\vClaimRecord\x12\x1a\n" +
@@ -2290,114 +2629,126 @@ func file_postern_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_postern_store_v1_store_proto_rawDescData
 }
 
-var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_postern_store_v1_store_proto_goTypes = []any{
 	(*SealedPart)(nil),            // 0: postern.store.v1.SealedPart
 	(*Index)(nil),                 // 1: postern.store.v1.Index
 	(*EventRecord)(nil),           // 2: postern.store.v1.EventRecord
 	(*FlowRecord)(nil),            // 3: postern.store.v1.FlowRecord
-	(*FlowPersonal)(nil),          // 4: postern.store.v1.FlowPersonal
-	(*Frozen)(nil),                // 5: postern.store.v1.Frozen
-	(*StepRecord)(nil),            // 6: postern.store.v1.StepRecord
-	(*OutcomeRecord)(nil),         // 7: postern.store.v1.OutcomeRecord
-	(*OrganizationRecord)(nil),    // 8: postern.store.v1.OrganizationRecord
-	(*DomainRecord)(nil),          // 9: postern.store.v1.DomainRecord
-	(*ClaimRecord)(nil),           // 10: postern.store.v1.ClaimRecord
-	(*ApplyRecord)(nil),           // 11: postern.store.v1.ApplyRecord
-	(*SessionRecord)(nil),         // 12: postern.store.v1.SessionRecord
-	(*AuthenticatorRecord)(nil),   // 13: postern.store.v1.AuthenticatorRecord
-	(*CredentialRecord)(nil),      // 14: postern.store.v1.CredentialRecord
-	(*PersonRecord)(nil),          // 15: postern.store.v1.PersonRecord
-	(*ProofRecord)(nil),           // 16: postern.store.v1.ProofRecord
-	(*InstallationRecord)(nil),    // 17: postern.store.v1.InstallationRecord
-	(*v1.Event)(nil),              // 18: postern.v1.Event
-	(v1.Phase)(0),                 // 19: postern.v1.Phase
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(v1.Class)(0),                 // 21: postern.v1.Class
-	(v1.Ending)(0),                // 22: postern.v1.Ending
-	(v1.SubjectKind)(0),           // 23: postern.v1.SubjectKind
-	(*v1.Decision)(nil),           // 24: postern.v1.Decision
-	(*v1.Demands)(nil),            // 25: postern.v1.Demands
-	(v1.Verdict)(0),               // 26: postern.v1.Verdict
-	(*v1.NextStep)(nil),           // 27: postern.v1.NextStep
-	(*v1.Organization)(nil),       // 28: postern.v1.Organization
-	(*v1.Domain)(nil),             // 29: postern.v1.Domain
-	(v1.Origin)(0),                // 30: postern.v1.Origin
-	(*v1.AppliedCommit)(nil),      // 31: postern.v1.AppliedCommit
-	(*v1.Enrolment)(nil),          // 32: postern.v1.Enrolment
-	(v1.Evidence)(0),              // 33: postern.v1.Evidence
-	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
+	(*PendingRecord)(nil),         // 4: postern.store.v1.PendingRecord
+	(*LinkRecord)(nil),            // 5: postern.store.v1.LinkRecord
+	(*FlowPersonal)(nil),          // 6: postern.store.v1.FlowPersonal
+	(*Frozen)(nil),                // 7: postern.store.v1.Frozen
+	(*StepRecord)(nil),            // 8: postern.store.v1.StepRecord
+	(*OutcomeRecord)(nil),         // 9: postern.store.v1.OutcomeRecord
+	(*OrganizationRecord)(nil),    // 10: postern.store.v1.OrganizationRecord
+	(*ConnectionSecret)(nil),      // 11: postern.store.v1.ConnectionSecret
+	(*DomainRecord)(nil),          // 12: postern.store.v1.DomainRecord
+	(*ClaimRecord)(nil),           // 13: postern.store.v1.ClaimRecord
+	(*ApplyRecord)(nil),           // 14: postern.store.v1.ApplyRecord
+	(*SessionRecord)(nil),         // 15: postern.store.v1.SessionRecord
+	(*AuthenticatorRecord)(nil),   // 16: postern.store.v1.AuthenticatorRecord
+	(*CredentialRecord)(nil),      // 17: postern.store.v1.CredentialRecord
+	(*PersonRecord)(nil),          // 18: postern.store.v1.PersonRecord
+	(*ProofRecord)(nil),           // 19: postern.store.v1.ProofRecord
+	(*InstallationRecord)(nil),    // 20: postern.store.v1.InstallationRecord
+	(*v1.Event)(nil),              // 21: postern.v1.Event
+	(v1.Phase)(0),                 // 22: postern.v1.Phase
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(v1.Class)(0),                 // 24: postern.v1.Class
+	(v1.Ending)(0),                // 25: postern.v1.Ending
+	(v1.Connection_Protocol)(0),   // 26: postern.v1.Connection.Protocol
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
+	(v1.SubjectKind)(0),           // 28: postern.v1.SubjectKind
+	(*v1.Decision)(nil),           // 29: postern.v1.Decision
+	(*v1.Demands)(nil),            // 30: postern.v1.Demands
+	(v1.Verdict)(0),               // 31: postern.v1.Verdict
+	(*v1.NextStep)(nil),           // 32: postern.v1.NextStep
+	(*v1.Organization)(nil),       // 33: postern.v1.Organization
+	(*v1.Domain)(nil),             // 34: postern.v1.Domain
+	(v1.Origin)(0),                // 35: postern.v1.Origin
+	(*v1.AppliedCommit)(nil),      // 36: postern.v1.AppliedCommit
+	(*v1.Enrolment)(nil),          // 37: postern.v1.Enrolment
+	(v1.Evidence)(0),              // 38: postern.v1.Evidence
 }
 var file_postern_store_v1_store_proto_depIdxs = []int32{
-	18, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
+	21, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
 	0,  // 1: postern.store.v1.EventRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 2: postern.store.v1.EventRecord.indexes:type_name -> postern.store.v1.Index
-	19, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
-	20, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
-	20, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
-	21, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
-	20, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
-	22, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
-	20, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
-	5,  // 10: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
-	6,  // 11: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
+	22, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
+	23, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
+	23, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
+	24, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
+	23, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
+	25, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
+	23, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
+	7,  // 10: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
+	8,  // 11: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
 	0,  // 12: postern.store.v1.FlowRecord.personal:type_name -> postern.store.v1.SealedPart
-	9,  // 13: postern.store.v1.FlowRecord.claimed_domain:type_name -> postern.store.v1.DomainRecord
-	10, // 14: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
-	10, // 15: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
-	23, // 16: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
-	23, // 17: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
-	24, // 18: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
-	25, // 19: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
-	25, // 20: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
-	20, // 21: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
-	20, // 22: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
-	21, // 23: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
-	18, // 24: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
-	0,  // 25: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
-	1,  // 26: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
-	19, // 27: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
-	26, // 28: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
-	22, // 29: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
-	24, // 30: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
-	27, // 31: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
-	20, // 32: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
-	28, // 33: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
-	29, // 34: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
-	30, // 35: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
-	31, // 36: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	20, // 37: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
-	26, // 38: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	20, // 39: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	20, // 40: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	20, // 41: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
-	0,  // 42: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
-	21, // 43: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
-	20, // 44: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
-	26, // 45: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
-	20, // 46: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
-	23, // 47: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
-	16, // 48: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
-	14, // 49: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
-	14, // 50: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
-	20, // 51: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
-	20, // 52: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
-	0,  // 53: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
-	20, // 54: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
-	32, // 55: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
-	20, // 56: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
-	16, // 57: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
-	20, // 58: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
-	20, // 59: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
-	33, // 60: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
-	0,  // 61: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
-	20, // 62: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	34, // 63: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	64, // [64:64] is the sub-list for method output_type
-	64, // [64:64] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	12, // 13: postern.store.v1.FlowRecord.claimed_domain:type_name -> postern.store.v1.DomainRecord
+	13, // 14: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
+	13, // 15: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
+	4,  // 16: postern.store.v1.FlowRecord.pending:type_name -> postern.store.v1.PendingRecord
+	26, // 17: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
+	27, // 18: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
+	23, // 19: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
+	23, // 20: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
+	0,  // 21: postern.store.v1.LinkRecord.personal:type_name -> postern.store.v1.SealedPart
+	28, // 22: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
+	28, // 23: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
+	29, // 24: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
+	30, // 25: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
+	30, // 26: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
+	23, // 27: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
+	23, // 28: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
+	24, // 29: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
+	21, // 30: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
+	0,  // 31: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
+	1,  // 32: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
+	22, // 33: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
+	31, // 34: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
+	25, // 35: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
+	29, // 36: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
+	32, // 37: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
+	23, // 38: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
+	33, // 39: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
+	11, // 40: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
+	23, // 41: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
+	34, // 42: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
+	35, // 43: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
+	36, // 44: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
+	23, // 45: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
+	31, // 46: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	23, // 47: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	23, // 48: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	23, // 49: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	0,  // 50: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
+	24, // 51: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
+	23, // 52: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
+	31, // 53: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
+	23, // 54: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
+	28, // 55: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
+	19, // 56: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
+	17, // 57: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
+	17, // 58: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
+	23, // 59: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	23, // 60: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	0,  // 61: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
+	23, // 62: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
+	37, // 63: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	23, // 64: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	19, // 65: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
+	23, // 66: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	23, // 67: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	38, // 68: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	0,  // 69: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
+	23, // 70: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	27, // 71: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	72, // [72:72] is the sub-list for method output_type
+	72, // [72:72] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
@@ -2411,7 +2762,7 @@ func file_postern_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_store_v1_store_proto_rawDesc), len(file_postern_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
