@@ -40,6 +40,10 @@ func (hashNamer) SessionHandle(uid string, handle []byte) [32]byte {
 	return hashOf("session", uid, string(handle))
 }
 
+func (hashNamer) Identity(connectionUID, issuer, subjectID string) IdentityKey {
+	return hashOf("identity", connectionUID, issuer, subjectID)
+}
+
 func (hashNamer) Identifier(uid, typed string) string {
 	h := hashOf("identifier", uid, typed)
 	return hex.EncodeToString(h[:])

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +43,26 @@ func (m *memStore) RevokeProofs(_ context.Context, _, siteUID string, notBefore 
 	m.once[key.Key] = memOutcome{request: key.Digest, o: Outcome{Sealed: r.encode()}}
 	m.outbox = append(m.outbox, ev)
 	return notBefore, ev.ID, nil
+}
+
+var _ LinkStore = (*memStore)(nil)
+
+// Links lists identities; a place is account and identity.
+func (m *memStore) Links(_ context.Context, _ string, account policy.AccountKey, after string, limit int) ([]Link, string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	place := func(l Link) string { return fmt.Sprintf("%x:%x", l.AccountKey, l.Identity) }
+	var out []Link
+	for _, l := range m.links {
+		if (account == policy.AccountKey{} || l.AccountKey == account) && place(l) > after {
+			out = append(out, l)
+		}
+	}
+	slices.SortFunc(out, func(a, b Link) int { return strings.Compare(place(a), place(b)) })
+	if len(out) <= limit {
+		return out, "", m.down
+	}
+	return out[:limit], place(out[limit-1]), m.down
 }
 
 // memDirectory is the organization as one process last saw it, which may lag behind the store's.

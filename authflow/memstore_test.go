@@ -26,6 +26,7 @@ type memStore struct {
 	last     map[LastKey]FlowID
 	sessions map[[32]byte]Session
 	subjects map[policy.AccountKey]SubjectRecords
+	links    map[IdentityKey]Link
 	untold   bool // the store does not tell new stamps of subjects
 	claims   map[string]Claim
 	tallies  map[DueTallyKey]map[string]int64
@@ -59,7 +60,8 @@ type DueTallyKey struct {
 func newMemStore(org *policy.Organization, now func() time.Time) *memStore {
 	return &memStore{org: org, now: now, flows: map[FlowID]*memFlow{}, once: map[CommitKey]memOutcome{}, last: map[LastKey]FlowID{},
 		sessions: map[[32]byte]Session{}, claims: map[string]Claim{}, tallies: map[DueTallyKey]map[string]int64{}, due: map[FlowID]time.Time{},
-		records: map[policy.LookupKeys]policy.Records{}, leases: map[int]string{}, subjects: map[policy.AccountKey]SubjectRecords{}}
+		records: map[policy.LookupKeys]policy.Records{}, leases: map[int]string{}, subjects: map[policy.AccountKey]SubjectRecords{},
+		links: map[IdentityKey]Link{}}
 }
 
 func (m *memStore) stored(o memOutcome, request Digest) (*Outcome, error) {
@@ -112,6 +114,9 @@ func (m *memStore) Read(_ context.Context, r Read) (*Reading, error) {
 	}
 	if r.Subject != nil {
 		out.Subject = m.subject(*r.Subject)
+	}
+	if l, ok := m.links[r.Identity]; ok {
+		out.Link = &l
 	}
 	if c, ok := m.claims["code/"+r.SupportCode]; ok {
 		out.FlowID, _ = ParseFlowID(c.Value)
@@ -222,8 +227,11 @@ func (m *memStore) conflict(c *Commit) error {
 	}
 	for i, cl := range c.Claims {
 		if have, ok := m.claims[cl.Kind+"/"+cl.Name]; ok && have.Value != cl.Value && out.Claimed == nil {
-			out.Claimed, moved = &c.Claims[i], true
+			out.Claimed, out.Holder, moved = &c.Claims[i], have.Value, true
 		}
+	}
+	if w := c.Link; w != nil && w.From != m.links[w.Identity].Stored {
+		out.LinkMoved, moved = true, true
 	}
 	if !moved {
 		return nil
@@ -284,6 +292,7 @@ func (m *memStore) write(c *Commit) *Committed {
 			done.PersonStamp = done.Stamp
 		}
 	}
+	m.writeLink(c.Link)
 	for _, cl := range c.Claims {
 		m.claims[cl.Kind+"/"+cl.Name] = cl
 	}
@@ -296,6 +305,18 @@ func (m *memStore) write(c *Commit) *Committed {
 	}
 	m.outbox = append(m.outbox, c.Events...)
 	return done
+}
+
+func (m *memStore) writeLink(w *LinkWrite) {
+	switch {
+	case w == nil:
+	case w.Remove:
+		delete(m.links, w.Identity)
+	case w.Next != nil:
+		l := *w.Next
+		l.Stored = fmt.Sprint("stored-", m.counter)
+		m.links[w.Identity] = l
+	}
 }
 
 func (m *memStore) Due(_ context.Context, _ []int, now time.Time, limit int) ([]DueFlow, error) {

@@ -79,6 +79,8 @@ func body(e *audit.Event) *posternv1.Event {
 		EndCause:        e.EndCause,
 		Uses:            e.Uses,
 		Authenticator:   e.Authenticator,
+		InitiatedBy:     e.InitiatedBy,
+		Expectations:    e.Expectations,
 	}
 	if t := e.Target; t != nil {
 		m.Target = &posternv1.Target{Type: t.Type, Id: t.ID, Uid: t.UID, Count: t.Count}
@@ -129,6 +131,8 @@ func fromBody(m *posternv1.Event) (audit.Event, error) {
 		EndCause:        m.GetEndCause(),
 		Uses:            m.GetUses(),
 		Authenticator:   m.GetAuthenticator(),
+		InitiatedBy:     m.GetInitiatedBy(),
+		Expectations:    m.GetExpectations(),
 	}
 	if t := m.GetTarget(); t != nil {
 		e.Target = &audit.Target{Type: t.GetType(), ID: t.GetId(), UID: t.GetUid(), Count: t.GetCount()}

@@ -83,6 +83,7 @@ func full(t testing.TB) audit.Event {
 	e.Personal.IP = "2001:db8::1"
 	e.Personal.Email = "ann@example.com"
 	e.Personal.TypedAddress = "Typed@other.example"
+	e.Personal.PreviousEmail = "anna@third.example"
 	return e
 }
 

@@ -6,11 +6,11 @@ import (
 	"github.com/postern-audit/postern/audit"
 )
 
-// maxTerms is how many terms one event has at most: 3 accounts, 2 addresses, 2 domains, a name, 4 networks, an identifier.
-const maxTerms = 13
+// maxTerms is how many terms one event has at most: 3 accounts, 3 addresses, 3 domains, a name, 4 networks, an identifier.
+const maxTerms = 15
 
 // IndexesFor makes the blind indexes of a personal part, each once: account ids (bound, claimed, presented), addresses
-// (proven, typed) and their domains, name, and the networks of the ip.
+// (proven, typed, previous) and their domains, name, and the networks of the ip.
 func IndexesFor(sealer audit.Sealer, organizationUID string, p *audit.Personal) ([]audit.Index, error) {
 	var stack [maxTerms]audit.IndexTerm
 	return makeIndexes(sealer, organizationUID, appendTerms(stack[:0], p))
@@ -47,8 +47,10 @@ func appendTerms(terms []audit.IndexTerm, p *audit.Personal) []audit.IndexTerm {
 		{Purpose: audit.IndexAccount, Value: p.PresentedAccountID},
 		{Purpose: audit.IndexEmail, Value: p.Email},
 		{Purpose: audit.IndexEmail, Value: p.TypedAddress},
+		{Purpose: audit.IndexEmail, Value: p.PreviousEmail},
 		{Purpose: audit.IndexEmailDomain, Value: domainOf(p.Email)},
 		{Purpose: audit.IndexEmailDomain, Value: domainOf(p.TypedAddress)},
+		{Purpose: audit.IndexEmailDomain, Value: domainOf(p.PreviousEmail)},
 		{Purpose: audit.IndexName, Value: p.DisplayName},
 	} {
 		if v.Value = audit.IndexValue(v.Purpose, v.Value); v.Value != "" {

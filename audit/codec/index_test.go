@@ -12,8 +12,8 @@ func TestIndexesFindWhatAPersonIsSearchedBy(t *testing.T) {
 	_, r := newCodec(t)
 	p := audit.Personal{
 		AccountID: "acc", ClaimedAccountID: "claimed", PresentedAccountID: "acc",
-		Email: "Ann@Example.com", TypedAddress: "bob@other.example", DisplayName: " Ann ", IP: "::ffff:192.0.2.17",
-		Detail: "never indexed", DeviceID: "never indexed", Items: []string{"never indexed"},
+		Email: "Ann@Example.com", TypedAddress: "bob@other.example", PreviousEmail: "Anna@third.example", DisplayName: " Ann ", IP: "::ffff:192.0.2.17",
+		Issuer: "never indexed", SubjectID: "never indexed", Detail: "never indexed", DeviceID: "never indexed", Items: []string{"never indexed"},
 	}
 	got, err := codec.IndexesFor(r, organization, &p)
 	if err != nil {
@@ -24,8 +24,8 @@ func TestIndexesFindWhatAPersonIsSearchedBy(t *testing.T) {
 		value   string
 	}{
 		{audit.IndexAccount, "acc"}, {audit.IndexAccount, "claimed"},
-		{audit.IndexEmail, "ann@example.com"}, {audit.IndexEmail, "bob@other.example"},
-		{audit.IndexEmailDomain, "example.com"}, {audit.IndexEmailDomain, "other.example"},
+		{audit.IndexEmail, "ann@example.com"}, {audit.IndexEmail, "bob@other.example"}, {audit.IndexEmail, "anna@third.example"},
+		{audit.IndexEmailDomain, "example.com"}, {audit.IndexEmailDomain, "other.example"}, {audit.IndexEmailDomain, "third.example"},
 		{audit.IndexName, "ann"},
 		{audit.IndexNetwork32, "192.0.2.17/32"}, {audit.IndexNetwork24, "192.0.2.0/24"}, {audit.IndexNetwork16, "192.0.0.0/16"},
 	}

@@ -28,6 +28,9 @@ func PersonalToProto(p *audit.Personal) *posternv1.Personal {
 		Amr:                p.AMR,
 		Acr:                p.ACR,
 		Items:              p.Items,
+		Issuer:             p.Issuer,
+		SubjectId:          p.SubjectID,
+		PreviousEmail:      p.PreviousEmail,
 	}
 }
 
@@ -51,6 +54,9 @@ func PersonalFromProto(m *posternv1.Personal) audit.Personal {
 		AMR:                m.GetAmr(),
 		ACR:                m.GetAcr(),
 		Items:              m.GetItems(),
+		Issuer:             m.GetIssuer(),
+		SubjectID:          m.GetSubjectId(),
+		PreviousEmail:      m.GetPreviousEmail(),
 	}
 }
 
@@ -74,5 +80,6 @@ func UnmarshalPersonal(b []byte) (audit.Personal, error) {
 func personalEmpty(p *audit.Personal) bool {
 	return p.Email == "" && p.EmailVerified == nil && p.AccountID == "" && p.TypedAddress == "" && p.ClaimedAccountID == "" &&
 		p.PresentedAccountID == "" && p.DisplayName == "" && p.IP == "" && p.UserAgent == "" && p.DeviceID == "" &&
-		p.Detail == "" && len(p.AMR) == 0 && p.ACR == "" && len(p.Items) == 0
+		p.Detail == "" && len(p.AMR) == 0 && p.ACR == "" && len(p.Items) == 0 && p.Issuer == "" && p.SubjectID == "" &&
+		p.PreviousEmail == ""
 }

@@ -189,6 +189,8 @@ func (w *wire) event(e *audit.Event) {
 	w.text(48, e.EndCause)
 	w.number(49, e.Uses)
 	w.text(50, e.Authenticator)
+	w.text(51, e.InitiatedBy)
+	w.text(52, e.Expectations)
 }
 
 // AppendDecision writes a decision as field n of a message that b holds so far.
@@ -322,6 +324,9 @@ func (w *wire) personal(p *audit.Personal) {
 	w.items(12, p.AMR)
 	w.text(13, p.ACR)
 	w.items(14, p.Items)
+	w.text(15, p.Issuer)
+	w.text(16, p.SubjectID)
+	w.text(17, p.PreviousEmail)
 }
 
 // tally writes the counters in the order of their names, so that the same tally always has the same bytes.

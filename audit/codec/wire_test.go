@@ -40,7 +40,7 @@ func TestTheWrittenPersonalPartAndDecisionAreWhatTheGeneratedCodeReads(t *testin
 			t.Errorf("%s: wrote %v, %v", name, event.GetDecision(), err)
 		}
 	}
-	if n := (&posternv1.Personal{}).ProtoReflect().Descriptor().Fields().Len(); n != 14 {
+	if n := (&posternv1.Personal{}).ProtoReflect().Descriptor().Fields().Len(); n != 17 {
 		t.Errorf("postern.v1.Personal has %d fields: teach wire.go the new one, then this number", n)
 	}
 	bad := "\xff"
@@ -92,7 +92,7 @@ func TestTheWrittenRecordIsWhatTheGeneratedCodeWouldWrite(t *testing.T) {
 			t.Errorf("%s: fields nobody knows: %x", name, unknown)
 		}
 	}
-	if n := (&posternv1.Event{}).ProtoReflect().Descriptor().Fields().Len(); n != 50 {
+	if n := (&posternv1.Event{}).ProtoReflect().Descriptor().Fields().Len(); n != 52 {
 		t.Errorf("postern.v1.Event has %d fields: teach wire.go the new one, then this number", n)
 	}
 }
