@@ -52,13 +52,19 @@ const (
 	TypeConnectionCreated   Type = "connection.created"
 	TypeConnectionUpdated   Type = "connection.updated"
 	TypeConnectionDeleted   Type = "connection.deleted"
-	TypeDomainVerified      Type = "domain.verified"
-	TypeDomainRemoved       Type = "domain.removed"
-	TypeAccountClaimed      Type = "account.claimed"
-	TypeAccountReleased     Type = "account.released"
-	TypePolicyUpdated       Type = "policy.updated"
-	TypeLogSearched         Type = "log.searched"
-	TypeAccessDenied        Type = "access.denied"
+	// What a provider changed, or is about to have to change.
+	TypeConnectionKeysChanged         Type = "connection.keys_changed"
+	TypeConnectionCertificateExpiring Type = "connection.certificate_expiring"
+	TypeDomainVerified                Type = "domain.verified"
+	TypeDomainRemoved                 Type = "domain.removed"
+	TypeAccountClaimed                Type = "account.claimed"
+	TypeAccountReleased               Type = "account.released"
+	TypeAccountLinked                 Type = "account.linked"
+	TypeAccountUnlinked               Type = "account.unlinked"
+	TypeAccountEmailChanged           Type = "account.email_changed"
+	TypePolicyUpdated                 Type = "policy.updated"
+	TypeLogSearched                   Type = "log.searched"
+	TypeAccessDenied                  Type = "access.denied"
 )
 
 // Types of the administration of second factors and of what is remembered.
@@ -175,6 +181,9 @@ func administrationTypes() []TypeInfo {
 	searched.Outcome = OutcomeInfo
 	denied := admin(TypeAccessDenied, "A call was refused. Its denial names the method, the status and the reason; alike refusals are folded.")
 	denied.Outcome = OutcomeFailure
+	expiring := admin(TypeConnectionCertificateExpiring,
+		"A certificate that a connection's provider signs with ends soon or has ended. The detail holds its fingerprint and when.")
+	expiring.Outcome = OutcomeInfo
 	return []TypeInfo{
 		admin(TypeOrganizationCreated, "An organization was created."),
 		admin(TypeOrganizationUpdated, "An organization was changed."),
@@ -182,12 +191,16 @@ func administrationTypes() []TypeInfo {
 		admin(TypeSiteUpdated, "A site was changed."),
 		admin(TypeSiteDeleted, "A site was removed."),
 		admin(TypeConnectionCreated, "A connection was added."),
-		admin(TypeConnectionUpdated, "A connection was changed."),
+		admin(TypeConnectionUpdated, "A connection was changed, or its secret was set, cleared or dropped. A secret itself is never told."),
 		admin(TypeConnectionDeleted, "A connection was removed."),
+		admin(TypeConnectionKeysChanged,
+			"The keys or certificates that a connection's provider signs with are others than before. Its changes hold fingerprints and key ids."),
+		expiring,
 		admin(TypeDomainVerified, "Domains count as the organization's from now on. Says on whose word, and lists them in its personal part."),
 		admin(TypeDomainRemoved, "Domains no longer count as the organization's."),
 		admin(TypeAccountClaimed, "Accounts or addresses were claimed by the organization. Lists them in its personal part."),
 		admin(TypeAccountReleased, "Accounts or addresses are no longer claimed by the organization."),
+		admin(TypeAccountLinked, "An identity elsewhere was linked to an account. Says on what the link rests: NEW_ACCOUNT, PROOF or VERIFIED_EMAIL."),
 		admin(TypePolicyUpdated, "The external-user policy was changed, field by field."),
 		admin(TypeAuthenticatorEnrolled,
 			"A second factor was given to a subject and waits to be confirmed. Says who did it and after which proof."),
