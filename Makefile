@@ -1,5 +1,5 @@
 # Everything a developer or a CI machine does here. Needs Go, make and git; tools come pinned through tools/go.mod, and
-# `make test` gets itself a redis-server and oathtool, `make bench` a redis-server.
+# `make test` gets itself a redis-server, oathtool and identity providers, `make bench` a redis-server.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -33,17 +33,21 @@ redis: # a redis-server binary, installed from Debian where there is none; no se
 oathtool: # the oathtool binary, installed from Debian where there is none
 	@hack/ensure-oathtool.sh
 
+.PHONY: idps
+idps: # the identity providers tests sign in at: Dex, and two from npm with Node where there is none
+	@GO=$(GO) hack/ensure-idps.sh
+
 .PHONY: test
-test: redis oathtool ## every test, also against a real redis-server
+test: redis oathtool idps ## every test, also against a real redis-server
 	REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -timeout 15m $(PKGS)
 
 .PHONY: race
-race: redis oathtool ## the same tests under the race detector (needs gcc)
+race: redis oathtool idps ## the same tests under the race detector (needs gcc)
 	@command -v gcc >/dev/null || { echo "error: the race detector needs cgo, and there is no gcc on PATH" >&2; exit 1; }
 	CGO_ENABLED=1 REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -race -timeout 25m $(PKGS)
 
 .PHONY: cover
-cover: redis oathtool ## test coverage by function in cover.out, the total at the end
+cover: redis oathtool idps ## test coverage by function in cover.out, the total at the end
 	REQUIRE_BACKENDS=1 $(GO) test -timeout 15m -coverpkg=./... -coverprofile=cover.out $(PKGS)
 	grep -v /proto/gen/ cover.out > cover.tmp && mv cover.tmp cover.out
 	$(GO) tool cover -func=cover.out | tail -n 1
@@ -85,10 +89,11 @@ docs: ## docs/reference from the code (go:generate lines)
 	$(GO) generate ./...
 
 .PHONY: verify
-verify: ## what is generated is committed and fresh, both modules are tidy
+verify: ## what is generated is committed and fresh, the modules are tidy
 	$(MAKE) generate docs
 	$(GO) mod tidy
 	cd tools && $(GO) mod tidy
+	cd tools/idps && $(GO) mod tidy
 	git diff --exit-code
 	@new=$$(git ls-files --others --exclude-standard -- proto/gen docs/reference examples); \
 	[ -z "$$new" ] || { echo "error: generated, but not committed:" >&2; echo "$$new" >&2; exit 1; }
