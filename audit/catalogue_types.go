@@ -201,6 +201,8 @@ func administrationTypes() []TypeInfo {
 		admin(TypeAccountClaimed, "Accounts or addresses were claimed by the organization. Lists them in its personal part."),
 		admin(TypeAccountReleased, "Accounts or addresses are no longer claimed by the organization."),
 		admin(TypeAccountLinked, "An identity elsewhere was linked to an account. Says on what the link rests: NEW_ACCOUNT, PROOF or VERIFIED_EMAIL."),
+		admin(TypeAccountUnlinked, "An identity elsewhere was taken from its account. The detail says why."),
+		admin(TypeAccountEmailChanged, "An identity provider gives another e-mail for a linked identity than the last time. Both are in its personal part."),
 		admin(TypePolicyUpdated, "The external-user policy was changed, field by field."),
 		admin(TypeAuthenticatorEnrolled,
 			"A second factor was given to a subject and waits to be confirmed. Says who did it and after which proof."),

@@ -18,14 +18,16 @@ const (
 	KindStep   Kind = 2 // Input.Step
 	KindFinish Kind = 3 // Input.Finish
 	KindTick   Kind = 4 // nothing: only the deadline and the mark are looked at
+	KindName   Kind = 5 // Input.Name
 )
 
 // IDs are the ids of the events one input can make, minted by the caller: its step's, the ending's, and that of a lock a
-// code looked at here may begin. UUIDv7.
+// code looked at here may begin or that of an identity's account. UUIDv7.
 type IDs struct {
 	Step   string
 	Ending string
 	Lock   string // only with Reported.Attempt
+	Link   string // of what becomes of an identity's link; needed where there may be one
 }
 
 // Input is one thing put into the machine: values that are already parsed.
@@ -44,6 +46,7 @@ type Input struct {
 	Start  *Opening  // with KindStart
 	Step   *Reported // with KindStep
 	Finish *Finish   // with KindFinish
+	Name   *Naming   // with KindName
 }
 
 // Opening is what a flow begins with.
@@ -56,6 +59,7 @@ type Opening struct {
 	Lifetime      time.Duration // 0: DefaultLifetime
 	MinLifetime   time.Duration // shortest Lifetime taken; 0: MinLifetime
 	OccurredAt    time.Time     // zero: now
+	InitiatedBy   string        // audit.InitiatedByIDP, or ""
 }
 
 // Reported is a step with what this process knows about it.
@@ -69,6 +73,14 @@ type Reported struct {
 	Records        policy.Records    // directory records of Subject; needed on the step that binds
 	Attempt        *Attempt          // a code that was looked at here; only with mfa.verified and mfa.rejected
 	Session        string            // keyed hash of SessionHandle, in hex
+	// Of a sign-in elsewhere that runs or was judged here.
+	Begins       *Pending // only with *.started: what was begun
+	UsesUp       bool     // what was begun is used up by this step
+	Links        bool     // an identity without account is linked to the bound one
+	Issuer       string   // who vouches for the identity; with IdentityKey
+	SubjectID    string   // its id there; with IdentityKey
+	Expectations string   // audit.ExpectationsCaller, or ""
+	Linked       *Link    // of the identity, as it was read; nil: it has no account
 }
 
 // Attempt is a code that was looked at here: what it came to, and the authenticator as it leaves it.
@@ -93,6 +105,8 @@ type Moved struct {
 	Person        *Person
 	Authenticator *factor.Authenticator
 	looked        bool // a code was looked at, so that the authenticator must be as it was
+	// Link is what becomes of the link of the bound identity: made or kept up to date, with its event. Nil: as it was.
+	Link *Link
 }
 
 // Advance is the machine: pure and total. It returns what the input does to the flow at that moment, or an error that
@@ -129,6 +143,8 @@ func Advance(s State, in Input, now time.Time) (Moved, error) {
 		return r.step(move, effect)
 	case EffectJudge, EffectDeny, EffectCancel:
 		return r.finish(effect)
+	case EffectName:
+		return r.name()
 	default: // EffectNone
 		return Moved{State: s, Step: len(s.Steps)}, nil
 	}
@@ -158,6 +174,8 @@ func (in *Input) move() (Move, error) {
 		default:
 			return 0, invalid("finish.action", ErrAction)
 		}
+	case in.Kind == KindName && in.Name != nil:
+		return MoveName, nil
 	case in.Kind == KindTick:
 		return MoveTick, nil
 	}
@@ -182,6 +200,8 @@ type run struct {
 	remembered    *Person               // as it will be; nil: as it was
 	authenticator *factor.Authenticator // as it will be; nil: as it was
 	locked        bool                  // the code began a lock
+	link          *Link                 // what becomes of the identity's link
+	beside        []audit.Event         // events that are no steps
 }
 
 func newRun(s State, in Input, now time.Time) *run {

@@ -72,24 +72,28 @@ func (r *run) checkEvidence(move Move) error {
 		rep.Type == audit.TypeSessionReused && rep.Evidence == audit.EvidenceVerified && rep.Session == "",
 		rep.Attempt != nil && !rep.Attempt.fits(rep):
 		return invalid("step.type", ErrEvidence)
+	case rep.Begins != nil && (move != MoveNote || rep.Evidence != audit.EvidenceVerified),
+		(len(rep.IdentityKey) > 0) != (rep.Issuer != "" && rep.SubjectID != ""):
+		return invalid("step.type", ErrEvidence)
 	case len(rep.SessionHandle) > 0 && rep.Session == "":
 		return invalid("step.session_handle", ErrSessionHandle)
+	case move == MoveFactorProve && rep.Subject.AccountID != "" && r.s.Bound != nil && r.s.Bound.AccountID == "":
+		return refuse(ErrLinkProof) // a factor is no proof of the account it is named with
 	case move == MoveProve && rep.Subject.AccountID == "" && len(rep.IdentityKey) == 0:
 		return invalid("step.subject.account_id", ErrAccountIDRequired)
 	}
 	return nil
 }
 
-// checkAuthenticatedAt: mandatory on session.reused, never after the step or ahead of now.
+// checkAuthenticatedAt: mandatory on session.reused, never after the step or ahead of now. An identity provider may say it too.
 func (r *run) checkAuthenticatedAt() error {
 	t := r.in.Step.AuthenticatedAt
-	if r.in.Step.Type != audit.TypeSessionReused {
-		if !t.IsZero() {
-			return invalid("step.authenticated_at", ErrAuthenticatedAtOdd)
-		}
-		return nil
-	}
+	reused, federated := r.in.Step.Type == audit.TypeSessionReused, len(r.in.Step.IdentityKey) > 0
 	switch {
+	case !reused && !federated && !t.IsZero():
+		return invalid("step.authenticated_at", ErrAuthenticatedAtOdd)
+	case !reused && t.IsZero():
+		return nil
 	case t.IsZero():
 		return invalid("step.authenticated_at", ErrAuthenticatedAt)
 	case t.After(r.now) || t.After(r.at):

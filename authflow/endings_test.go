@@ -23,6 +23,7 @@ func TestEndings(t *testing.T) {
 	identity := func(d *driver) {
 		d.put(with(reports(audit.TypeSSOVerified, ""), func(r *Reported) {
 			r.Evidence, r.Checks, r.IdentityKey = audit.EvidenceVerified, []string{"signature"}, []byte("key-1")
+			r.Issuer, r.SubjectID = "https://idp.example", "s1"
 		}))
 	}
 	only := func(method string) policy.Policy {

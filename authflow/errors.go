@@ -42,6 +42,18 @@ const (
 	ErrEndCause             = "END_CAUSE_INVALID"
 	ErrVerifierMissing      = "VERIFIER_MISSING"
 	ErrVerifier             = "VERIFIER_ERROR"
+	ErrProvidersMissing     = "FEDERATION_MISSING"
+	ErrConnectionUnverified = "CONNECTION_NOT_VERIFIED_HERE"
+	ErrCallbackURL          = "CALLBACK_URL_UNKNOWN"
+	ErrFederationNotBegun   = "FEDERATION_NOT_BEGUN"
+	ErrRedirectUsed         = "REDIRECT_USED"
+	ErrEvidenceKind         = "EVIDENCE_KIND_INVALID"
+	ErrUnsolicited          = "UNSOLICITED_NOT_ALLOWED"
+	ErrExchangeRunning      = "EXCHANGE_RUNNING"
+	ErrAccountKnown         = "ACCOUNT_KNOWN"
+	ErrLinkProof            = "LINK_NEEDS_PROOF"
+	ErrIdentityLinked       = "IDENTITY_LINKED"
+	ErrIdentityNotFound     = "IDENTITY_NOT_FOUND"
 
 	ErrAuthenticatorNotFound = "AUTHENTICATOR_NOT_FOUND"
 	ErrEnrolFlow             = "FLOW_NOT_READY"
@@ -101,6 +113,18 @@ func Errors() []ErrorInfo {
 		{errs.Invalid, ErrEndCause, "ENDED says LOGOUT, EXPIRED or REVOKED; STARTED says none."},
 		{errs.Unimplemented, ErrVerifierMissing, "This process does not check codes."},
 		{errs.Internal, ErrVerifier, "The check itself failed; nothing was taken as proven and no attempt was used up."},
+		{errs.Unimplemented, ErrProvidersMissing, "This process does not verify sign-ins elsewhere."},
+		{errs.FailedPrecondition, ErrConnectionUnverified, "The connection has no oidc or saml settings, so that nothing of it can be verified here: report its steps with ReportStep."},
+		{errs.Invalid, ErrCallbackURL, "The callback URL is not one of the connection's."},
+		{errs.FailedPrecondition, ErrFederationNotBegun, "This flow has not begun a sign-in elsewhere. Call BeginFederation first, or say what the evidence must fit in expectations."},
+		{errs.FailedPrecondition, ErrRedirectUsed, "What this request id was answered with was used up, or another sign-in elsewhere was begun since. Begin again with a new request id."},
+		{errs.Invalid, ErrEvidenceKind, "What was handed in is not what the connection's protocol brings back."},
+		{errs.FailedPrecondition, ErrUnsolicited, "The connection takes no response that nobody asked for."},
+		{errs.Conflict, ErrExchangeRunning, "Another call with this request id is exchanging the code at this moment: retry with the same request id."},
+		{errs.FailedPrecondition, ErrAccountKnown, "The identity the flow is bound to has an account already, or the flow is bound to no identity."},
+		{errs.FailedPrecondition, ErrLinkProof, "The account is known here, or not said to be new: linking an identity to it needs a proof of the account in this flow, or a connection that links by verified e-mail and an equal e-mail."},
+		{errs.FailedPrecondition, ErrIdentityLinked, "The identity was linked to an account meanwhile. Start a new flow."},
+		{errs.NotFound, ErrIdentityNotFound, "No such identity is linked to an account."},
 		{errs.NotFound, ErrAuthenticatorNotFound, "The account has never had a second factor in this organization."},
 		{errs.FailedPrecondition, ErrEnrolFlow, "The flow must be live, bound to this account, and have met every demand but the second factor (for recovery codes: every demand)."},
 		{errs.Invalid, ErrReasonRequired, "An administrator says why."},

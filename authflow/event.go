@@ -41,7 +41,8 @@ func (r *run) reported() *audit.Event {
 	e.AuthenticatedAt, e.IdentifierHash, e.UserVerified = rep.AuthenticatedAt, rep.IdentifierHash, rep.UserVerified
 	e.Personal.Detail, e.Personal.AMR, e.Personal.ACR = rep.Detail, slices.Clone(rep.AMR), rep.ACR
 	e.Personal.DisplayName = rep.Subject.DisplayName
-	e.Session = rep.Session
+	e.Session, e.Expectations = rep.Session, rep.Expectations
+	e.Personal.Issuer, e.Personal.SubjectID = rep.Issuer, rep.SubjectID
 	if a := rep.Attempt; a != nil {
 		e.Authenticator = a.Next.Active.UID
 		if a.Outcome.Accepted {

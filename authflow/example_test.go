@@ -25,4 +25,5 @@ func ExampleTransitions() {
 	// REFUSE DENY
 	// CANCEL CANCEL
 	// TICK NONE
+	// NAME NOT_BOUND
 }

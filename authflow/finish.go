@@ -127,6 +127,7 @@ func (r *run) moved() Moved {
 	if r.s.Recorded {
 		m.Events = r.release()
 	}
+	m.Events, m.Link = append(m.Events, r.beside...), r.link
 	if r.in.Kind == KindStart {
 		m.Tallies = []Tally{{SiteUID: r.s.SiteUID, Site: r.s.Site, Hour: r.s.Hour, Field: TallyOpened}}
 	}

@@ -79,7 +79,7 @@ func (d *driver) id() string {
 // try puts in what may be refused.
 func (d *driver) try(in Input) error {
 	in.Organization, in.Site, in.Marked = d.org, siteByUID(d.org, siteUID), d.marked
-	in.IDs, in.Caller = IDs{d.id(), d.id(), d.id()}, "unix:7"
+	in.IDs, in.Caller = IDs{Step: d.id(), Ending: d.id(), Lock: d.id(), Link: d.id()}, "unix:7"
 	m, err := Advance(d.s, in, d.now)
 	if err == nil {
 		d.s, d.last, d.events = m.State, m, append(d.events, m.Events...)

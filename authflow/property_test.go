@@ -70,6 +70,7 @@ func drawStep(t *rapid.T, tb testing.TB, now time.Time) Input {
 		in.Step.Evidence = audit.EvidenceVerified
 		if f, _ := family(typ); f == audit.FamilySSO && rapid.Bool().Draw(t, "identity") {
 			in.Step.IdentityKey = []byte(rapid.SampledFrom([]string{"k1", "k1", "k2"}).Draw(t, "key"))
+			in.Step.Issuer, in.Step.SubjectID = "https://idp.example", "s1"
 		}
 	}
 	switch rapid.IntRange(0, 8).Draw(t, "time") {
@@ -199,7 +200,7 @@ func BenchmarkAdvanceStep(b *testing.B) {
 	d.put(starts(b, external(b)))
 	d.put(reports(audit.TypePasswordVerified, alice))
 	in := reports(audit.TypeMFARejected, "")
-	in.Organization, in.Site, in.IDs = d.org, &d.org.Sites[0], IDs{"a", "b", "c"}
+	in.Organization, in.Site, in.IDs = d.org, &d.org.Sites[0], IDs{Step: "a", Ending: "b", Lock: "c", Link: "d"}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Advance(d.s, in, d.now); err != nil {
@@ -212,7 +213,7 @@ func BenchmarkAdvanceWholeFlow(b *testing.B) {
 	org := acme(demandsMFA)
 	inputs := []Input{starts(b, external(b)), reports(audit.TypePasswordVerified, alice), reports(audit.TypeMFAVerified, ""), finishes(ActionComplete)}
 	for i := range inputs {
-		inputs[i].Organization, inputs[i].Site, inputs[i].IDs = org, &org.Sites[0], IDs{"a", "b", "c"}
+		inputs[i].Organization, inputs[i].Site, inputs[i].IDs = org, &org.Sites[0], IDs{Step: "a", Ending: "b", Lock: "c", Link: "d"}
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -35,7 +35,7 @@ func (r *run) open() (Moved, error) {
 	r.s.Class, _, _ = policy.Classify(org, site, r.claimedSubject(), o.Claimed.Records)
 	r.judge()
 	e := r.event(r.in.IDs.Step, audit.TypeSignInStarted)
-	e.IdentifierHash = o.Claimed.IdentifierHash
+	e.IdentifierHash, e.InitiatedBy = o.Claimed.IdentifierHash, o.InitiatedBy
 	r.claim(&e.Personal)
 	r.append(e)
 	if st := r.stop(); st != nil {

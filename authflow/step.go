@@ -60,6 +60,7 @@ func (r *run) apply(effect Effect) {
 	}
 	r.append(e)
 	r.attempted(e)
+	r.pend()
 	if effect == EffectBind {
 		r.judge()
 		d := r.decision
@@ -97,12 +98,7 @@ func (r *run) bind(e *audit.Event) {
 
 // show records a proof of the bound subject, with whether it counts.
 func (r *run) show(e *audit.Event) {
-	rep, b := r.in.Step, r.s.Bound
-	if b.AccountID == "" && rep.Subject.AccountID != "" {
-		named := *b // first use of a verified identity: the first call that names the account links it
-		named.AccountID = rep.Subject.AccountID
-		r.s.Bound = &named
-	}
+	rep := r.in.Step
 	if mv, _ := stepMove(e.Type); mv == MoveProve {
 		r.s.Proven = true
 	}
@@ -110,6 +106,8 @@ func (r *run) show(e *audit.Event) {
 	if !rep.Subject.Address.IsZero() {
 		e.Personal.Email, e.Personal.EmailVerified = rep.Subject.Address.String(), rep.Subject.EmailVerified
 	}
+	r.join(e)
+	e.Personal.AccountID = r.s.Bound.AccountID
 	counts, reason := policy.Counts(*r.s.Frozen, shown(e))
 	e.Counts = &counts
 	if !counts {
@@ -155,7 +153,7 @@ func (r *run) same() bool {
 	if mv, _ := stepMove(rep.Type); mv == MoveFactorProve {
 		return true
 	}
-	return account != "" || len(key) > 0 && len(b.IdentityKey) > 0
+	return account != "" || len(key) > 0 && (len(b.IdentityKey) > 0 || rep.Links && b.AccountID != "")
 }
 
 // markStopped says on a federated proof itself that its connection is switched off: it happened, it does not count.

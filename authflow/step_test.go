@@ -87,6 +87,7 @@ func TestAnotherVerifiedIdentityIsAMismatch(t *testing.T) {
 	verified := func(key, account string) Input {
 		return with(reports(audit.TypeSSOVerified, account), func(r *Reported) {
 			r.Evidence, r.IdentityKey, r.Checks = audit.EvidenceVerified, []byte(key), []string{"signature"}
+			r.Issuer, r.SubjectID = "https://idp.example", key
 		})
 	}
 	d := newDriver(t, acme(noDemands))
@@ -110,6 +111,7 @@ func TestAVerifiedIdentityThatSharesNoNameWithTheBoundSubjectIsAMismatch(t *test
 	d := at(t, PhaseBound)
 	m := d.put(with(reports(audit.TypeSSOVerified, ""), func(r *Reported) {
 		r.Evidence, r.IdentityKey = audit.EvidenceVerified, []byte("key-1")
+		r.Issuer, r.SubjectID = "https://idp.example", "s1"
 	}))
 	if m.Reason != audit.ReasonSubjectMismatch {
 		t.Fatalf("%q", m.Reason)

@@ -18,6 +18,7 @@ const (
 	MoveRefuse                   // FinishFlow(REFUSE)
 	MoveCancel                   // FinishFlow(CANCEL)
 	MoveTick                     // the sweeper looks
+	MoveName                     // LinkAccount
 	moveCount
 )
 
@@ -39,6 +40,7 @@ const (
 	EffectDeny                   // the login service refuses: DENIED with its reason
 	EffectCancel                 // CANCELLED
 	EffectNone                   // nothing happens
+	EffectName                   // the bound identity is given its account
 	effectCount
 )
 
@@ -66,13 +68,13 @@ var effects = [PhaseEnded + 1][moveCount]Effect{
 	PhaseOpen: {
 		MoveStart: EffectExists, MoveNote: EffectRecord, MoveReject: EffectReject, MoveProve: EffectBind,
 		MoveFactorNote: EffectNotBound, MoveFactorReject: EffectNotBound, MoveFactorProve: EffectNotBound,
-		MoveComplete: EffectJudge, MoveRefuse: EffectDeny, MoveCancel: EffectCancel, MoveTick: EffectNone,
+		MoveComplete: EffectJudge, MoveRefuse: EffectDeny, MoveCancel: EffectCancel, MoveTick: EffectNone, MoveName: EffectNotBound,
 	},
 	PhaseBound:   bound,
 	PhaseGranted: bound,
 	PhaseEnded: {
 		EffectEnded, EffectEnded, EffectEnded, EffectEnded, EffectEnded, EffectEnded, EffectEnded, EffectEnded, EffectEnded,
-		EffectEnded, EffectEnded,
+		EffectEnded, EffectEnded, EffectEnded,
 	},
 }
 
@@ -80,7 +82,7 @@ var effects = [PhaseEnded + 1][moveCount]Effect{
 var bound = [moveCount]Effect{
 	MoveStart: EffectExists, MoveNote: EffectRecord, MoveReject: EffectReject, MoveProve: EffectShow,
 	MoveFactorNote: EffectRecord, MoveFactorReject: EffectReject, MoveFactorProve: EffectShow,
-	MoveComplete: EffectJudge, MoveRefuse: EffectDeny, MoveCancel: EffectCancel, MoveTick: EffectNone,
+	MoveComplete: EffectJudge, MoveRefuse: EffectDeny, MoveCancel: EffectCancel, MoveTick: EffectNone, MoveName: EffectName,
 }
 
 // gatesOf returns which gates a move of a live flow passes. A refusal or a call-off of the login service is taken as it is,
@@ -177,12 +179,12 @@ func (p Phase) String() string {
 
 // String returns the move's name, such as PROVE.
 func (m Move) String() string {
-	return name(m, "START", "NOTE", "REJECT", "PROVE", "FACTOR_NOTE", "FACTOR_REJECT", "FACTOR_PROVE", "COMPLETE", "REFUSE", "CANCEL", "TICK")
+	return name(m, "START", "NOTE", "REJECT", "PROVE", "FACTOR_NOTE", "FACTOR_REJECT", "FACTOR_PROVE", "COMPLETE", "REFUSE", "CANCEL", "TICK", "NAME")
 }
 
 // String returns the effect's name, such as BIND.
 func (e Effect) String() string {
-	return name(e, "NO_FLOW", "EXISTS", "ENDED", "NOT_BOUND", "OPEN", "RECORD", "REJECT", "BIND", "SHOW", "JUDGE", "DENY", "CANCEL", "NONE")
+	return name(e, "NO_FLOW", "EXISTS", "ENDED", "NOT_BOUND", "OPEN", "RECORD", "REJECT", "BIND", "SHOW", "JUDGE", "DENY", "CANCEL", "NONE", "NAME")
 }
 
 func name[T ~uint8](n T, names ...string) string {

@@ -1,0 +1,138 @@
+package authflow
+
+import (
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/policy"
+)
+
+// Naming gives the identity a flow is bound to its account.
+type Naming struct {
+	AccountID  string
+	NewAccount bool           // the login service has just made it
+	Address    policy.Address // the account's own, which the login service has verified; zero: none
+	Context    *Context
+}
+
+// pend keeps what the step began, or uses up what was begun.
+func (r *run) pend() {
+	rep := r.in.Step
+	switch {
+	case rep.Begins != nil:
+		begun := *rep.Begins
+		begun.Began = r.at
+		r.s.Pending = &begun
+	case rep.UsesUp && r.s.Pending != nil && r.s.Pending.Seed != nil:
+		used := *r.s.Pending
+		used.Used, used.Seed = stateHash(mint(used.Seed).State), nil
+		r.s.Pending = &used
+	}
+}
+
+// join brings identity and account together when a step shows the one that was missing: a proof of the account gives the
+// bound identity its account, an identity that is to be linked is given the bound account. What is linked already only keeps
+// its e-mail up to date.
+func (r *run) join(e *audit.Event) {
+	rep, b := r.in.Step, r.s.Bound
+	switch {
+	case b.AccountID == "" && rep.Subject.AccountID != "":
+		named := *b
+		named.AccountID = rep.Subject.AccountID
+		r.s.Bound = &named
+		if len(b.IdentityKey) > 0 && rep.Linked == nil {
+			r.linked(r.bindingEvent(), LinkedByProof)
+		}
+	case len(rep.IdentityKey) > 0 && len(b.IdentityKey) == 0:
+		named := *b
+		named.IdentityKey = rep.IdentityKey
+		r.s.Bound = &named
+		if rep.Linked == nil {
+			r.linked(e, LinkedByProof)
+		}
+	}
+	if rep.Linked != nil && len(rep.IdentityKey) > 0 {
+		r.mailed(e)
+	}
+}
+
+// name gives the bound identity its account. One that is known here is not given away on the login service's word alone: it
+// wants a proof, which is a step and links by itself, or an e-mail that both sides have verified.
+func (r *run) name() (Moved, error) {
+	n, b := r.in.Name, r.s.Bound
+	if n.Context != nil {
+		r.ctx = *n.Context
+	}
+	if st := r.stop(); st != nil {
+		r.judge()
+		return r.stopped(st), nil
+	}
+	if b.AccountID != "" || len(b.IdentityKey) == 0 {
+		return Moved{}, refuse(ErrAccountKnown)
+	}
+	e := r.bindingEvent()
+	by := ""
+	switch c := connection(r.in.Organization, e.Connection); {
+	case c == nil:
+		return Moved{}, refuse(ErrConnectionUnknown)
+	case c.LinksByEmail && b.EmailVerified && !n.Address.IsZero() && n.Address.Key() == b.Email.Key():
+		by = LinkedByEmail
+	case n.NewAccount && r.in.Subject.unknown():
+		by = LinkedNew
+	default:
+		return Moved{}, refuse(ErrLinkProof)
+	}
+	named := *b
+	named.AccountID = n.AccountID
+	r.s.Bound = &named
+	r.linked(e, by)
+	for i := range r.s.Steps {
+		shown := r.s.Steps[i].Event
+		if m, ok := stepMove(shown.Type); ok && (m == MoveProve || m == MoveFactorProve) {
+			r.remember(shown)
+		}
+	}
+	return r.settle(), nil
+}
+
+// unknown reports whether nothing is kept of a subject here.
+func (s *SubjectRecords) unknown() bool { return s != nil && s.Authenticator == nil && s.Person == nil }
+
+// bindingEvent is the event of the step that bound.
+func (r *run) bindingEvent() *audit.Event { return r.s.Steps[r.s.Bound.Step-1].Event }
+
+// linked makes the link of an identity, with its event. e is the event of the step that proved the identity.
+func (r *run) linked(e *audit.Event, by string) {
+	b := r.s.Bound
+	r.link = &Link{Identity: identityKey(b.IdentityKey), AccountID: b.AccountID, Issuer: e.Personal.Issuer, SubjectID: e.Personal.SubjectID,
+		Email: e.Personal.Email, ConnectionUID: e.ConnectionUID, Linked: r.now, By: by, Flow: r.s.ID.String()}
+	r.besides(audit.TypeAccountLinked, e, audit.Change{Field: "linked_by", After: by})
+}
+
+// mailed records that the provider gives another e-mail than the last time.
+func (r *run) mailed(e *audit.Event) {
+	had := r.in.Step.Linked
+	if e.Personal.Email == "" || e.Personal.Email == had.Email {
+		return
+	}
+	next := *had
+	next.Email, next.Stored = e.Personal.Email, ""
+	r.link = &next
+	r.besides(audit.TypeAccountEmailChanged, e)
+	r.beside[len(r.beside)-1].Personal.PreviousEmail = had.Email
+}
+
+// besides makes an administrative event about the identity that e proved: no step of the flow.
+func (r *run) besides(t audit.Type, e *audit.Event, changes ...audit.Change) {
+	b := r.s.Bound
+	a := audit.Event{ID: r.in.IDs.Link, Type: t, Time: r.at, Organization: r.s.Organization, OrganizationUID: r.s.OrganizationUID,
+		Flow: r.s.ID.String(), Caller: r.caller, Outcome: audit.OutcomeOf(t), Connection: e.Connection, ConnectionUID: e.ConnectionUID,
+		Evidence: e.Evidence, Class: r.s.Class, SubjectKind: b.Kind, Changes: changes}
+	a.Personal = audit.Personal{AccountID: b.AccountID, Email: e.Personal.Email, EmailVerified: e.Personal.EmailVerified,
+		Issuer: e.Personal.Issuer, SubjectID: e.Personal.SubjectID}
+	r.beside = append(r.beside, a)
+}
+
+func identityKey(b []byte) IdentityKey {
+	var k IdentityKey
+	copy(k[:], b)
+	return k
+}
