@@ -70,10 +70,10 @@ func (s *Store) written(p *prepared, at time.Time) *authflow.Committed {
 // conflict reads what stands there now. A record that has the very stamp of this commit was written by it: the script ran a
 // second time after a redirection in a cluster, and the first run counts.
 func (s *Store) conflict(ctx context.Context, p *prepared, r *redisx.Reply) (*authflow.Committed, error) {
-	out := &authflow.Conflict{LastMoved: r.Text(5) != "", SessionTaken: r.Text(6) != ""}
+	out := &authflow.Conflict{LastMoved: r.Text(5) != "", SessionTaken: r.Text(6) != "", LinkMoved: r.Text(10) != ""}
 	uid := p.c.OrganizationUID
 	if n := r.Int(7); n >= 1 && n <= int64(len(p.c.Claims)) {
-		out.Claimed = &p.c.Claims[n-1]
+		out.Claimed, out.Holder = &p.c.Claims[n-1], r.Text(9)
 	}
 	if r.Text(3) != "" {
 		organization, _ := r.List(4)

@@ -4,22 +4,25 @@
 -- ARGV  1 one byte each: where the outcome goes (0 nowhere, 1 once-key, 2 field of the flow); the flow (0 none, 1 written,
 --         2 written and ends a superseded one); its deadline (0 stays, 1 set, 2 gone); 1: it expires; 1: index entry;
 --         1: session; numbers of events, claims, tallies; the subject's authenticator (0 none, 1 compared, 2 replaced, 3 made and
---         listed); what is remembered of the subject (0 none, 1 compared, 2 written)
+--         listed); what is remembered of the subject (0 none, 1 compared, 2 written); the link of an identity (0 none, 1 compared, 2 changed)
 --       2 policy stamp, '' not compared   3 field of the outcome, or how long the once-key is kept, in ms   4 outcome
 --       5 stamp of the flow, '' if it must not exist   6 its new stamp   7 its new state
 --       8 what the bytes announce, in this order: deadline's member and ms (ms only to set it); expiry in ms; the events;
 --         the index entry expected, the new one, its ms, the member of the flow it names; the session, the one expected, '' if it
 --         must be new, its ms; the authenticator's stamp, '' if it must not exist, its new stamp and record (to replace or make it),
 --         its name in the list (to make it); the person's stamp, its new stamp, record and ms (to write it); each claim's value
---         and ms; each tally's member, hour in ms, site, field
+--         and ms; each tally's member, hour in ms, site, field; the link
+--         expected, '' if there must be none, the new one, '' to remove it, its name in the list, the name that goes from there, ''
+--         for either if there is none (all but the first to change it)
 -- KEYS  1 organization   2 outbox   3 flow, then likewise: the deadlines (for a deadline or an index entry); the once-key;
 --         the index entry and the flow it names; the session; the subject's authenticator and person (for either of them) and the
---         list of authenticators; the claims; the tallies' index and the tallies
+--         list of authenticators; the claims; the tallies' index and the tallies; the link and (to change it) the list of links
 -- Answers {'OK', stream id or ms}, {'REPEATED', outcome} or
 --      {'CONFLICT', '1' flow moved, {stamp, mark, state}, '1' policy moved, organization, '1' index moved, '1' session taken,
---       number of the claim taken or 0, {{stamp, record} of the authenticator, {stamp, record} of the person}}
+--       number of the claim taken or 0, {{stamp, record} of the authenticator, {stamp, record} of the person}, who has taken that claim, '1' link
+--       moved}
 local call = redis.call
-local keep, write, due, expire, has_last, has_session, nevents, nclaims, ntallies, factor, memory = string.byte(ARGV[1], 1, 11)
+local keep, write, due, expire, has_last, has_session, nevents, nclaims, ntallies, factor, memory, link = string.byte(ARGV[1], 1, 12)
 local org, outbox, flow = KEYS[1], KEYS[2], KEYS[3]
 local k, a = 3, 7
 
@@ -108,10 +111,10 @@ if factor + memory > 0 then
   end
 end
 
-local claims, claims_at, claim_taken = k, a, 0
+local claims, claims_at, claim_taken, holder = k, a, 0, ''
 for i = 1, nclaims do
   local have = call('GET', KEYS[claims + i])
-  if have and have ~= ARGV[claims_at + 2 * i - 1] and claim_taken == 0 then claim_taken = i end
+  if have and have ~= ARGV[claims_at + 2 * i - 1] and claim_taken == 0 then claim_taken, holder = i, have end
 end
 k, a = k + nclaims, a + 2 * nclaims
 
@@ -123,13 +126,22 @@ for i = 1, ntallies do
 end
 if due > 0 then call('ZSCORE', deadlines, member) end
 
-if flow_moved or policy_moved or last_moved or session_taken or claim_taken > 0 or subject_moved then
+local identity, identities, link_at
+local link_moved = false
+if link > 0 then
+  k, a = k + (ntallies > 0 and ntallies + 1 or 0), a + 4 * ntallies
+  identity, identities, link_at = KEYS[k + 1], KEYS[k + 2], a + 1
+  link_moved = (call('GET', identity) or '') ~= ARGV[link_at]
+  if link == 2 then call('ZSCORE', identities, ARGV[link_at + 2]) end
+end
+
+if flow_moved or policy_moved or last_moved or session_taken or claim_taken > 0 or subject_moved or link_moved then
   local current, organization, subject = false, false, false
   if flow_moved then current = call('HMGET', flow, 'st', 'by', 's') end
   if policy_moved then organization = call('HMGET', org, 'ps', 'st', 'rev', 'ut', 'id', 'ct', 'key', 'un', 'p') end
   if subject_moved then subject = {call('HMGET', authenticator, 'st', 's'), call('HMGET', person, 'st', 's')} end
   return {'CONFLICT', flow_moved and '1' or '', current, policy_moved and '1' or '', organization, last_moved and '1' or '',
-    session_taken and '1' or '', claim_taken, subject}
+    session_taken and '1' or '', claim_taken, subject, holder, link_moved and '1' or ''}
 end
 
 local now
@@ -177,5 +189,11 @@ for i = 1, ntallies do
   call('HINCRBY', KEYS[tallies + i], ARGV[at + 3], 1)
   if call('HSETNX', KEYS[tallies + i], '@site', ARGV[at + 2]) == 1 then call('HSET', KEYS[tallies + i], '@stamp', ARGV[6]) end
   call('ZADD', KEYS[tallies], 'NX', ARGV[at + 1], ARGV[at])
+end
+if link == 2 then
+  local record, name, gone = ARGV[link_at + 1], ARGV[link_at + 2], ARGV[link_at + 3]
+  if record ~= '' then call('SET', identity, record) else call('DEL', identity) end
+  if gone ~= '' then call('ZREM', identities, gone) end
+  if name ~= '' then call('ZADD', identities, 0, name) end
 end
 return {'OK', id or string.format('%.0f', now)}

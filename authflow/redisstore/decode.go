@@ -45,6 +45,9 @@ func (s *Store) decodeState(organizationUID string, b []byte) (*authflow.State, 
 	if st.Frozen, err = decodeFrozen(m.GetFrozen()); err != nil {
 		return nil, err
 	}
+	if st.Pending, err = pendingFromProto(m.GetPending()); err != nil {
+		return nil, err
+	}
 	if err := s.openPersonal(st, codec.SealedFromProto(m.GetPersonal())); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,12 @@ func (s *Store) Touched(c *authflow.Commit) []string {
 	if c.Person != nil {
 		names = append(names, space.Person(c.Person.Subject))
 	}
+	if w := c.Link; w != nil {
+		names = append(names, space.Identity(w.Identity))
+		if w.Next != nil || w.Remove {
+			names = append(names, space.Identities(uid))
+		}
+	}
 	for i := range c.Claims {
 		names = append(names, s.claimKey(space, uid, &c.Claims[i]))
 	}
@@ -61,6 +67,11 @@ func (s *Store) PersonKey(organizationUID string, key policy.AccountKey) string 
 // SessionKey names a session.
 func (s *Store) SessionKey(organizationUID string, handle [32]byte) string {
 	return s.keys.Of(organizationUID).Session(handle)
+}
+
+// IdentityKey names the link of an identity.
+func (s *Store) IdentityKey(organizationUID string, key authflow.IdentityKey) string {
+	return s.keys.Of(organizationUID).Identity(key)
 }
 
 // AuthenticatorKey names the authenticator of a subject.

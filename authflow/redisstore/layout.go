@@ -23,6 +23,7 @@ type prepared struct {
 	events  [][]byte
 	session []byte
 	subject subjectParts
+	link    linkParts
 }
 
 // preparedPool keeps the buffers of outcome and state between commits: nothing holds on to them once a command was written.
@@ -81,6 +82,9 @@ func (p *prepared) encode() error {
 			return err
 		}
 	}
+	if err := p.encodeLink(); err != nil {
+		return err
+	}
 	return p.encodeSubject()
 }
 
@@ -97,6 +101,7 @@ const (
 	headTallies
 	headAuthenticator
 	headPerson
+	headLink
 	headSize
 )
 
@@ -124,6 +129,7 @@ func (p *prepared) head() (h [headSize]byte, err error) {
 	}
 	h[headLast], h[headSession] = flag(c.Last != nil), flag(c.Session != nil)
 	h[headAuthenticator], h[headPerson] = p.subjectHead()
+	h[headLink] = p.linkHead()
 	h[headEvents], h[headClaims], h[headTallies] = byte(len(p.events)), byte(len(c.Claims)), byte(len(c.Tallies)) //nolint:gosec // bounded above
 	return h, nil
 }
@@ -190,6 +196,7 @@ func (p *prepared) keys(call *redisx.Call, h *[headSize]byte) {
 			call.Key(space.Tally(c.OrganizationUID, t.SiteUID, t.Hour))
 		}
 	}
+	p.linkKeys(call, h)
 }
 
 func (p *prepared) arguments(call *redisx.Call, h *[headSize]byte) {
@@ -233,6 +240,7 @@ func (p *prepared) arguments(call *redisx.Call, h *[headSize]byte) {
 		hour := t.Hour.UTC()
 		call.Arg(tallyMember(c.OrganizationUID, t.SiteUID, hour), hour.UnixMilli(), t.Site, t.Field)
 	}
+	p.linkArguments(call, h)
 }
 
 // onceFor is how long the answer of a call is kept that has no flow to keep it with, unless the call says otherwise.

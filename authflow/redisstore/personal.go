@@ -23,6 +23,7 @@ type person struct {
 	boundVerified                                bool
 	boundKind                                    audit.SubjectKind
 	boundStep                                    int
+	pendingSeed                                  string
 }
 
 func personOf(st *authflow.State) person {
@@ -34,6 +35,9 @@ func personOf(st *authflow.State) person {
 	if b := st.Bound; b != nil {
 		p.bound, p.boundAccount, p.identityKey = true, b.AccountID, string(b.IdentityKey)
 		p.boundEmail, p.boundVerified, p.boundKind, p.boundStep = b.Email, b.EmailVerified, b.Kind, b.Step
+	}
+	if st.Pending != nil {
+		p.pendingSeed = string(st.Pending.Seed)
 	}
 	return p
 }
@@ -52,6 +56,9 @@ func (s *Store) personalPart(had *parts, st *authflow.State) (personalPart, erro
 	}
 	if p.identityKey != "" {
 		m.BoundIdentityKey = []byte(p.identityKey)
+	}
+	if p.pendingSeed != "" {
+		m.PendingSeed = []byte(p.pendingSeed)
 	}
 	clear, err := proto.Marshal(&m)
 	if err != nil {
@@ -83,6 +90,9 @@ func (s *Store) openPersonal(st *authflow.State, sealed *audit.Sealed) error {
 	st.Claimed.Kind = audit.SubjectKind(m.GetClaimedKind()) //nolint:gosec // an enum of three values
 	if st.Claimed.Address, err = addressOf(m.GetClaimedAddress()); err != nil {
 		return err
+	}
+	if st.Pending != nil && len(m.GetPendingSeed()) > 0 {
+		st.Pending.Seed = m.GetPendingSeed()
 	}
 	if m.GetBoundStep() == 0 {
 		return nil

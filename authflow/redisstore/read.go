@@ -19,6 +19,7 @@ const (
 	readCode
 	readAuthenticator
 	readPerson
+	readIdentity
 	readRecords
 )
 
@@ -27,7 +28,7 @@ func (s *Store) Read(ctx context.Context, r authflow.Read) (*authflow.Reading, e
 	uid := r.OrganizationUID
 	space := s.keys.Of(uid)
 	names := []string{space.Organization(uid)}
-	letters, field := make([]byte, 0, 7), ""
+	letters, field := make([]byte, 0, 8), ""
 	ask := func(letter byte, key string) { letters, names = append(letters, letter), append(names, key) }
 
 	var known *policy.Organization
@@ -57,6 +58,9 @@ func (s *Store) Read(ctx context.Context, r authflow.Read) (*authflow.Reading, e
 	if r.Subject != nil {
 		ask('a', space.Authenticator(*r.Subject))
 		names = append(names, space.Person(*r.Subject))
+	}
+	if r.Identity != (authflow.IdentityKey{}) {
+		ask('i', space.Identity(r.Identity))
 	}
 	lookups := make([]redisdirectory.Lookup, len(r.Lookups))
 	for i, l := range r.Lookups {
@@ -108,6 +112,11 @@ func (s *Store) reading(ctx context.Context, r authflow.Read, known *policy.Orga
 	}
 	if r.Subject != nil {
 		if out.Subject, err = s.subject(ctx, r.OrganizationUID, *r.Subject, reply, readAuthenticator); err != nil {
+			return nil, err
+		}
+	}
+	if v, ok := reply.Find(readIdentity); ok {
+		if out.Link, err = s.decodeLink(ctx, r.OrganizationUID, r.Identity, v); err != nil {
 			return nil, err
 		}
 	}

@@ -1,12 +1,12 @@
 -- Everything a call needs before it can decide, as of one moment.
 -- KEYS 1 organization, then one for each letter of ARGV[1] after 'o', in order, then the looked-up directory records
 -- ARGV 1 letters: o organization, f flow, n once-key, l index entry, s session, c support code, a authenticator and person of
---        a subject (two keys)
+--        a subject (two keys), i linked identity
 --      2 policy stamp known   3 field of the outcome in the flow, or ''
--- Answers {organization, flow {stamp, mark, state, outcome}, once, last, session, code, authenticator {stamp, record}, person {stamp, record}, record, record …}, false for absent.
+-- Answers {organization, flow {stamp, mark, state, outcome}, once, last, session, code, authenticator {stamp, record}, person {stamp, record}, identity, record, record …}, false for absent.
 -- The organization is {ps, st, rev, ut} and, when ps is not the known one, {…, id, ct, key, un, p}.
 local call = redis.call
-local reply = {false, false, false, false, false, false, false, false}
+local reply = {false, false, false, false, false, false, false, false, false}
 local k = 1
 for i = 1, #ARGV[1] do
   local what = string.sub(ARGV[1], i, i)
@@ -42,8 +42,10 @@ for i = 1, #ARGV[1] do
       reply[7] = call('HMGET', KEYS[k], 'st', 's')
       k = k + 1
       reply[8] = call('HMGET', KEYS[k], 'st', 's')
+    elseif what == 'i' then
+      reply[9] = call('GET', KEYS[k])
     end
   end
 end
-for i = k + 1, #KEYS do reply[8 + i - k] = call('GET', KEYS[i]) end
+for i = k + 1, #KEYS do reply[9 + i - k] = call('GET', KEYS[i]) end
 return reply

@@ -91,7 +91,7 @@ func (s *Store) encodeState(buf []byte, st *authflow.State, from policy.Stamp) (
 }
 
 // appendHead writes a FlowRecord without what is encoded apart: what binding froze, steps, and what identifies a person.
-func appendHead(b []byte, st *authflow.State) ([]byte, error) {
+func appendHead(b []byte, st *authflow.State) (_ []byte, err error) {
 	for _, s := range [...]string{st.Organization, st.Site, st.SupportCode, st.CorrelationID, st.Caller, st.LastRejection, st.Reason} {
 		if !utf8.ValidString(s) {
 			return nil, errs.New(errs.Invalid, "RECORD_TEXT", "a field of the flow is not valid UTF-8")
@@ -119,6 +119,11 @@ func appendHead(b []byte, st *authflow.State) ([]byte, error) {
 	b = appendTime(b, 20, st.Ended)
 	b = appendNumber(b, 24, st.PolicyRevision)
 	b = appendFlag(b, 25, st.Late)
+	if st.Pending != nil {
+		if b, err = appendPending(b, 29, st.Pending); err != nil {
+			return nil, err
+		}
+	}
 	return appendRecords(b, st.Claimed.Records)
 }
 

@@ -103,6 +103,17 @@ func (s Space) Person(account [16]byte) string {
 	return s.prefix + "person:" + hex.EncodeToString(account[:])
 }
 
+// Identity is the account an identity elsewhere is linked to, by the keyed hash of the identity, which is the organization's own.
+func (s Space) Identity(key [32]byte) string {
+	return s.prefix + "identity:" + hex.EncodeToString(key[:])
+}
+
+// Identities is the index of an organization's linked identities: a sorted set of hashes in hex, the account's and the
+// identity's with a colon between them, in byte order.
+func (s Space) Identities(organizationUID string) string {
+	return s.prefix + "identities:" + organizationUID
+}
+
 // Code is a support code that is taken.
 func (s Space) Code(organizationUID, code string) string {
 	return s.prefix + "code:" + organizationUID + ":" + code

@@ -59,6 +59,8 @@ func TestKeysAreWhatTheyWere(t *testing.T) {
 		s.Session(ones):              "postern:{10}:session:" + strings.Repeat("0", 63) + "1",
 		s.Authenticator([16]byte{1}): "postern:{10}:auth:01" + strings.Repeat("0", 30),
 		s.Authenticators(uid):        "postern:{10}:auths:" + uid,
+		s.Identity([32]byte{1}):      "postern:{10}:identity:01" + strings.Repeat("0", 62),
+		s.Identities(uid):            "postern:{10}:identities:" + uid,
 		s.Person([16]byte{1}):        "postern:{10}:person:01" + strings.Repeat("0", 30),
 		s.Code(uid, "C"):             "postern:{10}:code:" + uid + ":C",
 		s.Domain(uid, "d.e"):         "postern:{10}:domain:" + uid + ":d.e",
