@@ -89,6 +89,8 @@ type Connection struct {
 	TrustsEmail bool
 	// LinksByEmail lets an identity with a verified e-mail be linked to an account that exists without a proof of the account.
 	LinksByEmail bool
+	// SecretUpdated is when the secret of OIDC or SAML was set; zero: there is none.
+	SecretUpdated time.Time
 }
 
 // OIDC is how an OpenID Connect provider is spoken to, or with the preset github OAuth 2.0 and its user API.

@@ -80,25 +80,6 @@ func (o *Organization) validateSites(p *problems) {
 	}
 }
 
-func (o *Organization) validateConnections(p *problems) {
-	p.most("connections", len(o.Connections), MaxConnections)
-	seen := map[string]bool{}
-	for i := range o.Connections {
-		c := &o.Connections[i]
-		path := "connections[" + c.ID + "]"
-		p.id(path, c.ID, seen)
-		p.text(path+".display_name", c.DisplayName)
-		switch {
-		case c.Kind != ConnectionSocial && c.Kind != ConnectionSSO:
-			p.add(path+".kind", "a connection has a kind", "write kind: social or kind: sso")
-		case c.Kind == ConnectionSSO && c.Protocol != ProtocolOIDC && c.Protocol != ProtocolSAML:
-			p.add(path+".protocol", "single sign-on has a protocol", "write protocol: oidc or protocol: saml")
-		case c.Protocol > ProtocolSAML:
-			p.add(path+".protocol", "unknown protocol", "write protocol: oidc or protocol: saml")
-		}
-	}
-}
-
 // Validate returns everything that is wrong with a policy for an organization with these sites and connections.
 func (p *Policy) Validate(sites []Site, connections []Connection) []Problem {
 	v := &validation{problems: &problems{}, sites: map[string]bool{}, connections: map[string]*Connection{}, lists: map[string]bool{}}

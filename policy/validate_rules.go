@@ -116,15 +116,15 @@ func (v *validation) known(path, what string, values []string, has func(string) 
 	}
 }
 
-func (v *validation) domains(path string, list []DomainMatch) {
-	v.most(path, len(list), MaxMatchValues)
+func (p *problems) domains(path string, list []DomainMatch) {
+	p.most(path, len(list), MaxMatchValues)
 	for i, m := range list {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if m.Domain.IsZero() {
-			v.add(at, "no domain", "write a domain such as partner.com")
+			p.add(at, "no domain", "write a domain such as partner.com")
 		}
 		if slices.ContainsFunc(list[:i], func(o DomainMatch) bool { return o.Domain == m.Domain }) {
-			v.add(at, m.Domain.s+" stands there twice", "name it once")
+			p.add(at, m.Domain.s+" stands there twice", "name it once")
 		}
 	}
 }

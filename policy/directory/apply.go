@@ -27,7 +27,7 @@ type Minter interface {
 	SealWith(key audit.OrganizationKey, recordID string, p audit.Personal) (*audit.Sealed, error)
 }
 
-// Deps is what applying works with. Every field is needed.
+// Deps is what applying works with. Every field is needed unless it says otherwise.
 type Deps struct {
 	Directory policy.Directory
 	Writer    policy.DirectoryWriter
@@ -35,6 +35,8 @@ type Deps struct {
 	Keys      Minter
 	NewID     func() string // UUIDv7
 	Now       func() time.Time
+	// Metadata reads SAML metadata in documents. May be nil: then such documents are refused.
+	Metadata document.MetadataReader
 }
 
 // ApplyInput is a document to apply.
@@ -62,7 +64,7 @@ func Apply(ctx context.Context, d Deps, caller string, in ApplyInput) (ApplyResu
 		return ApplyResult{}, errs.New(errs.PermissionDenied, "ORGANIZATION_RESERVED",
 			"the organization "+audit.SystemID+" belongs to the sidecar itself")
 	}
-	doc, problems := document.Parse(in.Document)
+	doc, problems := document.ParseWith(in.Document, d.Metadata)
 	if err := problems.Err(); err != nil {
 		return ApplyResult{}, err
 	}

@@ -61,9 +61,9 @@ func differences(old, next *policy.Organization) []ObjectChange {
 	}
 	out = append(out, objects("site", old.Sites, next.Sites, func(s *policy.Site) (string, string, flat) { return s.ID, s.UID, flatSite(s) },
 		audit.TypeSiteCreated, audit.TypeSiteUpdated, audit.TypeSiteDeleted)...)
-	out = append(out, objects("connection", old.Connections, next.Connections,
+	out = append(out, dropped(objects("connection", old.Connections, next.Connections,
 		func(c *policy.Connection) (string, string, flat) { return c.ID, c.UID, flatConnection(c) },
-		audit.TypeConnectionCreated, audit.TypeConnectionUpdated, audit.TypeConnectionDeleted)...)
+		audit.TypeConnectionCreated, audit.TypeConnectionUpdated, audit.TypeConnectionDeleted))...)
 	c := changes(flatPolicy(old), flatPolicy(next))
 	if old.Unreadable && !next.Unreadable {
 		c = append([]audit.Change{{Field: "policy", Before: "unreadable", After: "replaced"}}, c...)
@@ -151,16 +151,6 @@ func flatSite(s *policy.Site) flat {
 	f.add("hostnames", strings.Join(s.Hostnames, ", "))
 	f.flag("disabled", s.Disabled)
 	f.flag("trusts_account_email", s.TrustsAccountEmail)
-	return f
-}
-
-func flatConnection(c *policy.Connection) flat {
-	var f flat
-	f.add("id", c.ID)
-	f.add("display_name", c.DisplayName)
-	f.add("kind", map[policy.ConnectionKind]string{policy.ConnectionSocial: "SOCIAL", policy.ConnectionSSO: "SSO"}[c.Kind])
-	f.add("protocol", map[policy.Protocol]string{policy.ProtocolOIDC: "OIDC", policy.ProtocolSAML: "SAML"}[c.Protocol])
-	f.flag("disabled", c.Disabled)
 	return f
 }
 

@@ -12,13 +12,16 @@ import (
 //
 // Grammar: a YAML 1.2 or JSON table with the keys organization (required), display_name, disabled, sites, connections,
 // domains, claims and policy; examples/acme.yaml shows most keys with comments. Words such as ENFORCE
-// are read in any case.
-func Parse(b []byte) (*Document, Problems) {
+// are read in any case. SAML metadata is refused: ParseWith reads it.
+func Parse(b []byte) (*Document, Problems) { return ParseWith(b, nil) }
+
+// ParseWith is Parse with what reads the SAML metadata that stands in a document.
+func ParseWith(b []byte, metadata MetadataReader) (*Document, Problems) {
 	root, p := scan(b)
 	if p != nil {
 		return nil, Problems{*p}
 	}
-	r := &reader{places: map[string]place{}}
+	r := &reader{places: map[string]place{}, readMetadata: metadata}
 	d := &Document{places: r.places}
 	r.table(root, "", fields{
 		"organization": func(n *node, path string) { d.ID = r.id(n, path) },
@@ -68,26 +71,6 @@ func (r *reader) sites(n *node, list string) []policy.Site {
 			"trusts_account_email": func(n *node, path string) { s.TrustsAccountEmail = r.boolean(n, path) },
 		})
 		out = append(out, s)
-	})
-	return out
-}
-
-func (r *reader) connections(n *node, list string) []policy.Connection {
-	var out []policy.Connection
-	r.list(n, list, func(n *node, path string) {
-		c := policy.Connection{Origin: audit.OriginDocument}
-		r.table(n, named(r, n, list, path, "id"), fields{
-			"id":           func(n *node, path string) { c.ID = r.id(n, path) },
-			"display_name": func(n *node, path string) { c.DisplayName = r.text(n, path) },
-			"kind": func(n *node, path string) {
-				c.Kind = choice(r, n, path, []string{"SOCIAL", "SSO"}, []policy.ConnectionKind{policy.ConnectionSocial, policy.ConnectionSSO})
-			},
-			"protocol": func(n *node, path string) {
-				c.Protocol = choice(r, n, path, []string{"OIDC", "SAML"}, []policy.Protocol{policy.ProtocolOIDC, policy.ProtocolSAML})
-			},
-			"disabled": func(n *node, path string) { c.Disabled = r.boolean(n, path) },
-		})
-		out = append(out, c)
 	})
 	return out
 }

@@ -193,6 +193,7 @@ func (m *merger) connections(have, want []policy.Connection) []policy.Connection
 			// Another kind is another connection: identities of the old one must not open accounts of the new one.
 			if old != nil && old.Kind == next.Kind {
 				next.UID = old.UID
+				*next = next.Follow(old)
 			} else {
 				next.UID = m.newUID()
 			}

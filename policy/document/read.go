@@ -14,8 +14,9 @@ import (
 
 // reader collects problems and places while it walks the nodes.
 type reader struct {
-	problems Problems
-	places   map[string]place
+	problems     Problems
+	places       map[string]place
+	readMetadata MetadataReader // nil: there is none
 }
 
 // fields says what reads the value of each key of a table.

@@ -18,8 +18,8 @@ const ReasonUnreadable = "STORED_FORM_UNREADABLE"
 
 const collection = "organizations/"
 
-// FromOrganization converts everything an Organization has but its policy, its bound for proofs (both: FromPolicyOf), its key
-// and its policy stamp. Domains and counts are not part of it.
+// FromOrganization converts everything an Organization has but its policy, its bound for proofs (both: FromPolicyOf), its key,
+// its policy stamp and the secrets of its connections (FromSecrets). Domains and counts are not part of it.
 func FromOrganization(o *policy.Organization) *posternv1.Organization {
 	m := &posternv1.Organization{
 		Name: collection + o.ID, Uid: o.UID, DisplayName: o.DisplayName, Disabled: o.Disabled, Revision: o.Revision,
@@ -29,7 +29,7 @@ func FromOrganization(o *policy.Organization) *posternv1.Organization {
 		m.Sites = append(m.Sites, fromSite(&o.Sites[i]))
 	}
 	for i := range o.Connections {
-		m.Connections = append(m.Connections, fromConnection(&o.Connections[i]))
+		m.Connections = append(m.Connections, FromConnection(o.ID, &o.Connections[i]))
 	}
 	return m
 }
@@ -69,36 +69,6 @@ func ToOrganization(m *posternv1.Organization) (*policy.Organization, error) {
 func fromSite(s *policy.Site) *posternv1.Site {
 	return &posternv1.Site{Id: s.ID, Uid: s.UID, DisplayName: s.DisplayName, Hostnames: s.Hostnames, Disabled: s.Disabled,
 		TrustsAccountEmail: s.TrustsAccountEmail, Origin: fromOrigin(s.Origin), ProofsNotBefore: fromTime(s.ProofsNotBefore)}
-}
-
-func fromConnection(c *policy.Connection) *posternv1.Connection {
-	return &posternv1.Connection{Id: c.ID, Uid: c.UID, DisplayName: c.DisplayName, Kind: posternv1.Connection_Kind(c.Kind),
-		Protocol: posternv1.Connection_Protocol(c.Protocol), Disabled: c.Disabled, Origin: fromOrigin(c.Origin)}
-}
-
-func toConnection(c *posternv1.Connection) (policy.Connection, error) {
-	if c.GetId() == "" || c.GetUid() == "" {
-		return policy.Connection{}, unreadable("a connection without id or uid")
-	}
-	out := policy.Connection{ID: c.GetId(), UID: c.GetUid(), DisplayName: c.GetDisplayName(), Disabled: c.GetDisabled(), Origin: toOrigin(c.GetOrigin())}
-	switch c.GetKind() {
-	case posternv1.Connection_KIND_SOCIAL:
-		out.Kind = policy.ConnectionSocial
-	case posternv1.Connection_KIND_SSO:
-		out.Kind = policy.ConnectionSSO
-	default:
-		return policy.Connection{}, unreadable("a connection of unknown kind")
-	}
-	switch c.GetProtocol() {
-	case posternv1.Connection_PROTOCOL_UNSPECIFIED:
-	case posternv1.Connection_PROTOCOL_OIDC:
-		out.Protocol = policy.ProtocolOIDC
-	case posternv1.Connection_PROTOCOL_SAML:
-		out.Protocol = policy.ProtocolSAML
-	default:
-		return policy.Connection{}, unreadable("a connection of unknown protocol")
-	}
-	return out, nil
 }
 
 // FromDomain converts a domain record.

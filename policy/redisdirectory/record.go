@@ -20,11 +20,14 @@ const MaxPolicyRecord = policypb.MaxRecord
 func encodeOrganization(o *policy.Organization) ([]byte, error) {
 	m := policypb.FromOrganization(o)
 	m.Revision, m.Etag, m.CreateTime, m.UpdateTime = 0, "", nil, nil
+	for _, c := range m.GetConnections() { // what follows from the rest
+		c.Name, c.HasSecret, c.SecretUpdateTime = "", false, nil
+	}
 	rules, err := proto.MarshalOptions{Deterministic: true}.Marshal(policypb.FromPolicyOf(o))
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the policy is not valid UTF-8")
 	}
-	b, err := redisx.Marshal(&storev1.OrganizationRecord{Organization: m, Policy: rules})
+	b, err := redisx.Marshal(&storev1.OrganizationRecord{Organization: m, Policy: rules, Secrets: policypb.FromSecrets(o)})
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +48,9 @@ func decodeOrganization(b []byte, allowUnreadable bool) (*policy.Organization, e
 	}
 	o, err := policypb.ToOrganization(r.GetOrganization())
 	if err != nil {
+		return nil, err
+	}
+	if err := policypb.AddSecrets(o, r.GetSecrets()); err != nil {
 		return nil, err
 	}
 	o.AllowUnreadable = allowUnreadable

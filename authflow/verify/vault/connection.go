@@ -1,0 +1,34 @@
+package vault
+
+import (
+	"context"
+
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/internal/secret"
+)
+
+// recordConnection is what the secret of a connection is sealed for. Stored: never change it.
+const recordConnection = "connection\x00"
+
+// Connections seals and opens the secrets that connections prove themselves with. Safe for concurrent use.
+type Connections struct{ cipher Cipher }
+
+// NewConnections returns a vault for the secrets of connections.
+func NewConnections(c Cipher) *Connections { return &Connections{c} }
+
+// Seal seals a secret for one connection of one organization. It opens for no other.
+func (v *Connections) Seal(_ context.Context, organizationUID, connectionUID string, plain []byte) ([]byte, error) {
+	if organizationUID == "" || connectionUID == "" || len(plain) == 0 {
+		return nil, errs.New(errs.Internal, "SEAL_FAILED", "a secret is sealed for a connection of an organization")
+	}
+	return v.cipher.EncryptSecret(organizationUID, recordConnection+connectionUID, plain) //nolint:wrapcheck // an errs.Error of the cipher
+}
+
+// Open is the reverse of Seal. It returns a secret that fmt and log cannot show.
+func (v *Connections) Open(_ context.Context, organizationUID, connectionUID string, sealed []byte) (secret.Bytes, error) {
+	plain, err := v.cipher.DecryptSecret(organizationUID, recordConnection+connectionUID, sealed)
+	if err != nil {
+		return secret.Bytes{}, err //nolint:wrapcheck // an errs.Error of the cipher
+	}
+	return secret.NewBytes(plain), nil
+}
