@@ -46,6 +46,15 @@ func (a *access) Recorded(ctx context.Context, organizationUID, flow string) boo
 	return err == nil
 }
 
+// organization returns an organization by its id, as this process knows it. It is shared: never change it.
+func (a *access) organization(ctx context.Context, id string) (*policy.Organization, error) {
+	uid, err := a.Resolve(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return a.directory.Cached(ctx, uid) //nolint:wrapcheck // an errs.Error of the directory
+}
+
 // open resolves an organization whose record is about to be read, and makes its key usable in this process.
 func (a *access) open(ctx context.Context, id string) (string, error) {
 	uid, err := a.Resolve(ctx, id)
@@ -79,12 +88,16 @@ func (c *Config) complete() error {
 	need("NewID", c.NewID != nil)
 	need("Log", c.Log != nil)
 	f := c.Forms
-	need("Forms", f.Event != nil && f.Personal != nil && f.Decision != nil && f.Organization != nil && f.Policy != nil && f.Domain != nil)
+	need("Forms", f.Event != nil && f.Personal != nil && f.Decision != nil && f.Organization != nil && f.Policy != nil && f.Domain != nil && f.Connection != nil)
 	need("SignIn.Flows", c.SignIn == nil || c.SignIn.Flows != nil)
 	if f := c.Factors; f != nil {
 		need("Factors.Holders", f.Holders != nil)
 		need("Factors.Many", f.Many != nil)
 		need("Factors.MAC", f.MAC != nil)
+	}
+	if i := c.Identities; i != nil {
+		need("Identities.Keeper", i.Keeper != nil)
+		need("Identities.MAC", i.MAC != nil)
 	}
 	if q := c.Query; q != nil {
 		need("Query.Reader", q.Reader != nil)
@@ -94,6 +107,7 @@ func (c *Config) complete() error {
 		need("Query.Records", q.Records != nil)
 		need("Query.Archived", q.Archived != nil)
 		need("Query.Apply", q.Apply != nil)
+		need("Query.Connections", q.Connections != nil)
 		need("Query.Namer", q.Namer != nil)
 		need("Query.MAC", q.MAC != nil)
 		if q.Heartbeat == 0 {

@@ -1,6 +1,10 @@
 package server
 
-import "github.com/postern-audit/postern/server/interceptor"
+import (
+	"time"
+
+	"github.com/postern-audit/postern/server/interceptor"
+)
 
 // The rules of every method. A read never fails because a refusal could not be recorded; a change does.
 var (
@@ -9,8 +13,18 @@ var (
 	watch  = interceptor.Rule{Auth: interceptor.AuthOperator, Stream: true}
 )
 
+// Calls that wait for an identity provider: it gets 10 s, and what it said must then still be written down.
+const providerTime = 15 * time.Second
+
+// maxEvidence is a SAML response of 384 KiB, with everything around it.
+const maxEvidence = 512 << 10
+
 func signInRules() map[string]interceptor.Rule {
+	begin, complete := change, change
+	begin.AtLeast, complete.AtLeast = providerTime, providerTime
+	complete.Limit = maxEvidence
 	return map[string]interceptor.Rule{
+		"BeginFederation": begin, "CompleteFederation": complete, "LinkAccount": change,
 		"StartFlow": change, "ReportStep": change, "FinishFlow": change, "RecordSession": change,
 		"VerifyTotp": change, "VerifyRecoveryCode": change, "CheckAccess": change,
 	}
@@ -21,6 +35,10 @@ func authenticatorRules() map[string]interceptor.Rule {
 		"EnrollTotp": change, "ConfirmTotp": change, "GetAuthenticator": read, "ListAuthenticators": read, "UnlockAuthenticator": change,
 		"ResetAuthenticator": change, "GenerateRecoveryCodes": change, "ImportAuthenticators": change, "RevokeProofs": change,
 	}
+}
+
+func identityRules() map[string]interceptor.Rule {
+	return map[string]interceptor.Rule{"ListIdentities": read, "UnlinkIdentity": change}
 }
 
 func flowRules() map[string]interceptor.Rule {
@@ -34,7 +52,10 @@ func eventRules() map[string]interceptor.Rule {
 func directoryRules() map[string]interceptor.Rule {
 	apply := change
 	apply.Limit = interceptor.MaxMessage
-	return map[string]interceptor.Rule{"ApplyOrganization": apply, "GetOrganization": read, "ListOrganizations": read}
+	return map[string]interceptor.Rule{
+		"ApplyOrganization": apply, "GetOrganization": read, "ListOrganizations": read, "GetConnection": read, "ListConnections": read,
+		"SetConnectionSecret": change, "ClearConnectionSecret": change, "TestConnection": read,
+	}
 }
 
 func policyRules() map[string]interceptor.Rule {

@@ -33,11 +33,12 @@ import (
 )
 
 // Config is what the server needs. Every field is needed unless it says otherwise; which services are served follows from
-// SignIn, Factors and Query.
+// SignIn, Factors, Identities and Query.
 type Config struct {
-	SignIn  *SignIn  // nil: SignInService is not served
-	Factors *Factors // nil: AuthenticatorService is not served
-	Query   *Query   // nil: the other services are not served
+	SignIn     *SignIn     // nil: SignInService is not served
+	Factors    *Factors    // nil: AuthenticatorService is not served
+	Identities *Identities // nil: IdentityService is not served
+	Query      *Query      // nil: the other services are not served
 
 	Outbox    audit.Outbox // takes refusals
 	Directory policy.Directory
@@ -58,7 +59,11 @@ type Config struct {
 }
 
 // SignIn is what SignInService needs.
-type SignIn struct{ Flows SignIns }
+type SignIn struct {
+	Flows SignIns
+	// Federation verifies sign-ins elsewhere. May be nil: then those calls are answered as not served here.
+	Federation Federations
+}
 
 // Query is what the services that read and administer need.
 type Query struct {
@@ -69,8 +74,12 @@ type Query struct {
 	Records  Records
 	Archived Archived
 	Apply    Applier
-	Namer    policy.Namer
-	MAC      token.MAC // of tokens and cursors; the same in all processes and after a restart
+	// Connections changes the secrets of connections.
+	Connections Connections
+	// Tester tests connections. May be nil: then TestConnection is not served.
+	Tester ConnectionTester
+	Namer  policy.Namer
+	MAC    token.MAC // of tokens and cursors; the same in all processes and after a restart
 	// Wake returns a channel that gets a value after the archive took events of the organization, and a function that ends the
 	// subscription. May be nil: then watchers only poll.
 	Wake func(organizationUID string) (<-chan struct{}, func())
@@ -235,12 +244,16 @@ func (s *Server) register(chain *interceptor.Chain, c Config, checked *convert.C
 	}
 	var problems []error
 	if c.SignIn != nil {
-		impl := &signInService{flows: c.SignIn.Flows, in: checked, forms: c.Forms}
+		impl := &signInService{flows: c.SignIn.Flows, elsewhere: c.SignIn.Federation, in: checked, forms: c.Forms}
 		problems = append(problems, add(&posternv1.SignInService_ServiceDesc, impl, signInRules()))
 	}
 	if f := c.Factors; f != nil {
 		impl := &authenticatorService{Factors: f, in: checked, tokens: token.New(f.MAC), now: c.Now}
 		problems = append(problems, add(&posternv1.AuthenticatorService_ServiceDesc, impl, authenticatorRules()))
+	}
+	if i := c.Identities; i != nil {
+		impl := &identityService{keeper: i.Keeper, in: checked, tokens: token.New(i.MAC), access: access}
+		problems = append(problems, add(&posternv1.IdentityService_ServiceDesc, impl, identityRules()))
 	}
 	if q := c.Query; q != nil {
 		base := query{

@@ -12,9 +12,10 @@ import (
 // signInService takes sign-ins from login services.
 type signInService struct {
 	posternv1.UnsafeSignInServiceServer
-	flows SignIns
-	in    *convert.Converter
-	forms convert.Forms
+	flows     SignIns
+	elsewhere Federations // nil: not verified by this process
+	in        *convert.Converter
+	forms     convert.Forms
 }
 
 // who is the caller as use cases know it.

@@ -26,6 +26,7 @@ import (
 type Client struct {
 	SignIn         posternv1.SignInServiceClient
 	Authenticators posternv1.AuthenticatorServiceClient
+	Identities     posternv1.IdentityServiceClient
 	Flows          posternv1.FlowServiceClient
 	Events         posternv1.EventServiceClient
 	Directory      posternv1.DirectoryServiceClient
@@ -58,6 +59,7 @@ func Dial(address string) (*Client, error) {
 	return &Client{
 		SignIn:         posternv1.NewSignInServiceClient(conn),
 		Authenticators: posternv1.NewAuthenticatorServiceClient(conn),
+		Identities:     posternv1.NewIdentityServiceClient(conn),
 		Flows:          posternv1.NewFlowServiceClient(conn),
 		Events:         posternv1.NewEventServiceClient(conn),
 		Directory:      posternv1.NewDirectoryServiceClient(conn),

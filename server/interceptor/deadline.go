@@ -7,7 +7,7 @@ import (
 
 // Deadlines is the layer that bounds calls in time.
 type Deadlines struct {
-	// Call is how long a unary call may take; a shorter deadline of the caller wins.
+	// Call is how long a unary call may take unless its rule says more; a shorter deadline of the caller wins.
 	Call time.Duration
 }
 
@@ -19,7 +19,7 @@ func (d Deadlines) around(next handler) handler {
 		if call.Rule.Stream {
 			return next(ctx, call)
 		}
-		ctx, cancel := context.WithTimeout(ctx, d.within(ctx))
+		ctx, cancel := context.WithTimeout(ctx, d.within(ctx, call.Rule))
 		defer cancel()
 		return next(ctx, call)
 	}
@@ -27,11 +27,12 @@ func (d Deadlines) around(next handler) handler {
 
 // within is how long the call may work. It ends a little before the caller's own deadline: whoever waited for a store that is
 // away must still hear whether to repeat the call, and not only that time is up.
-func (d Deadlines) within(ctx context.Context) time.Duration {
+func (d Deadlines) within(ctx context.Context, rule Rule) time.Duration {
+	most := max(d.Call, rule.AtLeast)
 	deadline, has := ctx.Deadline()
 	if !has {
-		return d.Call
+		return most
 	}
 	left := time.Until(deadline) //nolint:forbidigo // contexts know real time only; the injected clock follows Redis
-	return min(left-min(left/10, mostReserved), d.Call)
+	return min(left-min(left/10, mostReserved), most)
 }

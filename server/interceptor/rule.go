@@ -1,5 +1,7 @@
 package interceptor
 
+import "time"
+
 // Auth says who may call a method.
 type Auth uint8
 
@@ -22,6 +24,8 @@ type Rule struct {
 	// AuditRequired: a refusal that cannot be recorded is answered UNAVAILABLE NOT_RECORDED.
 	AuditRequired bool
 	Stream        bool
+	// AtLeast is how long a call may take even where others may take less, 0 when it needs no more than they do.
+	AtLeast time.Duration
 	// Limit is the largest request in bytes, MaxRequest when 0.
 	Limit int
 }

@@ -1,7 +1,7 @@
 // Package names reads resource names.
 //
-// Purpose: organizations/{organization}, …/sites/{site}, …/flows/{flow}, …/events/{event} and …/authenticators/{authenticator}
-// become their ids, by byte loops over a known length.
+// Purpose: organizations/{organization}, …/sites/{site}, …/flows/{flow}, …/events/{event}, …/authenticators/{authenticator} and
+// …/identities/{identity} become their ids, by byte loops over a known length.
 // Invariant: what a parser accepts, its Format counterpart writes back unchanged; a name with anything before, between or after
 // its parts is refused. Ids of organizations and sites are 1 to 63 bytes of [a-z0-9-].
 // It must never look anything up: a name that reads well may name nothing.
@@ -20,13 +20,14 @@ const Longest = len("organizations/") + maxID + len("/authenticators/") + maxTai
 
 const (
 	maxID   = 63
-	maxTail = 64 // what follows flows/, events/ and authenticators/
+	maxTail = 64 // what follows flows/, events/, authenticators/ and identities/
 
 	organizations  = "organizations/"
 	sites          = "/sites/"
 	flows          = "/flows/"
 	events         = "/events/"
 	authenticators = "/authenticators/"
+	identities     = "/identities/"
 )
 
 // Organization reads organizations/{organization}. field is the request field it came from, for the error.
@@ -68,12 +69,28 @@ func Event(field, name string) (organization, event string, err error) {
 // Authenticator reads organizations/{organization}/authenticators/{authenticator}, the latter 32 lower-case hexadecimal digits.
 func Authenticator(field, name string) (organization string, key [16]byte, err error) {
 	organization, text, ok := split(name, authenticators)
-	if ok && len(text) == hex.EncodedLen(len(key)) && text == strings.ToLower(text) {
-		if _, err := hex.Decode(key[:], []byte(text)); err == nil {
-			return organization, key, nil
-		}
+	if ok && digits(key[:], text) {
+		return organization, key, nil
 	}
 	return "", [16]byte{}, errs.Field(field, "NAME_INVALID", "must be organizations/{organization}/authenticators/{authenticator}, as an answer named it")
+}
+
+// Identity reads organizations/{organization}/identities/{identity}, the latter 64 lower-case hexadecimal digits.
+func Identity(field, name string) (organization string, key [32]byte, err error) {
+	organization, text, ok := split(name, identities)
+	if ok && digits(key[:], text) {
+		return organization, key, nil
+	}
+	return "", [32]byte{}, errs.Field(field, "NAME_INVALID", "must be organizations/{organization}/identities/{identity}, as an answer named it")
+}
+
+// digits reads exactly as many lower-case hexadecimal digits as fill key.
+func digits(key []byte, text string) bool {
+	if len(text) != hex.EncodedLen(len(key)) || text != strings.ToLower(text) {
+		return false
+	}
+	_, err := hex.Decode(key, []byte(text))
+	return err == nil
 }
 
 // OrganizationOf returns the organization any kind of name begins with, "" when it begins with none.
@@ -106,6 +123,11 @@ func FormatEvent(organization, event string) string {
 // FormatAuthenticator writes what Authenticator reads.
 func FormatAuthenticator(organization string, key [16]byte) string {
 	return organizations + organization + authenticators + hex.EncodeToString(key[:])
+}
+
+// FormatIdentity writes what Identity reads.
+func FormatIdentity(organization string, key [32]byte) string {
+	return organizations + organization + identities + hex.EncodeToString(key[:])
 }
 
 // IsID reports whether s is an id: 1 to 63 bytes of [a-z0-9-] without a hyphen at either end.

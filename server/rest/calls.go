@@ -47,7 +47,7 @@ func (g *Gateway) calls() (http.Handler, error) {
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		posternv1.RegisterSignInServiceHandler, posternv1.RegisterFlowServiceHandler, posternv1.RegisterEventServiceHandler,
 		posternv1.RegisterDirectoryServiceHandler, posternv1.RegisterPolicyServiceHandler,
-		posternv1.RegisterAuthenticatorServiceHandler,
+		posternv1.RegisterAuthenticatorServiceHandler, posternv1.RegisterIdentityServiceHandler,
 	} {
 		if err := register(context.Background(), mux, g.client); err != nil {
 			return nil, err

@@ -1055,7 +1055,8 @@ type BeginFederationRequest struct {
 	// How long ago the person may last have given a credential there: 1 second to 24 hours. Absent means any time; what comes back
 	// older is refused as ASSURANCE_TOO_LOW.
 	MaxAge *durationpb.Duration `protobuf:"bytes,6,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	// Authentication context classes to ask for (OIDC acr_values): at most 8 of at most 256 bytes. The connection's when absent.
+	// Authentication context classes to ask for (OIDC acr_values): at most 8 of at most 256 bytes, without spaces. The connection's when
+	// absent.
 	AcrValues []string `protobuf:"bytes,7,rep,name=acr_values,json=acrValues,proto3" json:"acr_values,omitempty"`
 	// Whether the provider is to ask for a credential again although the person has a session there (OIDC prompt=login, SAML ForceAuthn).
 	PromptLogin bool `protobuf:"varint,8,opt,name=prompt_login,json=promptLogin,proto3" json:"prompt_login,omitempty"`
@@ -1259,7 +1260,7 @@ type CompleteFederationRequest struct {
 	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. A retry gets the first answer, not "replayed", and never sends a
 	// code again.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// What BeginFederation handed out for this browser, at most 128 bytes. Required unless expectations or no flow are given.
+	// What BeginFederation handed out for this browser, at most 128 bytes. Required unless expectations or no flow are given; refused then.
 	BrowserToken string `protobuf:"bytes,3,opt,name=browser_token,json=browserToken,proto3" json:"browser_token,omitempty"`
 	// What came back. Exactly one.
 	//
@@ -1269,7 +1270,8 @@ type CompleteFederationRequest struct {
 	//	*CompleteFederationRequest_OidcToken
 	//	*CompleteFederationRequest_SamlResponse
 	Evidence isCompleteFederationRequest_Evidence `protobuf_oneof:"evidence"`
-	// Set by a login service that ran the protocol itself, without BeginFederation. The event then says expectations: CALLER.
+	// Set by a login service that ran the protocol itself, without BeginFederation: for a token or a SAML response on a flow. The event
+	// then says expectations: CALLER.
 	Expectations *Expectations `protobuf:"bytes,7,opt,name=expectations,proto3" json:"expectations,omitempty"`
 	// Where the request came from. Absent means as in the step before.
 	Context *Context `protobuf:"bytes,8,opt,name=context,proto3" json:"context,omitempty"`
@@ -1425,7 +1427,7 @@ type OidcCallback struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// state: at most 512 bytes.
 	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
-	// code: at most 4096 bytes. Absent when the provider reports an error.
+	// code: at most 4096 bytes. Absent when the provider reports an error; one of the two is required.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// iss: at most 2048 bytes.
 	Iss string `protobuf:"bytes,3,opt,name=iss,proto3" json:"iss,omitempty"`
@@ -1509,7 +1511,7 @@ type OidcToken struct {
 	IdToken string `protobuf:"bytes,1,opt,name=id_token,json=idToken,proto3" json:"id_token,omitempty"`
 	// access_token, when its hash is to be checked too: at most 16 KiB. Never kept.
 	AccessToken string `protobuf:"bytes,2,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
-	// state the provider sent back: at most 512 bytes. Required after BeginFederation.
+	// state the provider sent back: at most 512 bytes. Required after BeginFederation, refused with expectations.
 	State         string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1571,7 +1573,7 @@ type SamlResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// SAMLResponse as posted, base64: at most 384 KiB. Never kept.
 	SamlResponse string `protobuf:"bytes,1,opt,name=saml_response,json=samlResponse,proto3" json:"saml_response,omitempty"`
-	// RelayState: at most 512 bytes. Required after BeginFederation.
+	// RelayState: at most 512 bytes. Required after BeginFederation, refused with expectations.
 	RelayState    string `protobuf:"bytes,2,opt,name=relay_state,json=relayState,proto3" json:"relay_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1624,11 +1626,11 @@ func (x *SamlResponse) GetRelayState() string {
 // Expectations are what evidence must fit when the login service ran the protocol itself.
 type Expectations struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// SAML: id of the AuthnRequest that it answers, at most 256 bytes. Required for a SAML response.
+	// SAML: id of the AuthnRequest that it answers, at most 256 bytes. Required for a SAML response, refused with a token.
 	SamlRequestId string `protobuf:"bytes,1,opt,name=saml_request_id,json=samlRequestId,proto3" json:"saml_request_id,omitempty"`
-	// OIDC: the nonce that was sent, 16 to 512 bytes. Required for an ID token. Hashed at once.
+	// OIDC: the nonce that was sent, 16 to 512 bytes. Required for an ID token, refused with a SAML response. Hashed at once.
 	Nonce string `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"`
-	// SAML: the ACS URL it was posted to: one of the connection's. The first when absent.
+	// SAML: the ACS URL it was posted to: one of the connection's, at most 2048 bytes. The first when absent. Refused with a token.
 	CallbackUrl string `protobuf:"bytes,3,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
 	// How long ago the person may last have given a credential there: 1 second to 24 hours. Absent means any time.
 	MaxAge        *durationpb.Duration `protobuf:"bytes,4,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
