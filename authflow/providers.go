@@ -47,6 +47,9 @@ type Code struct {
 	Code        string
 	Verifier    string
 	Issuer      string // the flow began with
+	// Named is the iss the callback came with, "" when it had none (RFC 9207): a provider that promises it must give it. nil: the
+	// caller cannot tell.
+	Named       *string
 	CallbackURL string
 	NonceHash   [32]byte // SHA-256 of the nonce
 	MaxAge      time.Duration
