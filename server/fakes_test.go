@@ -302,5 +302,8 @@ func forms() convert.Forms {
 		},
 		Policy: func(*policy.Organization) *posternv1.Policy { return &posternv1.Policy{} },
 		Domain: func(policy.DomainRecord) *posternv1.Domain { return &posternv1.Domain{} },
+		Connection: func(organization string, c *policy.Connection) *posternv1.Connection {
+			return &posternv1.Connection{Name: "organizations/" + organization + "/connections/" + c.ID, Id: c.ID}
+		},
 	}
 }

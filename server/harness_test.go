@@ -38,6 +38,8 @@ type world struct {
 	archive *archive
 	factors *factors
 	applied func(in convert.Apply) (server.Applied, error)
+
+	connections *connections
 	log     *syncBuffer
 	served  chan error
 }
@@ -83,6 +85,7 @@ func (w *world) config() server.Config {
 		Factors: &server.Factors{Holders: w.factors, Many: w.factors, MAC: mac{}},
 		Query: &server.Query{
 			Reader: w.archive, Opener: parts{}, Indexer: parts{}, Keys: parts{}, Records: parts{}, Archived: parts{}, Apply: w, Namer: parts{},
+			Connections: w.connections, Tester: w.connections,
 			MAC: mac{}, Heartbeat: time.Hour, Poll: time.Millisecond,
 		},
 		Outbox: w.outbox, Directory: directory{}, Live: w.flows, Forms: forms(), UIDs: []uint32{uint32(os.Getuid())},
@@ -94,7 +97,7 @@ func (w *world) config() server.Config {
 // newWorld starts a server; change may alter its configuration. It is stopped when the test ends.
 func newWorld(t *testing.T, change func(*server.Config)) *world {
 	t.Helper()
-	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, log: &syncBuffer{},
+	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, connections: &connections{}, log: &syncBuffer{},
 		served: make(chan error, 1)}
 	c := w.config()
 	if change != nil {

@@ -21,6 +21,7 @@ type Forms struct {
 	Organization func(*policy.Organization) *posternv1.Organization // without policy and domains
 	Policy       func(o *policy.Organization) *posternv1.Policy
 	Domain       func(policy.DomainRecord) *posternv1.Domain
+	Connection   func(organization string, c *policy.Connection) *posternv1.Connection // without etag
 }
 
 // FlowAnswer converts what a use case answered. Conditions are left out: they are for Explain and GetFlow.

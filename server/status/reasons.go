@@ -40,6 +40,8 @@ func invalid(reason, meaning string) ReasonInfo {
 
 func reasonsOfRequests() []ReasonInfo {
 	return []ReasonInfo{
+		invalid("CERTIFICATE_INVALID", "A certificate is none, is too long, or holds a key that is too weak or of an unused kind."),
+		invalid("CLIENT_SECRET_INVALID", "A client secret has less than 8 or more than 1024 bytes, or control characters."),
 		invalid("DOCUMENT_INVALID", "The document cannot be read, or says something that cannot be; the violations have line and fix."),
 		invalid("ENUM_UNKNOWN", "A name is none of the documented ones."),
 		invalid("ETAG_INVALID", "An etag is not one that a read or a change answered."),
@@ -55,6 +57,7 @@ func reasonsOfRequests() []ReasonInfo {
 		invalid("NETWORK_INVALID", "An address or network is not one, or has bits set outside its length."),
 		invalid("NETWORK_LENGTH", "Networks are searched by a few lengths only."),
 		invalid("POLICY_TOO_LARGE", "The policy of an organization is larger than 256 KiB."),
+		invalid("PRIVATE_KEY_INVALID", "A private key is not one in PEM form, has a passphrase, is too weak, or comes without its certificate where one is needed."),
 		invalid("RECORD_TEXT", "A text is not UTF-8."),
 		invalid("REQUEST_MALFORMED", "The request cannot be read: not protobuf or JSON, a text that is not UTF-8, an unknown JSON field, a wrong content type."),
 		invalid("SECRET_INVALID", "A secret of one-time codes is not base32, or has more than 128 bytes."),
@@ -120,6 +123,12 @@ func reasonsOfState() []ReasonInfo {
 			Do: "Have it proven in the same flow, or reset it first."},
 		{Reason: "AUTHENTICATOR_DISABLED", Kind: errs.FailedPrecondition,
 			Meaning: "The second factor is disabled after too many failures: it cannot be unlocked or followed by another.", Do: "Reset it."},
+		{Reason: "CONNECTION_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization has no such connection.", Do: doName},
+		{Reason: "CONNECTION_SECRET_KIND", Kind: errs.FailedPrecondition, Meaning: "The connection proves itself with another kind of secret.",
+			Do: "Give the kind that the text names, or change client_auth in the organization's document."},
+		{Reason: "CONNECTION_TAKES_NO_SECRET", Kind: errs.FailedPrecondition,
+			Meaning: "The login service runs the connection, or its client is public: it has no use for a secret.",
+			Do:      "Add oidc or saml to the connection, or change client_auth, in the organization's document."},
 		{Reason: "ETAG_REQUIRED", Kind: errs.Invalid, Meaning: "The organization exists, and no etag was given.", Do: "Read the organization and send its etag."},
 		{Reason: "ETAG_UNEXPECTED", Kind: errs.Invalid, Meaning: "An etag was given for an organization that does not exist.", Do: "Leave it out to create the organization, or correct the name."},
 		{Reason: "ETAG_MISMATCH", Kind: errs.Conflict, Meaning: "The organization has changed since the etag was read.",

@@ -131,7 +131,7 @@ func (p *process) serverConfig() server.Config {
 	if p.has(config.ComponentAPI) {
 		c.Query = &server.Query{
 			Reader: s.archive, Opener: s.codec, Indexer: s.keyring, Keys: s.keyring, Records: s.flows, Archived: p.work.source,
-			Apply: p.applier(), Namer: s.namer, MAC: s.keysets.Namer(),
+			Apply: p.applier(), Connections: p.connections(), Namer: s.namer, MAC: s.keysets.Namer(),
 		}
 		if p.work.archiver != nil {
 			c.Query.Wake = p.work.archiver.Subscribe
@@ -145,5 +145,6 @@ func forms() convert.Forms {
 	return convert.Forms{
 		Event: codec.ToProto, Personal: codec.PersonalToProto, Decision: codec.DecisionToProto,
 		Organization: policypb.FromOrganization, Policy: policypb.FromPolicyOf, Domain: policypb.FromDomain,
+		Connection: policypb.FromConnection,
 	}
 }
