@@ -49,7 +49,7 @@ func scalars(fd protoreflect.FieldDescriptor) []hostile {
 			}
 		case "google.protobuf.Duration":
 			return []hostile{
-				fixed("too long", protoreflect.ValueOfMessage(durationpb.New(time.Hour+1).ProtoReflect())),
+				fixed("too long", protoreflect.ValueOfMessage(durationpb.New(24*time.Hour+1).ProtoReflect())),
 				fixed("zero", protoreflect.ValueOfMessage(durationpb.New(0).ProtoReflect())),
 				fixed("negative", protoreflect.ValueOfMessage(durationpb.New(-time.Second).ProtoReflect())),
 				fixed("invalid", protoreflect.ValueOfMessage((&durationpb.Duration{Seconds: 1, Nanos: -1}).ProtoReflect())),

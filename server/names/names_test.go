@@ -22,6 +22,10 @@ func TestNamesRoundTrip(t *testing.T) {
 	if o, e, err := names.Event("f", names.FormatEvent("acme", "019365a0")); err != nil || o != "acme" || e != "019365a0" {
 		t.Errorf("%q %q, %v", o, e, err)
 	}
+	identity := [32]byte{0: 0xcd, 31: 1}
+	if o, k, err := names.Identity("f", names.FormatIdentity("acme", identity)); err != nil || o != "acme" || k != identity {
+		t.Errorf("%q %x, %v", o, k, err)
+	}
 	key := [16]byte{0: 0xab, 15: 1}
 	if o, k, err := names.Authenticator("f", names.FormatAuthenticator("acme", key)); err != nil || o != "acme" || k != key {
 		t.Errorf("%q %x, %v", o, k, err)
@@ -35,6 +39,9 @@ func TestNamesWithAnythingElseAreRefused(t *testing.T) {
 		"organizations/acme/sites/wiki/", "organizations/acme/sites/wiki/flows/x", "organizations/acme/sites/../x", "organizations/äcme",
 		"organizations/acme\x00", "ORGANIZATIONS/acme", "organizations/acme/flows/a_b", "organizations/acme/flows/" + strings.Repeat("a", 65),
 		"organizations/acme/sites/wiki\n", "organizations/acme/authenticators/", "organizations/acme/authenticators/" + strings.Repeat("A", 32),
+		"organizations/acme/identities/", "organizations/acme/identities/" + strings.Repeat("A", 64), "organizations/acme/identities/" + strings.Repeat("a", 63),
+		"organizations/acme/identities/" + strings.Repeat("a", 65), "organizations/acme/identities/" + strings.Repeat("g", 64),
+		"organizations/acme/identities/" + strings.Repeat("a", 32), "organizations/acme/identities/" + strings.Repeat("a", 62) + "/a",
 		"organizations/acme/authenticators/" + strings.Repeat("a", 30), "organizations/acme/authenticators/" + strings.Repeat("a", 34),
 	} {
 		if _, err := names.Organization("name", s); err == nil {
@@ -43,6 +50,9 @@ func TestNamesWithAnythingElseAreRefused(t *testing.T) {
 		_, _, siteErr := names.Site("name", s)
 		_, _, flowErr := names.Flow("name", s)
 		_, _, factorErr := names.Authenticator("name", s)
+		if _, _, err := names.Identity("name", s); !errs.Is(err, "NAME_INVALID") {
+			t.Errorf("%q passes as an identity: %v", s, err)
+		}
 		if !errs.Is(siteErr, "NAME_INVALID") || !errs.Is(flowErr, "NAME_INVALID") || !errs.Is(factorErr, "NAME_INVALID") {
 			t.Errorf("%q passes: %v, %v, %v", s, siteErr, flowErr, factorErr)
 		}
@@ -61,7 +71,7 @@ func TestTheOrganizationOfANameIsFoundInEveryKind(t *testing.T) {
 
 func FuzzNames(f *testing.F) {
 	for _, s := range []string{"organizations/acme", "organizations/acme/sites/wiki", "organizations/acme/flows/ABCDE-FGHJK", "organizations/a/events/b",
-		"organizations/a/authenticators/00112233445566778899aabbccddeeff"} {
+		"organizations/a/authenticators/00112233445566778899aabbccddeeff", "organizations/a/identities/" + strings.Repeat("0f", 32)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -93,6 +103,12 @@ func FuzzNames(f *testing.F) {
 		if o, k, err := names.Authenticator("f", s); err == nil {
 			accepted++
 			if names.FormatAuthenticator(o, k) != s {
+				t.Errorf("%q does not round-trip", s)
+			}
+		}
+		if o, k, err := names.Identity("f", s); err == nil {
+			accepted++
+			if names.FormatIdentity(o, k) != s {
 				t.Errorf("%q does not round-trip", s)
 			}
 		}
