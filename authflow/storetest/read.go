@@ -47,6 +47,7 @@ var readCases = map[string]func(*testing.T, *Harness){
 			Domain:       &policy.DomainRecord{Domain: domain(t, "guest.example.org"), Subdomains: true, VerifiedBy: "OPERATOR", Revision: 6, Origin: audit.OriginDocument},
 		}
 		st.Bound = &authflow.Bound{IdentityKey: []byte{0, 255, 7}, Kind: audit.SubjectApp, Step: 1}
+		st.Pending = begun(h)
 		st.Frozen = &policy.Frozen{
 			Decision:   audit.Decision{Class: audit.ClassManaged, Basis: audit.ClassBasis{By: "VERIFIED_DOMAIN", Domain: "guest.example.org", VerifiedBy: "OPERATOR", Revision: 6}},
 			Demands:    policy.Demands{SSOConnection: "okta", SSOEvidence: audit.EvidenceVerified, Reverify: time.Hour, SessionLength: time.Minute},
@@ -95,7 +96,7 @@ var readCases = map[string]func(*testing.T, *Harness){
 	"what is not there is absent": func(t *testing.T, h *Harness) {
 		o := h.Organization(t, "acme")
 		got := read(t, h.Store, authflow.Read{
-			OrganizationUID: o.UID, Flow: newFlowID(t), SupportCode: "0123456789", Key: random32(), Session: random32(),
+			OrganizationUID: o.UID, Flow: newFlowID(t), SupportCode: "0123456789", Key: random32(), Session: random32(), Identity: random32(),
 			Last:    &authflow.LastKey{SiteUID: siteUID, DeviceID: "d"},
 			Lookups: []policy.LookupKeys{{Account: policy.AccountKey{1}, Address: policy.AccountKey{2}, Domain: domain(t, "a.b.example.org")}, {}},
 		})

@@ -77,7 +77,17 @@ var claimCases = map[string]func(*testing.T, *Harness){
 		b := opened(t, h, o)
 		b.Claims = append(b.Claims, authflow.Claim{Kind: "code", Name: a.Flow.State.SupportCode, Value: b.Flow.State.ID.String(), Until: h.Now().Add(time.Hour)})
 		var conflict *authflow.Conflict
-		if _, err := h.Store.Commit(t.Context(), b); !errors.As(err, &conflict) || conflict.Claimed == nil || conflict.Claimed.Name != a.Flow.State.SupportCode {
+		if _, err := h.Store.Commit(t.Context(), b); !errors.As(err, &conflict) || conflict.Claimed == nil || conflict.Claimed.Name != a.Flow.State.SupportCode ||
+			conflict.Holder != a.Flow.State.ID.String() {
+			t.Fatalf("%v", err)
+		}
+		second := opened(t, h, o)
+		second.Claims = append(second.Claims,
+			authflow.Claim{Kind: "assertion", Name: "n", Value: second.Flow.State.ID.String(), Until: h.Now().Add(time.Hour)})
+		must(t, h.Store, second)
+		b.Claims[len(b.Claims)-1] = authflow.Claim{Kind: "assertion", Name: "n", Value: b.Flow.State.ID.String(), Until: h.Now().Add(time.Hour)}
+		if _, err := h.Store.Commit(t.Context(), b); !errors.As(err, &conflict) || conflict.Claimed == nil || conflict.Claimed.Kind != "assertion" ||
+			conflict.Holder != second.Flow.State.ID.String() {
 			t.Fatalf("%v", err)
 		}
 		if read(t, h.Store, authflow.Read{OrganizationUID: o.UID, Flow: b.Flow.State.ID}).Flow != nil {

@@ -1,9 +1,9 @@
-// Package storetest is the conformance suite of authflow.Store, authflow.SubjectStore, audit.Outbox and audit.Source: what every store must do.
+// Package storetest is the conformance suite of authflow.Store, authflow.SubjectStore, authflow.LinkStore, audit.Outbox and audit.Source: what every store must do.
 //
 // Purpose: Run proves a store against the contract in authflow/store.go: reads give back what was committed, a commit is all
 // or nothing, races have one winner, a repeated request id gets the first answer, a lost reply is told from a refusal, marks,
 // deadlines, expiry, tallies and the outbox are as said, and what is
-// kept of subjects and sessions is compared, sealed and listed. Invariant: each case has a store of its own, and no case is skipped.
+// kept of subjects, sessions and identities elsewhere is compared, sealed and listed. Invariant: each case has a store of its own, and no case is skipped.
 // It must never name a database or look at error texts. Read Run and Harness first.
 package storetest
 
@@ -62,7 +62,8 @@ func Run(t *testing.T, fresh func(t *testing.T) *Harness) {
 	}{
 		{"read", readCases}, {"atomic", atomicCases}, {"contention", contentionCases}, {"request id", requestCases},
 		{"policy", policyCases}, {"supersession", markCases}, {"expiry", expiryCases}, {"claims", claimCases},
-		{"subjects", subjectCases}, {"sessions", sessionCases}, {"tallies", tallyCases}, {"outbox", outboxCases}, {"faults", faultCases},
+		{"subjects", subjectCases}, {"sessions", sessionCases}, {"links", linkCases}, {"lists of links", linkListCases},
+		{"sign-ins elsewhere", pendingCases}, {"tallies", tallyCases}, {"outbox", outboxCases}, {"faults", faultCases},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
