@@ -93,7 +93,7 @@ func (a *app) read(path string, limit int64) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	case int64(len(b)) > limit:
-		return nil, fmt.Errorf("%s is longer than the %d bytes a document may have", path, limit)
+		return nil, fmt.Errorf("%s is longer than the %d bytes it may have", path, limit)
 	}
 	return b, nil
 }
@@ -176,7 +176,7 @@ func (a *app) organization(o *posternv1.Organization) error {
 	}
 	for _, c := range o.GetConnections() {
 		rows = append(rows, []string{"connection " + c.GetId(), words(show.Enum("KIND", c.GetKind()), show.Enum("PROTOCOL", c.GetProtocol()),
-			c.GetDisplayName(), when(c.GetDisabled(), "DISABLED"))})
+			c.GetDisplayName(), provider(c), secretOf(c), when(c.GetDisabled(), "DISABLED"))})
 	}
 	for _, d := range o.GetDomains() {
 		rows = append(rows, []string{"domain " + d.GetDomain(), words(when(d.GetIncludeSubdomains(), "with subdomains,"), "verified by", d.GetVerifiedBy())})
@@ -185,6 +185,14 @@ func (a *app) organization(o *posternv1.Organization) error {
 		rows = append(rows, []string{"rule " + r.GetId(), words(show.Enum("MODE", r.GetMode()), r.GetDescription())})
 	}
 	return show.Table(a.stdout, []string{"FIELD", "VALUE"}, rows)
+}
+
+// secretOf says in a few words whether a connection has the secret it may need.
+func secretOf(c *posternv1.Connection) string {
+	if s := show.Secret(c); s != "" {
+		return "(secret: " + s + ")"
+	}
+	return ""
 }
 
 // words joins those that are not empty.
