@@ -51,9 +51,12 @@ type Code struct {
 	// caller cannot tell.
 	Named       *string
 	CallbackURL string
-	NonceHash   [32]byte // SHA-256 of the nonce
-	MaxAge      time.Duration
-	Now         time.Time
+	// ResponseIssuer is the iss the answer came with (RFC 9207), equal to Issuer; "": none, which a provider that says it sends
+	// one must not leave out.
+	ResponseIssuer string
+	NonceHash      [32]byte // SHA-256 of the nonce
+	MaxAge         time.Duration
+	Now            time.Time
 }
 
 // Token is an ID token with what it must fit.

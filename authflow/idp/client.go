@@ -106,7 +106,7 @@ func (c *Client) Redeem(ctx context.Context, organizationUID string, conn *polic
 	if err := sameIssuer(p, code.Issuer); err != nil {
 		return federation.Identity{}, err
 	}
-	if err := named(p, code.Named); err != nil {
+	if err := named(p, code.ResponseIssuer); err != nil {
 		return federation.Identity{}, err
 	}
 	got, err := c.exchange(ctx, organizationUID, &applied, p, code)
@@ -135,14 +135,12 @@ func sameIssuer(p *provider, began string) error {
 }
 
 // named refuses a callback of another provider (RFC 9207), before the code goes anywhere.
-func named(p *provider, iss *string) error {
+func named(p *provider, iss string) error {
 	switch {
-	case iss == nil || *iss == p.issuer:
+	case iss == p.issuer, iss == "" && !p.namesItself:
 		return nil
-	case *iss == "" && p.namesItself:
+	case iss == "":
 		return federation.Refuse(audit.ReasonIssuerMismatch, "the callback has no iss, and the provider promises one")
-	case *iss == "":
-		return nil
 	}
-	return federation.Refuse(audit.ReasonIssuerMismatch, "the callback is of %s", federation.Text(*iss, maxWords))
+	return federation.Refuse(audit.ReasonIssuerMismatch, "the callback is of %s", federation.Text(iss, maxWords))
 }
