@@ -44,12 +44,9 @@ type Redirect struct {
 
 // Code is an authorization code on its way back to the provider that made it.
 type Code struct {
-	Code     string
-	Verifier string
-	Issuer   string // the flow began with
-	// Named is the iss the callback came with, "" when it had none (RFC 9207): a provider that promises it must give it. nil: the
-	// caller cannot tell.
-	Named       *string
+	Code        string
+	Verifier    string
+	Issuer      string // the flow began with
 	CallbackURL string
 	// ResponseIssuer is the iss the answer came with (RFC 9207), equal to Issuer; "": none, which a provider that says it sends
 	// one must not leave out.
