@@ -2,7 +2,6 @@ package authflow
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"time"
 
@@ -33,7 +32,15 @@ type call struct {
 	handle  [32]byte          // of the session that is said to be reused
 	session *Session          // of handle, once read; nil: there is none
 	joined  bool              // handle was looked up
-	input   func(flow *Loaded, now time.Time) (Input, error)
+	naming  policy.AccountKey // of the account that is to be named
+	// Of an identity elsewhere: the account it is linked to, nil when to none, once it was read; and what it uses up.
+	identity IdentityKey
+	link     *Link
+	linkRead bool
+	claims   []Claim
+	last     *State                // as this call committed it
+	taken    func(*Conflict) error // one of claims is taken: the next try knows it
+	input    func(flow *Loaded, now time.Time) (Input, error)
 }
 
 func (f *Flows) call(ctx context.Context, who Caller, method, organization string, flow FlowID, requestID string, canonical []byte) (*call, error) {
@@ -78,6 +85,9 @@ func (c *call) run(ctx context.Context) (Answer, error) {
 		if lost.tooMany(conflict) {
 			return Answer{}, refuse(ErrConflict)
 		}
+		if err := c.moved(conflict); err != nil {
+			return Answer{}, err
+		}
 		if flow, err = c.lost(conflict, flow); err != nil {
 			return Answer{}, err
 		}
@@ -104,8 +114,14 @@ func (c *call) lacks(flow *Loaded) bool {
 	if c.handle != [32]byte{} && !c.joined {
 		return true
 	}
+	if c.identity != (IdentityKey{}) && !c.linkRead {
+		return true
+	}
 	if flow.State.Bound == nil {
 		return c.binder != policy.LookupKeys{} && !c.looked
+	}
+	if flow.State.Bound.AccountID == "" {
+		return c.naming != policy.AccountKey{} && c.subject == nil
 	}
 	return c.needsSubject(flow.State) && c.f.subjectOf(flow) == nil
 }
@@ -149,6 +165,9 @@ func (c *call) read(ctx context.Context, known *Loaded) (*Loaded, *Outcome, erro
 	if join {
 		r.Session = c.handle
 	}
+	if !c.linkRead {
+		r.Identity = c.identity
+	}
 	if key := c.account(known); key != (policy.AccountKey{}) {
 		r.Subject = &key
 	}
@@ -176,6 +195,9 @@ func (c *call) read(ctx context.Context, known *Loaded) (*Loaded, *Outcome, erro
 	if join {
 		c.joins(reading.Session)
 	}
+	if r.Identity != (IdentityKey{}) {
+		c.owned(reading.Link)
+	}
 	c.f.known.put(flow)
 	return flow, nil, nil
 }
@@ -186,7 +208,7 @@ func (c *call) account(known *Loaded) policy.AccountKey {
 		return c.binder.Account
 	}
 	if known.State.Bound.AccountID == "" {
-		return policy.AccountKey{}
+		return c.naming
 	}
 	return c.f.c.Namer.AccountKey(c.uid, known.State.Bound.AccountID)
 }
@@ -196,7 +218,7 @@ func (c *call) holds(flow *Loaded, s *SubjectRecords, key policy.AccountKey) *Lo
 	if s == nil {
 		s = &SubjectRecords{Key: key}
 	}
-	if key == c.binder.Account {
+	if key == c.binder.Account || key == c.naming {
 		c.subject = s
 	}
 	with := *flow
@@ -230,7 +252,7 @@ func (c *call) advance(flow *Loaded) (Moved, error) {
 
 // concerned returns the records of the bound subject, or of whom the step would bind.
 func (c *call) concerned(flow *Loaded) *SubjectRecords {
-	if flow.State.Bound == nil {
+	if flow.State.Bound == nil || flow.State.Bound.AccountID == "" && c.naming != (policy.AccountKey{}) {
 		return c.subject
 	}
 	return c.f.subjectOf(flow)
@@ -242,6 +264,9 @@ func (f *Flows) advance(flow *Loaded, org *policy.Organization, in Input, now ti
 	in.Organization, in.Site = org, siteByUID(org, s.SiteUID)
 	in.Marked = !flow.SupersededBy.IsZero()
 	in.IDs = IDs{Step: f.c.NewID(), Ending: f.c.NewID()}
+	if in.Name != nil || s.Bound != nil && s.Bound.AccountID == "" || in.Step != nil && len(in.Step.IdentityKey) > 0 {
+		in.IDs.Link = f.c.NewID()
+	}
 	if in.Step != nil && in.Step.Attempt != nil {
 		in.IDs.Lock = f.c.NewID()
 	}
@@ -255,13 +280,15 @@ func (f *Flows) advance(flow *Loaded, org *policy.Organization, in Input, now ti
 // commit writes what the input did and remembers the flow.
 func (c *call) commit(ctx context.Context, flow *Loaded, m *Moved) (Answer, error) {
 	o := m.outcome()
-	done, err := c.f.write(ctx, flow, c.concerned(flow), c.org, m, &Commit{Key: c.key, Request: c.digest, Outcome: &o})
+	done, err := c.f.write(ctx, flow, c.concerned(flow), c.org, m,
+		&Commit{Key: c.key, Request: c.digest, Outcome: &o, Claims: c.claims, Link: c.linkWrite(m)})
 	if err != nil {
 		return Answer{}, err
 	}
 	if done.Repeated != nil {
 		return c.first(done.Repeated), nil
 	}
+	c.last = &m.State
 	return c.f.answer(o, c.org, false), nil
 }
 
@@ -286,6 +313,9 @@ func (f *Flows) keep(c *Commit, subject *SubjectRecords, m *Moved) {
 		return
 	}
 	person, authenticator := bearing(m.State.Frozen)
+	if m.Link != nil && m.Link.By == LinkedNew { // the account is new as long as nothing is kept of it
+		person, authenticator = true, true
+	}
 	if person || m.Person != nil {
 		c.Person = &PersonWrite{Subject: subject.Key, From: subject.PersonStamp, Next: m.Person}
 		if m.Person != nil {
@@ -342,7 +372,7 @@ func (c *call) lost(conflict *Conflict, flow *Loaded) (*Loaded, error) {
 	}
 	if s := conflict.Subject; s != nil {
 		next.Subject = s
-		if s.Key == c.binder.Account {
+		if s.Key == c.binder.Account || s.Key == c.naming {
 			c.subject = s
 		}
 	}
@@ -357,22 +387,3 @@ func (c *call) first(o *Outcome) Answer {
 	}
 	return c.f.answer(*o, c.org, true)
 }
-
-// device makes the keyed hash under which an organization remembers a device.
-func (f *Flows) device(organizationUID string) func(string) [16]byte {
-	return func(id string) [16]byte { return f.named("device", organizationUID, id) }
-}
-
-// named is a keyed hash for what is only ever compared, apart from every other use of the key: no request begins with field 0.
-func (f *Flows) named(what string, parts ...string) [16]byte {
-	var c canonical
-	c.field(0, []byte(what))
-	for _, p := range parts {
-		c.field(0, []byte(p))
-	}
-	d := f.c.Namer.Digest(c.b)
-	return [16]byte(d[:16])
-}
-
-// hexHandle is a hashed handle as events show it.
-func hexHandle(h [32]byte) string { return hex.EncodeToString(h[:]) }

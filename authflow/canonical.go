@@ -189,3 +189,65 @@ func (f *Finish) canonical(c *canonical) {
 	c.text(3, f.Detail)
 	c.time(4, f.OccurredAt)
 }
+
+func (in *BeginInput) canonical() []byte {
+	c := newCanonical()
+	c.text(1, in.Organization, "/", in.Flow.String())
+	c.text(3, in.Connection)
+	c.text(4, in.CallbackURL)
+	c.text(5, in.LoginHint)
+	c.number(6, int64(in.MaxAge))
+	for _, acr := range in.ACRValues {
+		c.field(7, []byte(acr))
+	}
+	c.flag(8, &in.Prompt)
+	c.flag(9, &in.Post)
+	c.flag(10, &in.Links)
+	if in.Context != nil {
+		c.message(11, true, in.Context.canonical)
+	}
+	return c.b
+}
+
+func (in *CompleteInput) canonical() []byte {
+	c := newCanonical()
+	c.text(1, in.Organization, "/", in.Flow.String())
+	c.text(3, in.BrowserToken)
+	if b := in.Callback; b != nil {
+		c.message(4, true, func(c *canonical) { c.texts(b.State, b.Code, b.Issuer, b.Error, b.ErrorDescription) })
+	}
+	if t := in.Token; t != nil {
+		c.message(5, true, func(c *canonical) { c.texts(t.IDToken, t.AccessToken, t.State) })
+	}
+	if s := in.SAML; s != nil {
+		c.message(6, true, func(c *canonical) { c.texts(s.Response, s.RelayState) })
+	}
+	if e := in.Expectations; e != nil {
+		c.message(7, true, func(c *canonical) { c.texts(e.RequestID, e.Nonce, e.CallbackURL); c.number(4, int64(e.MaxAge)) })
+	}
+	if in.Context != nil {
+		c.message(8, true, in.Context.canonical)
+	}
+	c.text(9, in.Connection)
+	c.text(10, in.Site)
+	return c.b
+}
+
+// texts writes fields 1, 2, 3 …
+func (c *canonical) texts(values ...string) {
+	for i, v := range values {
+		c.text(i+1, v)
+	}
+}
+
+func (in *LinkInput) canonical() []byte {
+	c := newCanonical()
+	c.text(1, in.Organization, "/", in.Flow.String())
+	c.text(3, in.AccountID)
+	c.flag(4, &in.NewAccount)
+	c.text(5, in.Address.String())
+	if in.Context != nil {
+		c.message(6, true, in.Context.canonical)
+	}
+	return c.b
+}

@@ -47,6 +47,7 @@ const (
 	ErrCallbackURL          = "CALLBACK_URL_UNKNOWN"
 	ErrFederationNotBegun   = "FEDERATION_NOT_BEGUN"
 	ErrRedirectUsed         = "REDIRECT_USED"
+	ErrRedirectLost         = "REDIRECT_UNAVAILABLE"
 	ErrEvidenceKind         = "EVIDENCE_KIND_INVALID"
 	ErrUnsolicited          = "UNSOLICITED_NOT_ALLOWED"
 	ErrExchangeRunning      = "EXCHANGE_RUNNING"
@@ -118,6 +119,7 @@ func Errors() []ErrorInfo {
 		{errs.Invalid, ErrCallbackURL, "The callback URL is not one of the connection's."},
 		{errs.FailedPrecondition, ErrFederationNotBegun, "This flow has not begun a sign-in elsewhere. Call BeginFederation first, or say what the evidence must fit in expectations."},
 		{errs.FailedPrecondition, ErrRedirectUsed, "What this request id was answered with was used up, or another sign-in elsewhere was begun since. Begin again with a new request id."},
+		{errs.Unavailable, ErrRedirectLost, "The provider cannot be reached, so that the redirect of the first answer cannot be made again. Retry with the same request id."},
 		{errs.Invalid, ErrEvidenceKind, "What was handed in is not what the connection's protocol brings back."},
 		{errs.FailedPrecondition, ErrUnsolicited, "The connection takes no response that nobody asked for."},
 		{errs.Conflict, ErrExchangeRunning, "Another call with this request id is exchanging the code at this moment: retry with the same request id."},

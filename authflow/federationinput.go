@@ -1,6 +1,10 @@
 package authflow
 
-import "time"
+import (
+	"time"
+
+	"github.com/postern-audit/postern/policy"
+)
 
 // BeginInput sends the person of a flow to an identity provider.
 type BeginInput struct {
@@ -90,8 +94,8 @@ type LinkInput struct {
 	Flow         FlowID
 	RequestID    string
 	AccountID    string
-	NewAccount   bool   // the login service has just made the account
-	Email        string // the login service has verified for the account; "": none
+	NewAccount   bool           // the login service has just made the account
+	Address      policy.Address // the account's own, verified by the login service; zero: none
 	Context      *Context
 }
 

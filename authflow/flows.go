@@ -16,8 +16,9 @@ type Config struct {
 	Store     Store
 	Directory policy.Directory
 	Namer     Namer
-	Archive   Archived // may be nil: then sessions start only on flows still in Redis
-	Verifier  Verifier // may be nil: then no codes are checked here, and VerifyTotp and VerifyRecoveryCode are refused
+	Archive   Archived  // may be nil: then sessions start only on flows still in Redis
+	Verifier  Verifier  // may be nil: then no codes are checked here, and VerifyTotp and VerifyRecoveryCode are refused
+	Providers Providers // may be nil: then no sign-in elsewhere is verified here, and its calls are refused
 	Now       func() time.Time
 	NewID     func() string // UUIDv7
 	NewCode   func() string // support code: XXXXX-XXXXX in Crockford base32, see FormatSupportCode
@@ -27,6 +28,8 @@ type Config struct {
 	MinLifetime time.Duration
 	// CommitTimeout bounds a commit once it has begun, whether or not the caller still waits; 0: 5 s.
 	CommitTimeout time.Duration
+	// ExchangeTimeout bounds the exchange of a code with a provider; 0: 5 s.
+	ExchangeTimeout time.Duration
 }
 
 // Flows are the use cases of a sign-in. Safe for concurrent use. Each call is one commit; what is answered was committed.
@@ -55,6 +58,9 @@ func New(c Config) (*Flows, error) {
 	}
 	if c.CommitTimeout <= 0 {
 		c.CommitTimeout = 5 * time.Second
+	}
+	if c.ExchangeTimeout <= 0 {
+		c.ExchangeTimeout = 5 * time.Second
 	}
 	return &Flows{c: c, known: newCache(c.CacheSize), access: newAccessCache(c.CacheSize), uses: newUses(), superseded: make(chan DueFlow, 1024)}, nil
 }

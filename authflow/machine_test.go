@@ -62,6 +62,7 @@ type driver struct {
 	now    time.Time
 	s      State
 	events []audit.Event
+	beside []audit.Event // no steps
 	ids    int
 	marked bool
 	last   Moved
@@ -82,7 +83,14 @@ func (d *driver) try(in Input) error {
 	in.IDs, in.Caller = IDs{Step: d.id(), Ending: d.id(), Lock: d.id(), Link: d.id()}, "unix:7"
 	m, err := Advance(d.s, in, d.now)
 	if err == nil {
-		d.s, d.last, d.events = m.State, m, append(d.events, m.Events...)
+		d.s, d.last = m.State, m
+		for _, e := range m.Events {
+			if e.Step > 0 {
+				d.events = append(d.events, e)
+			} else {
+				d.beside = append(d.beside, e)
+			}
+		}
 	}
 	return err
 }

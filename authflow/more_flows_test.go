@@ -268,7 +268,8 @@ func TestAMissingPartIsNamed(t *testing.T) {
 		name := reflect.TypeFor[Config]().Field(i).Name
 		f.SetZero()
 		_, err := New(c)
-		optional := name == "Archive" || name == "Verifier" || name == "CacheSize" || name == "CommitTimeout" || name == "MinLifetime"
+		optional := name == "Archive" || name == "Verifier" || name == "CacheSize" || name == "CommitTimeout" || name == "MinLifetime" ||
+			name == "Providers" || name == "ExchangeTimeout"
 		if (err == nil) != optional || !optional && !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
 		}

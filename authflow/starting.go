@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/policy"
 )
@@ -29,6 +30,8 @@ type starting struct {
 	handle  [32]byte          // of the session that is said to be reused
 	session *Session          // of handle; nil: there is none
 	joined  bool              // handle was looked up
+	arrival *arrival          // a response nobody asked for; nil: none
+	made    *State            // as this call committed it
 }
 
 func (s *starting) run(ctx context.Context) (Answer, error) {
@@ -47,7 +50,7 @@ func (s *starting) run(ctx context.Context) (Answer, error) {
 			if first != nil {
 				return s.f.answer(*first, s.org, true), nil
 			}
-			readAgain = s.joins()
+			readAgain = s.joins() || s.owned()
 		}
 		moved, err := s.advance(code)
 		if err != nil {
@@ -57,6 +60,10 @@ func (s *starting) run(ctx context.Context) (Answer, error) {
 		var conflict *Conflict
 		if !errors.As(err, &conflict) {
 			return a, err
+		}
+		if conflict.Claimed != nil && conflict.Claimed.Kind == claimEvidence {
+			s.arrival.replayed = true
+			continue
 		}
 		if conflict.Claimed != nil {
 			if codes++; codes > maxCodes {
@@ -97,6 +104,9 @@ func (s *starting) read(ctx context.Context) (*Outcome, error) {
 	if !s.joined {
 		r.Session = s.handle
 	}
+	if s.arrival != nil && !s.arrival.linkRead {
+		r.Identity = s.arrival.identity
+	}
 	reading, err := s.f.c.Store.Read(ctx, r)
 	if err != nil {
 		return nil, err
@@ -119,6 +129,9 @@ func (s *starting) read(ctx context.Context) (*Outcome, error) {
 	}
 	if !s.joined {
 		s.session = reading.Session
+	}
+	if r.Identity != (IdentityKey{}) {
+		s.arrival.link = reading.Link
 	}
 	return nil, nil //nolint:nilnil // a new request
 }
@@ -165,6 +178,10 @@ func (s *starting) advance(code string) (Moved, error) {
 	for i := range in.Steps {
 		inputs = append(inputs, Input{Kind: KindStep, Step: f.reported(s.org.UID, in.Steps[i], s.join(&in.Steps[i]), now, s.binder, s.records[1])})
 	}
+	if s.arrival != nil {
+		opening.InitiatedBy = audit.InitiatedByIDP
+		inputs = append(inputs, s.arrival.inputs(s.binder, s.records[1], now)...)
+	}
 	if in.Finish != nil {
 		inputs = append(inputs, Input{Kind: KindFinish, Finish: in.Finish})
 	}
@@ -172,7 +189,7 @@ func (s *starting) advance(code string) (Moved, error) {
 	subject := s.subject
 	for _, next := range inputs {
 		next.Organization, next.Site, next.Caller, next.Claimed = s.org, s.site, s.who.Principal, s.claimed
-		next.IDs = IDs{Step: f.c.NewID(), Ending: f.c.NewID()}
+		next.IDs = IDs{Step: f.c.NewID(), Ending: f.c.NewID(), Link: f.c.NewID()}
 		next.Subject, next.Device = subject, f.device(s.org.UID)
 		m, err := Advance(all.State, next, now)
 		if err != nil {
@@ -181,6 +198,9 @@ func (s *starting) advance(code string) (Moved, error) {
 		m.Events, m.Tallies = slices.Concat(all.Events, m.Events), slices.Concat(all.Tallies, m.Tallies)
 		if m.Person == nil {
 			m.Person = all.Person
+		}
+		if m.Link == nil {
+			m.Link = all.Link
 		}
 		subject = subject.remembering(m.Person)
 		if all = m; m.State.Phase == PhaseEnded {
@@ -197,6 +217,10 @@ func (s *starting) commit(ctx context.Context, m *Moved) (Answer, error) {
 		Flow: &FlowWrite{State: &st}, Tallies: m.Tallies, Events: m.Events,
 		Claims: []Claim{{Kind: "code", Name: st.SupportCode, Value: st.ID.String(), Until: st.Deadline.Add(MaxPast)}}}
 	s.f.keep(c, s.subject, m)
+	if s.arrival != nil {
+		c.Claims = append(c.Claims, s.arrival.uses(s.key)...)
+		c.Link = s.f.linkWrite(s.org.UID, s.arrival.identity, s.arrival.link, m)
+	}
 	marks := FlowID{}
 	if key := s.lastKey(); key != nil && !st.Late {
 		c.Last = &LastWrite{Key: *key, Expect: s.last, Next: st.ID, Until: st.Deadline}
@@ -209,6 +233,7 @@ func (s *starting) commit(ctx context.Context, m *Moved) (Answer, error) {
 	if done.Repeated != nil {
 		return s.f.answer(*done.Repeated, s.org, true), nil
 	}
+	s.made = &st
 	known := &Loaded{State: &st, Stamp: done.Stamp}
 	if st.Bound != nil {
 		known.Subject = s.subject.after(c, done)
@@ -229,5 +254,8 @@ func (s *starting) lost(conflict *Conflict) (readAgain bool, err error) {
 	if conflict.Subject != nil {
 		s.subject = conflict.Subject
 	}
-	return conflict.LastMoved, nil
+	if conflict.LinkMoved && s.arrival != nil {
+		s.arrival.linkRead = false
+	}
+	return conflict.LastMoved || conflict.LinkMoved, nil
 }

@@ -89,6 +89,7 @@ type Link struct {
 	SubjectID     string
 	Email         string // as the provider last gave it
 	ConnectionUID string
+	Connection    string // its id, which Identities.List adds; "" when it is gone. Not stored
 	Linked        time.Time
 	By            string // LinkedNew, LinkedByProof or LinkedByEmail
 	Flow          string
