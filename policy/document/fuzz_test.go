@@ -17,8 +17,14 @@ func FuzzParse(f *testing.F) {
 	f.Add(b)
 	f.Add([]byte(`{"organization":"acme","domains":["acme-x.com"]}`))
 	f.Add([]byte("organization: acme\npolicy:\n  rules:\n  - id: a\n    match: {kinds: [person]}\n"))
+	f.Add([]byte(oidcDocument))
+	f.Add([]byte(samlDocument))
+	f.Add([]byte(metadataDocument))
+	metadata := func(xml []byte, entityID string) (document.Metadata, error) {
+		return document.Metadata{EntityID: entityID, PostURL: string(xml), Certificates: [][]byte{xml}}, nil
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d, problems := document.Parse(b)
+		d, problems := document.ParseWith(b, metadata)
 		if (d == nil) != (problems.Err() != nil) {
 			t.Fatalf("document %v, problems %v", d, problems)
 		}

@@ -77,8 +77,16 @@ func TestWhatGoesOutComesBackEqual(t *testing.T) {
 			Sites: some(t, "sites", policy.Site{ID: "wiki", UID: "s", DisplayName: "W", Hostnames: []string{"h"}, Disabled: true, TrustsAccountEmail: true, Origin: audit.OriginDocument,
 				ProofsNotBefore: pick(t, "site bound", time.Time{}, time.Unix(1800000000, 7).UTC())}),
 			Connections: some(t, "connections", policy.Connection{ID: "okta", UID: "c", Kind: policy.ConnectionSSO, Protocol: policy.ProtocolSAML, Origin: audit.OriginAPI},
-				policy.Connection{ID: "google", UID: "g", Kind: policy.ConnectionSocial, Disabled: true, Origin: audit.OriginDocument})}
+				policy.Connection{ID: "google", UID: "g", Kind: policy.ConnectionSocial, Disabled: true, Origin: audit.OriginDocument},
+				drawOIDC(t), drawSAML(t))}
 		got, err := policypb.ToOrganization(wire(t, policypb.FromOrganization(&want)))
+		if err == nil {
+			secrets := policypb.FromSecrets(&want)
+			for i := range secrets {
+				secrets[i] = wire(t, secrets[i])
+			}
+			err = policypb.AddSecrets(got, secrets)
+		}
 		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Fatalf("%+v\nbecame %+v, %v", want, got, err)
 		}
@@ -159,6 +167,8 @@ func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 		"a site without id":      {Name: "organizations/acme", Uid: "u", Sites: []*posternv1.Site{{Uid: "s"}}},
 		"a site with a bad time": {Name: "organizations/acme", Uid: "u", Sites: []*posternv1.Site{{Id: "s", Uid: "s", ProofsNotBefore: &timestamppb.Timestamp{Nanos: -1}}}},
 		"a bad kind":             {Name: "organizations/acme", Uid: "u", Connections: []*posternv1.Connection{{Id: "c", Uid: "c"}}},
+		"two protocols":          {Name: "organizations/acme", Uid: "u", Connections: []*posternv1.Connection{{Id: "c", Uid: "c", Kind: 1, Oidc: &posternv1.Connection_Oidc{}, Saml: &posternv1.Connection_Saml{}}}},
+		"a connection's domain":  {Name: "organizations/acme", Uid: "u", Connections: []*posternv1.Connection{{Id: "c", Uid: "c", Kind: 1, Domains: []*posternv1.DomainMatch{{Domain: "X"}}}}},
 		"a bad protocol":         {Name: "organizations/acme", Uid: "u", Connections: []*posternv1.Connection{{Id: "c", Uid: "c", Kind: 1, Protocol: 9}}},
 	} {
 		if o, err := policypb.ToOrganization(m); err == nil {
