@@ -46,6 +46,7 @@ type Client struct {
 
 	discoveries *cache[*document[discovery]] // by issuer
 	keySets     *cache[*oidc.RemoteKeys]     // by address
+	metadata    *cache[*metadata]            // by metadataName
 	watched     *cache[*seen]                // by organization and connection
 }
 
@@ -69,7 +70,8 @@ func New(cfg Config) (*Client, error) {
 	return &Client{
 		http: outbound.New(options), outbound: &options, secrets: cfg.Secrets, now: cfg.Now, rand: cfg.Rand, watch: cfg.Watch,
 		timeout: cfg.Timeout, discoveries: newCache[*document[discovery]](cfg.MaxProviders),
-		keySets: newCache[*oidc.RemoteKeys](cfg.MaxProviders), watched: newCache[*seen](cfg.MaxProviders),
+		keySets: newCache[*oidc.RemoteKeys](cfg.MaxProviders), metadata: newCache[*metadata](cfg.MaxProviders),
+		watched: newCache[*seen](cfg.MaxProviders),
 	}, nil
 }
 
@@ -129,7 +131,7 @@ var errProtocol = errors.New("idp: the connection does not speak this protocol")
 func sameIssuer(p *provider, began string) error {
 	if began != "" && began != p.issuer {
 		return federation.Refuse(audit.ReasonIssuerMismatch, "the flow began with %s, and the connection is now with %s",
-			federation.Text(began, maxWords), federation.Text(p.issuer, maxWords))
+			cut(began, maxWords), cut(p.issuer, maxWords))
 	}
 	return nil
 }
@@ -142,5 +144,5 @@ func named(p *provider, iss string) error {
 	case iss == "":
 		return federation.Refuse(audit.ReasonIssuerMismatch, "the callback has no iss, and the provider promises one")
 	}
-	return federation.Refuse(audit.ReasonIssuerMismatch, "the callback is of %s", federation.Text(iss, maxWords))
+	return federation.Refuse(audit.ReasonIssuerMismatch, "the callback is of %s", cut(iss, maxWords))
 }

@@ -28,7 +28,6 @@ type provider struct {
 	clientAuths   []string // that it says it takes; nil: it does not say
 	challenges    []string // of PKCE, likewise
 	namesItself   bool     // its answers hold iss (RFC 9207)
-	date          time.Time
 	discovered    bool
 }
 
@@ -49,28 +48,42 @@ type discovery struct {
 // defaultAlgorithms are those of a connection that names none.
 func defaultAlgorithms() []string { return []string{"RS256", "PS256", "ES256", "EdDSA"} }
 
-// resolve says where a connection's provider is: as the connection says, else as the provider's own discovery document does.
-// c has its preset applied.
-func (c *Client) resolve(ctx context.Context, conn *policy.Connection) (*provider, error) {
+// stated is what a connection itself says of its provider, and whether discovery must say the rest.
+func stated(conn *policy.Connection) (p *provider, incomplete bool) {
 	o := conn.OIDC
-	p := &provider{
+	p = &provider{
 		issuer: o.Issuer, authorization: o.AuthorizationEndpoint, token: o.TokenEndpoint, userinfo: o.UserinfoEndpoint, jwks: o.JWKSURI,
 		algorithms: o.Algorithms,
 	}
 	if len(p.algorithms) == 0 {
 		p.algorithms = defaultAlgorithms()
 	}
-	if p.authorization == "" || p.token == "" || p.jwks == "" && !presetOf(conn).plainOAuth {
-		d, err := c.discover(ctx, o.Issuer)
+	return p, p.authorization == "" || p.token == "" || p.jwks == "" && !presetOf(conn).plainOAuth
+}
+
+// errAlgorithms is why nothing a provider signs could be taken.
+func errAlgorithms() *federation.Refusal {
+	return federation.Refuse(audit.ReasonAlgorithmNotAllowed, "the provider signs with none of the algorithms that are allowed")
+}
+
+// resolve says where a connection's provider is: as the connection says, else as the provider's own discovery document does.
+// c has its preset applied.
+func (c *Client) resolve(ctx context.Context, conn *policy.Connection) (*provider, error) {
+	p, incomplete := stated(conn)
+	if incomplete {
+		d, err := c.discover(ctx, conn.OIDC.Issuer)
 		if err != nil {
 			return nil, err
 		}
 		p.fill(d)
 	}
 	if len(p.algorithms) == 0 {
-		return nil, federation.Refuse(audit.ReasonAlgorithmNotAllowed, "the provider signs with none of the algorithms that are allowed")
+		return nil, errAlgorithms()
 	}
-	return p, c.checkEndpoints(p, presetOf(conn).plainOAuth)
+	if err := c.checkEndpoints(p, presetOf(conn).plainOAuth); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // fill takes from a discovery document what the connection does not say.
@@ -86,7 +99,7 @@ func (p *provider) fill(d *discovery) {
 	if len(d.Algorithms) > 0 {
 		p.algorithms = slices.DeleteFunc(slices.Clone(p.algorithms), func(a string) bool { return !slices.Contains(d.Algorithms, a) })
 	}
-	p.clientAuths, p.challenges, p.namesItself, p.date, p.discovered = d.ClientAuths, d.Challenges, d.NamesItself, d.date, true
+	p.clientAuths, p.challenges, p.namesItself, p.discovered = d.ClientAuths, d.Challenges, d.NamesItself, true
 }
 
 func (c *Client) checkEndpoints(p *provider, plainOAuth bool) error {
@@ -123,7 +136,7 @@ func (c *Client) fetchDiscovery(ctx context.Context, issuer string) (*discovery,
 		return nil, life{}, federation.Refuse(audit.ReasonIDPError, "discovery: the answer is not a discovery document")
 	}
 	if d.Issuer != issuer {
-		return nil, life{}, federation.Refuse(audit.ReasonIssuerMismatch, "discovery: the provider calls itself %s", federation.Text(d.Issuer, maxWords))
+		return nil, life{}, federation.Refuse(audit.ReasonIssuerMismatch, "discovery: the provider calls itself %s", cut(d.Issuer, maxWords))
 	}
 	d.date = a.date
 	now := c.now()

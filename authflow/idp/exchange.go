@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/postern-audit/postern/audit"
@@ -34,14 +35,47 @@ type tokenAnswer struct {
 	Description string `json:"error_description"`
 }
 
+// told is how a token endpoint answered.
+type told struct {
+	tokenAnswer
+	status   int
+	readable bool
+	words    string // its own error, fit to be kept; "": it reports none
+}
+
 // exchange sends a code to its provider, once, and returns what it was taken for. A refusal IDP_UNREACHABLE means that nothing
 // was sent; every other one that the code may be used up.
 func (c *Client) exchange(ctx context.Context, organizationUID string, conn *policy.Connection, p *provider, code authflow.Code) (tokens, error) {
+	t, err := c.ask(ctx, organizationUID, conn, p, code)
+	if err != nil {
+		return tokens{}, err
+	}
+	plain := presetOf(conn).plainOAuth
+	why := ""
+	switch {
+	case t.words != "":
+		why = "the provider answered " + t.words
+	case t.status != http.StatusOK:
+		why = "the provider answered with HTTP status " + strconv.Itoa(t.status)
+	case !t.readable:
+		why = "the provider's answer is not JSON"
+	case plain && t.AccessToken == "":
+		why = "the provider's answer has no access token"
+	case !plain && t.IDToken == "":
+		why = "the provider's answer has no ID token; is the scope openid asked for?"
+	default:
+		return tokens{id: secret.NewString(t.IDToken), access: secret.NewString(t.AccessToken)}, nil
+	}
+	return tokens{}, federation.Refuse(audit.ReasonCodeExchangeFailed, "%s", why)
+}
+
+// ask sends a code and reads the answer, whatever it is.
+func (c *Client) ask(ctx context.Context, organizationUID string, conn *policy.Connection, p *provider, code authflow.Code) (told, error) {
 	who, err := c.prove(ctx, organizationUID, conn, p)
 	if errors.Is(err, errNoSecret) || errors.Is(err, errKey) {
-		return tokens{}, federation.Refuse(audit.ReasonCodeExchangeFailed, "%s", err.Error())
+		return told{}, federation.Refuse(audit.ReasonCodeExchangeFailed, "%s", err.Error())
 	} else if err != nil {
-		return tokens{}, err
+		return told{}, err
 	}
 	form := map[string]secret.String{
 		"grant_type":    secret.NewString("authorization_code"),
@@ -49,27 +83,18 @@ func (c *Client) exchange(ctx context.Context, organizationUID string, conn *pol
 		"redirect_uri":  secret.NewString(callback(code.CallbackURL, conn.OIDC.RedirectURIs)),
 		"code_verifier": secret.NewString(code.Verifier),
 	}
-	maps.Copy(form, who.form)
 	hidden := append(who.hidden, form["code"], form["code_verifier"])
+	maps.Copy(form, who.form)
 	a, err := c.post(ctx, p.token, form, who.header)
 	if err != nil {
-		return tokens{}, notExchanged(err)
+		return told{}, notExchanged(err)
 	}
-	var t tokenAnswer
-	readable := decode(a.body, &t) == nil
-	switch {
-	case readable && (t.Error != "" || t.OK != nil && !*t.OK):
-		return tokens{}, federation.Refuse(audit.ReasonCodeExchangeFailed, "the provider answered %s", said(t, hidden))
-	case a.status != http.StatusOK:
-		return tokens{}, federation.Refuse(audit.ReasonCodeExchangeFailed, "the provider answered with HTTP status %d", a.status)
-	case !readable:
-		return tokens{}, federation.Refuse(audit.ReasonCodeExchangeFailed, "the provider's answer is not JSON")
-	case presetOf(conn).plainOAuth && t.AccessToken == "":
-		return tokens{}, federation.Refuse(audit.ReasonCodeExchangeFailed, "the provider's answer has no access token")
-	case !presetOf(conn).plainOAuth && t.IDToken == "":
-		return tokens{}, federation.Refuse(audit.ReasonCodeExchangeFailed, "the provider's answer has no ID token; is the scope openid asked for?")
+	t := told{status: a.status}
+	t.readable = decode(a.body, &t.tokenAnswer) == nil
+	if t.readable && (t.Error != "" || t.OK != nil && !*t.OK) {
+		t.words = said(t.tokenAnswer, hidden)
 	}
-	return tokens{id: secret.NewString(t.IDToken), access: secret.NewString(t.AccessToken)}, nil
+	return t, nil
 }
 
 // post sends a form, once: neither the client nor the transport beneath can send the body again.
@@ -108,12 +133,12 @@ func notExchanged(err error) *federation.Refusal {
 
 // said is a provider's own error and description, short, and without anything that was sent: some echo it.
 func said(t tokenAnswer, hidden []secret.String) string {
-	text := federation.Text(t.Error, maxWords)
+	text := cut(t.Error, maxWords)
 	if t.Error == "" {
 		text = "no"
 	}
 	if t.Description != "" {
-		text += ": " + federation.Text(t.Description, maxWords)
+		text += ": " + cut(t.Description, maxWords)
 	}
 	return scrub(text, hidden)
 }
@@ -125,7 +150,7 @@ const shortest = 8
 func scrub(text string, hidden []secret.String) string {
 	for _, h := range hidden {
 		p := h.Reveal()
-		for _, form := range []string{p, url.QueryEscape(p), federation.Text(p, len(p)*10)} {
+		for _, form := range []string{p, url.QueryEscape(p)} {
 			if holds(text, form) {
 				return "[not kept: it repeats what was sent]"
 			}

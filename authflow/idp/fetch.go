@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -17,7 +18,7 @@ import (
 // Bounds of what providers send.
 const (
 	maxDocument = 64 << 10  // discovery, token answers, user API
-	maxMetadata = 512 << 10 // SAML metadata
+	maxMetadata = 512 << 10 // SAML metadata of one provider
 	maxWords    = 200       // bytes kept of a provider's own error
 	userAgent   = "postern"
 )
@@ -104,4 +105,12 @@ func decode(body []byte, into any) error {
 		return errNotOne
 	}
 	return nil
+}
+
+// cut is the beginning of what a provider wrote, to stand in a Refusal, which escapes it.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "…"
 }

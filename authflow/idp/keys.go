@@ -22,6 +22,8 @@ type ProviderKeys struct {
 	// Fingerprint is the same for the same keys in any order.
 	Fingerprint  string
 	Certificates []Certificate // of a SAML provider
+	// RedirectURL and PostURL are where a SAML provider is: with the certificates, what a connection with a metadata URL keeps.
+	RedirectURL, PostURL string
 }
 
 // Certificate is one certificate of a provider.
@@ -30,6 +32,7 @@ type Certificate struct {
 	Fingerprint string // SHA-256 of the certificate, hex
 	NotBefore   time.Time
 	NotAfter    time.Time
+	DER         []byte // shared: nobody changes it
 }
 
 // Soon reports whether the certificate ends within ExpiresSoon, or has.
@@ -70,12 +73,18 @@ func (c *Client) keysOf(address string) *oidc.RemoteKeys {
 	return set
 }
 
-// KeyFingerprint is what Watch would be told of the keys of a connection, "" when this process has none: of a SAML connection
-// from what it says itself, of an OIDC one from what was fetched last.
+// KeyFingerprint is the fingerprint of the keys of a connection as this process has them now, "" when it has none: nothing is
+// fetched for it.
 func (c *Client) KeyFingerprint(conn *policy.Connection) string {
 	applied := ApplyPreset(*conn)
 	switch {
 	case applied.SAML != nil:
+		if m, _ := c.metadata.at(metadataName(applied.SAML), newMetadata); applied.SAML.MetadataURL != "" && m.once.Load() {
+			if p := m.old(c.now()); p != nil {
+				return samlKeys(p).Fingerprint
+			}
+			return ""
+		}
 		return certificateKeys(applied.SAML.Certificates).Fingerprint
 	case applied.OIDC == nil:
 		return ""
@@ -103,7 +112,7 @@ func certificateKeys(list [][]byte) ProviderKeys {
 		sum := sha256.Sum256(der)
 		keys.Certificates = append(keys.Certificates, Certificate{
 			Subject: federation.Text(cert.Subject.String(), maxWords), Fingerprint: hex.EncodeToString(sum[:]),
-			NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+			NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, DER: cert.Raw,
 		})
 	}
 	if len(keys.Certificates) == 0 {
