@@ -42,6 +42,7 @@ func (f *Flows) arrive(ctx context.Context, who Caller, in CompleteInput) (Compl
 		a, err := f.first(ctx, org, s.key, s.digest, err)
 		return Completed{Answer: a}, err
 	}
+	s.binder = f.keys(org.UID, "", s.arrival.address)
 	a, err := s.run(ctx)
 	if err != nil {
 		return Completed{}, err
