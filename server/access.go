@@ -46,15 +46,6 @@ func (a *access) Recorded(ctx context.Context, organizationUID, flow string) boo
 	return err == nil
 }
 
-// organization returns an organization by its id, as this process knows it. It is shared: never change it.
-func (a *access) organization(ctx context.Context, id string) (*policy.Organization, error) {
-	uid, err := a.Resolve(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return a.directory.Cached(ctx, uid) //nolint:wrapcheck // an errs.Error of the directory
-}
-
 // open resolves an organization whose record is about to be read, and makes its key usable in this process.
 func (a *access) open(ctx context.Context, id string) (string, error) {
 	uid, err := a.Resolve(ctx, id)

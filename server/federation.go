@@ -69,7 +69,7 @@ func (s *signInService) LinkAccount(ctx context.Context, r *posternv1.LinkAccoun
 // federations are the use cases, or why there are none.
 func (s *signInService) federations() (Federations, error) {
 	if s.elsewhere == nil {
-		return nil, errs.New(errs.Unimplemented, authflow.ErrVerifierMissing, "this process does not verify sign-ins elsewhere")
+		return nil, errs.New(errs.Unimplemented, authflow.ErrProvidersMissing, "this process does not verify sign-ins elsewhere")
 	}
 	return s.elsewhere, nil
 }

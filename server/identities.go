@@ -30,7 +30,6 @@ type identityService struct {
 	keeper IdentityKeeper
 	in     *convert.Converter
 	tokens *token.Tokens
-	access *access
 }
 
 // ListIdentities returns a page of links.
@@ -50,11 +49,7 @@ func (s *identityService) ListIdentities(ctx context.Context, r *posternv1.ListI
 	if err != nil {
 		return nil, err
 	}
-	organization, err := s.access.organization(ctx, in.Organization)
-	if err != nil {
-		return nil, err
-	}
-	out := &posternv1.ListIdentitiesResponse{Identities: convert.Identities(organization, links)}
+	out := &posternv1.ListIdentitiesResponse{Identities: convert.Identities(in.Organization, links)}
 	if next != "" {
 		out.NextPageToken = s.tokens.Seal(token.Page, []byte(next), bound...)
 	}

@@ -252,7 +252,7 @@ func (s *Server) register(chain *interceptor.Chain, c Config, checked *convert.C
 		problems = append(problems, add(&posternv1.AuthenticatorService_ServiceDesc, impl, authenticatorRules()))
 	}
 	if i := c.Identities; i != nil {
-		impl := &identityService{keeper: i.Keeper, in: checked, tokens: token.New(i.MAC), access: access}
+		impl := &identityService{keeper: i.Keeper, in: checked, tokens: token.New(i.MAC)}
 		problems = append(problems, add(&posternv1.IdentityService_ServiceDesc, impl, identityRules()))
 	}
 	if q := c.Query; q != nil {

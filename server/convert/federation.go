@@ -69,13 +69,7 @@ func (c *Converter) CompleteFederation(r *posternv1.CompleteFederationRequest) (
 func evidence(r *posternv1.CompleteFederationRequest, in *authflow.CompleteInput) error {
 	switch e := r.GetEvidence().(type) {
 	case *posternv1.CompleteFederationRequest_OidcCallback:
-		q := e.OidcCallback
-		switch {
-		case q.GetCode() == "" && q.GetError() == "":
-			return errs.Field("oidc_callback.code", "FIELD_REQUIRED", "must be given, or error")
-		case q.GetCode() != "" && q.GetError() != "":
-			return unexpected("oidc_callback.error", "a provider sends a code or an error")
-		}
+		q := e.OidcCallback // any query can come through a browser: one that says nothing belongs on the flow's record
 		in.Callback = &authflow.Callback{State: q.GetState(), Code: q.GetCode(), Issuer: q.GetIss(), Error: q.GetError(), ErrorDescription: q.GetErrorDescription()}
 	case *posternv1.CompleteFederationRequest_OidcToken:
 		if e.OidcToken.GetIdToken() == "" {
@@ -165,22 +159,33 @@ func expectedOfSAML(in *authflow.CompleteInput) error {
 	return nil
 }
 
-const notBegun = "with expectations there is nothing here to hold it against"
+const (
+	notBegun = "with expectations there is nothing here to hold it against"
+	notAsked = "nobody asked for it: name the flow it was asked for in"
+)
 
-// unsolicited is a SAML response that nobody here asked for.
+// unsolicited is a SAML response that nobody here asked for. All that can be expected of it is where it was posted to.
 func unsolicited(r *posternv1.CompleteFederationRequest, in *authflow.CompleteInput) (err error) {
 	if in.Organization, in.Site, err = names.Site("site", r.GetSite()); err != nil {
 		return err
 	}
+	x := r.GetExpectations()
 	switch {
 	case in.SAML == nil:
 		return required("flow")
-	case r.GetExpectations() != nil:
-		return unexpected("expectations", "what nobody asked for is not expected: name the flow it was asked for in")
+	case x.GetSamlRequestId() != "":
+		return unexpected("expectations.saml_request_id", notAsked)
+	case x.GetNonce() != "":
+		return unexpected("expectations.nonce", notAsked)
+	case x.GetMaxAge() != nil:
+		return unexpected("expectations.max_age", notAsked)
 	case in.BrowserToken != "":
 		return unexpected("browser_token", "it belongs to a flow")
 	case in.Connection == "":
 		return required("connection")
+	}
+	if x != nil {
+		in.Expectations = &authflow.Expectations{CallbackURL: x.GetCallbackUrl()}
 	}
 	return nil
 }
@@ -199,11 +204,9 @@ func (c *Converter) LinkAccount(r *posternv1.LinkAccountRequest) (authflow.LinkI
 		return authflow.LinkInput{}, required("account_id")
 	}
 	if r.GetEmail() != "" {
-		a, err := policy.ParseUsableAddress(r.GetEmail())
-		if err != nil {
+		if in.Address, err = policy.ParseUsableAddress(r.GetEmail()); err != nil {
 			return authflow.LinkInput{}, about("email", err)
 		}
-		in.Email = a.String()
 	}
 	in.Context, err = maybeOrigin(r.GetContext())
 	return in, err

@@ -2,7 +2,6 @@ package convert
 
 import (
 	"github.com/postern-audit/postern/authflow"
-	"github.com/postern-audit/postern/policy"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/names"
 )
@@ -26,21 +25,17 @@ func (f Forms) Completed(c authflow.Completed) *posternv1.CompleteFederationResp
 	return out
 }
 
-// Identities converts links of an organization. A connection that is gone has no name.
-func Identities(o *policy.Organization, links []authflow.Link) []*posternv1.Identity {
-	connections := make(map[string]string, len(o.Connections))
-	for i := range o.Connections {
-		connections[o.Connections[i].UID] = o.Connections[i].ID
-	}
+// Identities converts links of an organization.
+func Identities(organization string, links []authflow.Link) []*posternv1.Identity {
 	var out []*posternv1.Identity
 	for i := range links {
 		l := &links[i]
 		shown := &posternv1.Identity{
-			Name: names.FormatIdentity(o.ID, l.Identity), AccountId: l.AccountID, Connection: connections[l.ConnectionUID],
+			Name: names.FormatIdentity(organization, l.Identity), AccountId: l.AccountID, Connection: l.Connection,
 			Issuer: l.Issuer, SubjectId: l.SubjectID, Email: l.Email, LinkTime: timestamp(l.Linked), LinkedBy: l.By,
 		}
 		if l.Flow != "" {
-			shown.Flow = names.FormatFlow(o.ID, l.Flow)
+			shown.Flow = names.FormatFlow(organization, l.Flow)
 		}
 		out = append(out, shown)
 	}

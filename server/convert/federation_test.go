@@ -11,7 +11,6 @@ import (
 
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/internal/errs"
-	"github.com/postern-audit/postern/policy"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/convert"
 )
@@ -55,6 +54,8 @@ func completions() map[string]*complete {
 		"saml, expected": {Flow: flowName, RequestId: "r-1", Connection: "okta", Evidence: samlForm(),
 			Expectations: &posternv1.Expectations{SamlRequestId: "_1", CallbackUrl: "https://login.example/acs"}},
 		"unsolicited": {Site: siteName, RequestId: "r-1", Connection: "okta", Evidence: form},
+		"unsolicited, elsewhere": {Site: siteName, RequestId: "r-1", Connection: "okta", Evidence: form,
+			Expectations: &posternv1.Expectations{CallbackUrl: "https://login.example/acs2"}},
 	}
 }
 
@@ -108,8 +109,6 @@ func TestWhatContradictsItselfIsRefusedWithoutItsValues(t *testing.T) {
 		{"code", func(r *complete) { r.BrowserToken = "" }, required, "browser_token"},
 		{"code", func(r *complete) { r.Connection = "okta" }, unexpected, "connection"},
 		{"code", func(r *complete) { r.Site = siteName }, unexpected, "site"},
-		{"code", func(r *complete) { r.GetOidcCallback().Code = "" }, required, "oidc_callback.code"},
-		{"code", func(r *complete) { r.GetOidcCallback().Error = "x" }, unexpected, "oidc_callback.error"},
 		{"code", func(r *complete) { r.GetOidcCallback().Code = canary + "\x00" }, invalid, "oidc_callback.code"},
 		{"code", func(r *complete) { r.GetOidcCallback().Code = canary + "\xff" }, invalid, "oidc_callback.code"},
 		{"code", func(r *complete) { r.GetOidcCallback().Code = canary + long[:4096] }, invalid, "oidc_callback.code"},
@@ -146,7 +145,9 @@ func TestWhatContradictsItselfIsRefusedWithoutItsValues(t *testing.T) {
 		{"unsolicited", func(r *complete) { r.Connection = "" }, required, "connection"},
 		{"unsolicited", func(r *complete) { r.BrowserToken = canary }, unexpected, "browser_token"},
 		{"unsolicited", func(r *complete) { r.Evidence = idToken() }, required, "flow"},
-		{"unsolicited", func(r *complete) { r.Expectations = &posternv1.Expectations{SamlRequestId: canary} }, unexpected, "expectations"},
+		{"unsolicited", func(r *complete) { r.Expectations = &posternv1.Expectations{SamlRequestId: canary} }, unexpected, "expectations.saml_request_id"},
+		{"unsolicited", func(r *complete) { r.Expectations = &posternv1.Expectations{Nonce: canary} }, unexpected, "expectations.nonce"},
+		{"unsolicited", func(r *complete) { r.Expectations = &posternv1.Expectations{MaxAge: durationpb.New(time.Hour)} }, unexpected, "expectations.max_age"},
 	} {
 		r, ok := proto.Clone(completions()[tt.of]).(*complete)
 		if !ok {
@@ -174,6 +175,10 @@ func TestEvidenceAtItsBoundPasses(t *testing.T) {
 	}
 	if in, err = c.CompleteFederation(code); err != nil || in.Callback.State != "" {
 		t.Errorf("a callback without state is for the record to refuse: %v", err)
+	}
+	code.GetOidcCallback().Code = ""
+	if in, err = c.CompleteFederation(code); err != nil || in.Callback.Code != "" {
+		t.Errorf("a callback that says nothing is for the record to refuse: %v", err)
 	}
 }
 
@@ -216,7 +221,7 @@ func TestLinkAccount(t *testing.T) {
 		return &posternv1.LinkAccountRequest{Flow: flowName, RequestId: "r-1", AccountId: "acct-1", NewAccount: true, Email: "Mia@Partner-Postern-Demo.com"}
 	}
 	in, err := c.LinkAccount(good())
-	if err != nil || in.AccountID != "acct-1" || !in.NewAccount || in.Email != "Mia@partner-postern-demo.com" || in.Flow.String() != flowID {
+	if err != nil || in.AccountID != "acct-1" || !in.NewAccount || in.Address.String() != "Mia@partner-postern-demo.com" || in.Flow.String() != flowID {
 		t.Errorf("%+v, %v", in, err)
 	}
 	for field, change := range map[string]func(r *posternv1.LinkAccountRequest){
@@ -256,10 +261,10 @@ func TestIdentities(t *testing.T) {
 		}
 	}
 	links := []authflow.Link{
-		{Identity: authflow.IdentityKey{1}, AccountID: "a", ConnectionUID: "u-okta", Issuer: "https://idp", SubjectID: "s", Email: "a@b.com", Linked: time.Unix(1e9, 0), By: authflow.LinkedByProof, Flow: flowID},
+		{Identity: authflow.IdentityKey{1}, AccountID: "a", Connection: "okta", Issuer: "https://idp", SubjectID: "s", Email: "a@b.com", Linked: time.Unix(1e9, 0), By: authflow.LinkedByProof, Flow: flowID},
 		{Identity: authflow.IdentityKey{2}, ConnectionUID: "u-gone"},
 	}
-	out := convert.Identities(&policy.Organization{ID: "acme", Connections: []policy.Connection{{ID: "okta", UID: "u-okta"}}}, links)
+	out := convert.Identities("acme", links)
 	if out[0].GetName() != "organizations/acme/identities/01"+strings.Repeat("00", 31) || out[0].GetConnection() != "okta" || out[0].GetLinkedBy() != "PROOF" ||
 		out[0].GetFlow() != flowName || out[0].GetLinkTime().GetSeconds() != 1e9 || out[1].GetConnection() != "" || out[1].GetFlow() != "" {
 		t.Errorf("%v", out)

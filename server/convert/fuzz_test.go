@@ -95,7 +95,7 @@ func wayOf(in authflow.CompleteInput) string {
 		return "begun"
 	case flow && !site && connection && !browser && expects && in.Callback == nil:
 		return "expected"
-	case !flow && site && connection && !browser && !expects && in.SAML != nil:
+	case !flow && site && connection && !browser && in.SAML != nil && (!expects || in.Expectations.Nonce+in.Expectations.RequestID == ""):
 		return "unsolicited"
 	}
 	return ""

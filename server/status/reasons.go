@@ -106,7 +106,7 @@ func reasonsOfFlows() []ReasonInfo {
 			r.Do = doCorrect
 		case errs.NotFound:
 			r.Do = doName
-		case errs.Conflict:
+		case errs.Conflict, errs.Unavailable:
 			r.Do, r.Retry = doSame, true
 		}
 		if e.Reason == authflow.ErrRequestIDReused {

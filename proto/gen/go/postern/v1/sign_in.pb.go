@@ -1271,7 +1271,7 @@ type CompleteFederationRequest struct {
 	//	*CompleteFederationRequest_SamlResponse
 	Evidence isCompleteFederationRequest_Evidence `protobuf_oneof:"evidence"`
 	// Set by a login service that ran the protocol itself, without BeginFederation: for a token or a SAML response on a flow. The event
-	// then says expectations: CALLER.
+	// then says expectations: CALLER. Without a flow only callback_url may be set.
 	Expectations *Expectations `protobuf:"bytes,7,opt,name=expectations,proto3" json:"expectations,omitempty"`
 	// Where the request came from. Absent means as in the step before.
 	Context *Context `protobuf:"bytes,8,opt,name=context,proto3" json:"context,omitempty"`
@@ -1427,7 +1427,7 @@ type OidcCallback struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// state: at most 512 bytes.
 	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
-	// code: at most 4096 bytes. Absent when the provider reports an error; one of the two is required.
+	// code: at most 4096 bytes. Absent when the provider reports an error.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// iss: at most 2048 bytes.
 	Iss string `protobuf:"bytes,3,opt,name=iss,proto3" json:"iss,omitempty"`
