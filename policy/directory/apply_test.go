@@ -39,6 +39,7 @@ type world struct {
 	codec     *codec.Codec
 	outboxes  *redisx.Keys
 	sets      *seal.Keysets
+	keyring   *seal.Keyring
 }
 
 func newWorld(t *testing.T) *world {
@@ -61,7 +62,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) process() {
 	w.t.Helper()
 	keyring := w.sets.Keyring(0)
-	w.codec = codec.New(keyring)
+	w.keyring, w.codec = keyring, codec.New(keyring)
 	var err error
 	w.directory, err = redisdirectory.New(redisdirectory.Config{Client: w.client, Reader: w.client, Partitions: 4, Codec: w.codec, Keys: keyring,
 		Cache: redisdirectory.NewCache(keyring), Now: time.Now})

@@ -3,6 +3,7 @@ package directorytest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,13 @@ func rich(t *testing.T, o *policy.Organization) *policy.Organization {
 	next.Sites = []policy.Site{{ID: "wiki", UID: newID(), DisplayName: "Wiki", Hostnames: []string{"wiki.example.org"}, TrustsAccountEmail: true, Origin: audit.OriginDocument,
 		ProofsNotBefore: time.Date(2026, 11, 20, 8, 0, 0, 7, time.UTC)}}
 	next.ProofsNotBefore = time.Date(2026, 11, 19, 8, 0, 0, 9, time.UTC)
-	next.Connections = []policy.Connection{{ID: "okta", UID: newID(), Kind: policy.ConnectionSSO, Protocol: policy.ProtocolSAML, Disabled: true, Origin: audit.OriginAPI}}
+	next.Connections = []policy.Connection{{ID: "okta", UID: newID(), Kind: policy.ConnectionSSO, Protocol: policy.ProtocolSAML, Disabled: true, Origin: audit.OriginAPI,
+		Domains: []policy.DomainMatch{{Domain: domain(t, "partner.example.org"), Subdomains: true}}, TrustsEmail: true,
+		SAML: &policy.SAML{EntityID: "urn:idp", PostURL: "https://idp.example.org/", Certificates: [][]byte{{1, 2}}, SPEntityID: "urn:sp", ACSURLs: []string{"https://login.example.org/"},
+			Key: []byte("sealed key")}, SecretUpdated: time.Date(2026, 11, 18, 8, 0, 0, 5, time.UTC)},
+		{ID: "corp", UID: newID(), Kind: policy.ConnectionSSO, Protocol: policy.ProtocolOIDC, Origin: audit.OriginDocument, LinksByEmail: true,
+			OIDC: &policy.OIDC{Issuer: "https://idp.example.org", ClientID: "us", Secret: []byte("sealed secret"), Scopes: []string{"openid"}}, SecretUpdated: time.Date(2026, 11, 18, 8, 0, 0, 6, time.UTC)},
+		{ID: "google", UID: newID(), Kind: policy.ConnectionSocial, Protocol: policy.ProtocolOIDC, Preset: policy.PresetGoogle, OIDC: &policy.OIDC{ClientID: "us"}}}
 	next.Policy = policy.Policy{
 		Rules: []policy.Rule{{
 			ID: "partners", Mode: policy.ModeReportOnly, EnforceFrom: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), EnrolmentGrace: time.Hour,
@@ -146,6 +153,26 @@ var readCases = map[string]func(*testing.T, *Harness){
 		claims, err := h.Second.ListsClaims(t.Context(), o.UID, []policy.AccountKey{claim(1).Key, claim(9).Key})
 		if err != nil || len(claims) != 1 || claims[claim(1).Key].Revision != 3 || claims[claim(1).Key].Kind != policy.ClaimAccount {
 			t.Errorf("claims: %v, %v", claims, err)
+		}
+	},
+	"a connection's secret moves the policy stamp when it comes and when it goes, and stays where it is": func(t *testing.T, h *Harness) {
+		o := rich(t, created(t, h, "acme"))
+		must(t, h, policy.Change{Organization: o, WritePolicy: true})
+		o = current(t, h.Directory, o.UID)
+		for _, sealed := range [][]byte{[]byte("another"), nil} {
+			next := *o
+			next.Connections = slices.Clone(o.Connections)
+			next.Connections[1] = o.Connections[1].WithSecret(sealed, moment)
+			must(t, h, policy.Change{Organization: &next, WritePolicy: true, Events: []audit.Event{event(o, audit.TypeConnectionUpdated)}})
+			got := current(t, h.Second, o.UID)
+			if got.PolicyStamp == o.PolicyStamp || string(got.Connections[1].Sealed()) != string(sealed) || string(got.Connections[0].Sealed()) != "sealed key" ||
+				got.Connections[1].SecretUpdated.IsZero() != (sealed == nil) || len(got.Connections[2].Sealed()) != 0 {
+				t.Errorf("%q: %+v", sealed, got.Connections)
+			}
+			if string(o.Connections[1].Sealed()) == string(sealed) {
+				t.Error("what was read before has changed")
+			}
+			o = current(t, h.Directory, o.UID)
 		}
 	},
 	"organizations are listed in order of their ids, in pages": func(t *testing.T, h *Harness) {
