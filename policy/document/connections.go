@@ -16,8 +16,8 @@ type Metadata struct {
 	Certificates [][]byte // DER; of keys that may sign
 }
 
-// MetadataReader reads SAML metadata. entityID names the provider meant; empty: the only one there is. Its errors are shown.
-type MetadataReader func(xml []byte, entityID string) (Metadata, error)
+// MetadataReader reads SAML metadata of one identity provider. What it says in an errs.Error is shown.
+type MetadataReader func(xml []byte) (Metadata, error)
 
 func (r *reader) connections(n *node, list string) []policy.Connection {
 	var out []policy.Connection
@@ -164,7 +164,7 @@ func (r *reader) metadata(n *node, path string, s *policy.SAML) {
 		r.problem(n.place, at, "the metadata says addresses and certificates, and so does the document", "keep the metadata, or redirect_url, post_url and certificates")
 		return
 	}
-	m, err := r.readMetadata([]byte(text), s.EntityID)
+	m, err := r.readMetadata([]byte(text))
 	if err != nil {
 		r.refused(n, at, err, fix)
 		return

@@ -202,9 +202,9 @@ connections:
 
 func TestMetadataInADocumentIsRead(t *testing.T) {
 	der, _ := certificate(t)
-	var got, entity string
-	read := func(xml []byte, id string) (document.Metadata, error) {
-		if got, entity = string(xml), id; strings.Contains(got, "BAD") {
+	var got string
+	read := func(xml []byte) (document.Metadata, error) {
+		if got = string(xml); strings.Contains(got, "BAD") {
 			return document.Metadata{}, errs.New(errs.Invalid, "METADATA", "it is no metadata")
 		}
 		return document.Metadata{EntityID: "urn:agency", RedirectURL: "https://idp.agency-x.com/r", PostURL: "https://idp.agency-x.com/p", Certificates: [][]byte{der}}, nil
@@ -214,8 +214,8 @@ func TestMetadataInADocumentIsRead(t *testing.T) {
 		t.Fatalf("%v", problems)
 	}
 	s := (*d.Connections)[0].SAML
-	if got != "<EntityDescriptor>\n  text\n</EntityDescriptor>" || entity != "" || s.EntityID != "urn:agency" || s.RedirectURL == "" || s.PostURL == "" || len(s.Certificates) != 1 {
-		t.Errorf("%q, %q, %+v", got, entity, s)
+	if got != "<EntityDescriptor>\n  text\n</EntityDescriptor>" || s.EntityID != "urn:agency" || s.RedirectURL == "" || s.PostURL == "" || len(s.Certificates) != 1 {
+		t.Errorf("%q, %+v", got, s)
 	}
 	if p, problems := document.PlanOf(d, document.Current{UID: "u"}, namer{}, counter()); p == nil {
 		t.Errorf("%v", problems)

@@ -20,8 +20,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(oidcDocument))
 	f.Add([]byte(samlDocument))
 	f.Add([]byte(metadataDocument))
-	metadata := func(xml []byte, entityID string) (document.Metadata, error) {
-		return document.Metadata{EntityID: entityID, PostURL: string(xml), Certificates: [][]byte{xml}}, nil
+	metadata := func(xml []byte) (document.Metadata, error) {
+		return document.Metadata{EntityID: "urn:idp", PostURL: string(xml), Certificates: [][]byte{xml}}, nil
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, problems := document.ParseWith(b, metadata)
