@@ -40,8 +40,8 @@ type world struct {
 	applied func(in convert.Apply) (server.Applied, error)
 
 	connections *connections
-	log     *syncBuffer
-	served  chan error
+	log         *syncBuffer
+	served      chan error
 }
 
 type syncBuffer struct {

@@ -168,6 +168,8 @@ func Note(e *posternv1.Event) string {
 	add(e.Counts != nil && !e.GetCounts(), "does not count")
 	add(e.GetProvisional() && e.GetStep() == 1, "provisionally "+Enum("CLASS", e.GetClass()))
 	add(e.GetLate(), "late")
+	add(e.GetInitiatedBy() == "IDP", "begun by the identity provider")
+	add(e.GetExpectations() == "CALLER", "held against what the login service expected")
 	add(e.GetForked(), "FORKED")
 	add(e.GetAgainstVerdict(), "AGAINST THE VERDICT")
 	add(e.GetAuthenticatedAt() != nil, "authenticated "+Time(e.GetAuthenticatedAt()))
