@@ -301,3 +301,26 @@ func TestAChangedEmailOfALinkedIdentityIsAnEvent(t *testing.T) {
 		}
 	}
 }
+
+func TestKeysOfAProviderAreRecordedOnce(t *testing.T) {
+	p := newPartners(t, federated(noDemands))
+	other, _ := p.process()
+	uid := p.store.org.UID
+	ends := []ExpiringCertificate{{Fingerprint: "c1", NotAfter: noon.Add(time.Hour)}}
+	for _, k := range []ProviderKeys{
+		{uid, "uid-okta", "one", nil}, {uid, "uid-okta", "one", nil}, {uid, "uid-okta", "two", nil}, {uid, "uid-entra", "one", ends}, {uid, "uid-entra", "one", ends}, {uid, "gone", "one", nil},
+	} {
+		for _, f := range []*Flows{p.flows, other} {
+			if err := f.RecordKeys(t.Context(), k); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	found := map[audit.Type]int{}
+	for _, e := range p.store.outbox {
+		found[e.Type]++
+	}
+	if found[audit.TypeConnectionKeysChanged] != 3 || found[audit.TypeConnectionCertificateExpiring] != 1 {
+		t.Errorf("%v", found)
+	}
+}

@@ -8,7 +8,7 @@ func (c *call) owned(l *Link) {
 	c.link, c.linkRead = l, true
 	account := policy.AccountKey{}
 	if l != nil {
-		account = l.AccountKey
+		account = c.f.c.Namer.AccountKey(c.uid, l.AccountID)
 	}
 	if c.binder.Account != account {
 		c.binder.Account, c.looked, c.records, c.subject = account, false, policy.Records{}, nil

@@ -35,6 +35,7 @@ type Config struct {
 	Archive     Archive     `koanf:"archive"`
 	Keys        Keys        `koanf:"keys"`
 	SignIn      SignIn      `koanf:"signin"`
+	Outbound    Outbound    `koanf:"outbound"`
 	Deadlines   Deadlines   `koanf:"deadlines"`
 	Log         Log         `koanf:"log"`
 	Development Development `koanf:"development"`
@@ -128,6 +129,19 @@ type SignIn struct {
 	MinLifetime time.Duration `koanf:"min_lifetime"`
 }
 
+// Outbound is how identity providers, whose addresses organizations give, may be reached.
+type Outbound struct {
+	// Networks (CIDR) that may be spoken to although they are private or reserved: a closed installation's own providers. Empty
+	// means public addresses only. At most 64.
+	AllowedNetworks []string `koanf:"allowed_networks"`
+	// File of CA certificates (PEM) to trust besides the system's. Empty means the system's alone.
+	RootsFile string `koanf:"roots_file"`
+	// Lets addresses of providers be http. What goes over such a connection can be read and changed on the way: for tests only.
+	InsecureAllowHTTP bool `koanf:"insecure_allow_http"`
+	// Longest one exchange with a provider may take, 500ms to 10s.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
 // Deadlines bound how long anything may take.
 type Deadlines struct {
 	// Longest a call may take, streams apart, 100ms to 5m. A shorter deadline of the caller wins.
@@ -173,6 +187,7 @@ func Default() Config {
 		HTTP:       HTTP{Address: "127.0.0.1:8470"},
 		Redis:      Redis{Mode: RedisEmbedded},
 		SignIn:     SignIn{MinLifetime: time.Minute},
+		Outbound:   Outbound{Timeout: 5 * time.Second},
 		Deadlines:  Deadlines{Call: 10 * time.Second, Start: 30 * time.Second, Stop: 15 * time.Second},
 		Log:        Log{Level: "info", Format: "auto"},
 	}

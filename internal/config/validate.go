@@ -24,6 +24,7 @@ func (c Config) Validate() error {
 	v.redis(c.Redis)
 	v.check((c.Keys.MasterFile == "") == (c.Keys.HashFile == ""), "keys.master_file", "and hash_file must be set together, or neither")
 	v.between("signin.min_lifetime", c.SignIn.MinLifetime, time.Second, time.Minute)
+	v.outbound(c.Outbound)
 	v.between("deadlines.call", c.Deadlines.Call, 100*time.Millisecond, 5*time.Minute)
 	v.between("deadlines.start", c.Deadlines.Start, time.Second, time.Hour)
 	v.between("deadlines.stop", c.Deadlines.Stop, time.Second, 10*time.Minute)
@@ -113,4 +114,16 @@ func (v *validator) redis(r Redis) {
 	v.check(r.Mode == RedisSentinel || r.SentinelUsername == "" && r.SentinelPasswordFile == "", "redis.sentinel_username", "and sentinel_password_file work in sentinel mode only")
 	v.check((r.TLS.CertFile == "") == (r.TLS.KeyFile == ""), "redis.tls.cert_file", "and key_file must be set together")
 	v.check(r.TLS.Enabled || r.TLS == RedisTLS{}, "redis.tls.enabled", "must be true for the other settings of redis.tls to count")
+}
+
+// maxNetworks bounds what is looked through at every dial.
+const maxNetworks = 64
+
+func (v *validator) outbound(o Outbound) {
+	v.check(len(o.AllowedNetworks) <= maxNetworks, "outbound.allowed_networks", fmt.Sprintf("must be at most %d", maxNetworks))
+	for i, n := range o.AllowedNetworks {
+		_, err := netip.ParsePrefix(n)
+		v.check(err == nil, "outbound.allowed_networks["+strconv.Itoa(i)+"]", "must be a network such as 10.20.0.0/16")
+	}
+	v.between("outbound.timeout", o.Timeout, 500*time.Millisecond, 10*time.Second)
 }

@@ -2,10 +2,15 @@ package serve
 
 import (
 	"context"
+	"time"
 
+	"github.com/postern-audit/postern/authflow/federation"
+	"github.com/postern-audit/postern/authflow/verify/saml"
 	"github.com/postern-audit/postern/authflow/verify/vault"
+	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/policy"
 	"github.com/postern-audit/postern/policy/directory"
+	"github.com/postern-audit/postern/policy/document"
 	"github.com/postern-audit/postern/server/convert"
 )
 
@@ -38,4 +43,19 @@ func secretInput(in convert.ConnectionSecret) directory.SecretInput {
 	}
 	return directory.SecretInput{Organization: in.Organization, Connection: in.Connection, RequestID: in.RequestID, Etag: in.Etag,
 		Secret: in.Secret, Kind: kind}
+}
+
+// readMetadata reads SAML metadata that stands in a document. What is wrong with it is told to whoever wrote the document.
+func readMetadata(now func() time.Time) document.MetadataReader {
+	return func(xml []byte) (document.Metadata, error) {
+		p, err := saml.ParseMetadata(xml, now())
+		if err != nil {
+			return document.Metadata{}, errs.New(errs.Invalid, document.ReasonInvalid, federation.Text(err.Error(), federation.MaxDetail))
+		}
+		m := document.Metadata{EntityID: p.EntityID, RedirectURL: p.RedirectURL, PostURL: p.PostURL}
+		for _, c := range p.Certificates {
+			m.Certificates = append(m.Certificates, c.Raw)
+		}
+		return m, nil
+	}
 }

@@ -123,7 +123,7 @@ func (p *process) serverConfig() server.Config {
 		Reflection: p.c.Development.Reflection,
 	}
 	if p.has(config.ComponentSignIn) {
-		c.SignIn = &server.SignIn{Flows: p.work.flows}
+		c.SignIn = &server.SignIn{Flows: p.work.flows, Federation: p.work.flows}
 	}
 	if p.has(config.ComponentSignIn) || p.has(config.ComponentAPI) { // login services enrol, help desks mend
 		c.Factors = &server.Factors{Holders: p.work.factors, Many: p.work.factors, MAC: s.keysets.Namer()}
@@ -131,8 +131,9 @@ func (p *process) serverConfig() server.Config {
 	if p.has(config.ComponentAPI) {
 		c.Query = &server.Query{
 			Reader: s.archive, Opener: s.codec, Indexer: s.keyring, Keys: s.keyring, Records: s.flows, Archived: p.work.source,
-			Apply: p.applier(), Connections: p.connections(), Namer: s.namer, MAC: s.keysets.Namer(),
+			Apply: p.applier(), Connections: p.connections(), Tester: tester{p.work.providers}, Namer: s.namer, MAC: s.keysets.Namer(),
 		}
+		c.Identities = &server.Identities{Keeper: p.work.identities, MAC: s.keysets.Namer()}
 		if p.work.archiver != nil {
 			c.Query.Wake = p.work.archiver.Subscribe
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-audit/postern/audit/archiver"
 	"github.com/postern-audit/postern/authflow"
+	"github.com/postern-audit/postern/authflow/idp"
 	"github.com/postern-audit/postern/authflow/redisstore"
 	"github.com/postern-audit/postern/authflow/verify/vault"
 	"github.com/postern-audit/postern/internal/config"
@@ -19,6 +20,10 @@ type work struct {
 	sweeper  *authflow.Sweeper  // nil without the component
 	archiver *archiver.Archiver // nil without the component
 	source   *redisstore.Source
+	// What speaks with identity providers, and the identities it has proven.
+	providers  *idp.Client
+	identities *authflow.Identities
+	keys       *keyNews
 }
 
 // wake tells the archiver, if this process has one, that something waits.
@@ -52,16 +57,22 @@ func (p *process) makeWork(ctx context.Context) error {
 	w.source = p.stores.flows.Source(p.stores.carrier)
 	secrets := vault.New(p.stores.keyring, p.stores.keysets.Namer())
 	var err error
+	if w.providers, err = p.openProviders(); err != nil {
+		return err
+	}
 	w.flows, err = authflow.New(authflow.Config{
 		Store: waking{p.metrics.Store(p.stores.flows), w.wake}, Directory: p.stores.directory, Namer: p.stores.namer, Archive: p.stores.archive,
-		Verifier: secrets,
-		Now:      p.clock.Now, NewID: newID, NewCode: newSupportCode, Log: p.log, MinLifetime: p.c.SignIn.MinLifetime})
+		Verifier: secrets, Providers: w.providers, ExchangeTimeout: p.c.Outbound.Timeout,
+		Now: p.clock.Now, NewID: newID, NewCode: newSupportCode, Log: p.log, MinLifetime: p.c.SignIn.MinLifetime})
 	if err != nil {
 		return err
 	}
 	w.factors, err = authflow.NewAuthenticators(authflow.AuthenticatorsConfig{
 		Flows: w.flows, Subjects: p.stores.flows, Secrets: secrets, Verifier: secrets, Bounds: p.stores.directory})
-	if err != nil || !p.has(config.ComponentArchiver) {
+	if err != nil {
+		return err
+	}
+	if w.identities, err = authflow.NewIdentities(w.flows, p.stores.flows); err != nil || !p.has(config.ComponentArchiver) {
 		return err
 	}
 	partitions := make([]int, p.c.Partitions)
@@ -83,6 +94,7 @@ func (p *process) startWork(context.Context) error {
 	if p.work.archiver != nil {
 		p.startArchiver() //nolint:contextcheck // it outlives the start
 	}
+	p.startKeyNews() //nolint:contextcheck // it outlives the start
 	if p.has(config.ComponentSignIn) {
 		p.startFolder()         //nolint:contextcheck // it outlives the start
 		return p.startSweeper() //nolint:contextcheck // it outlives the start
