@@ -4,17 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/sha256"
-	_ "crypto/sha512" // linked for crypto.SHA384 and SHA512
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -148,58 +143,4 @@ func fingerprint(keys []jose.JSONWebKey) (string, error) {
 	slices.SortFunc(prints, bytes.Compare)
 	sum := sha256.Sum256(bytes.Join(slices.CompactFunc(prints, bytes.Equal), nil))
 	return hex.EncodeToString(sum[:]), nil
-}
-
-// algorithm is what a signature algorithm wants: the kind of key, for EC its curve, and the hash.
-type algorithm struct {
-	kind  string
-	curve string
-	hash  crypto.Hash
-}
-
-// algorithms are all that can be allowed.
-var algorithms = map[string]algorithm{
-	"RS256": {"RSA", "", crypto.SHA256}, "RS384": {"RSA", "", crypto.SHA384}, "RS512": {"RSA", "", crypto.SHA512},
-	"PS256": {"RSA", "", crypto.SHA256}, "PS384": {"RSA", "", crypto.SHA384}, "PS512": {"RSA", "", crypto.SHA512},
-	"ES256": {"EC", "P-256", crypto.SHA256}, "ES384": {"EC", "P-384", crypto.SHA384}, "ES512": {"EC", "P-521", crypto.SHA512},
-	"EdDSA": {"OKP", "", crypto.SHA512},
-}
-
-// unfit says why a key must not check a signature of alg; "" when it may.
-func unfit(k *jose.JSONWebKey, alg string) string {
-	if k.Use != "" && k.Use != "sig" {
-		return "is not for signatures"
-	}
-	if k.Algorithm != "" && k.Algorithm != alg {
-		return "is for another algorithm"
-	}
-	want, kind, curve := algorithms[alg], "", ""
-	switch key := k.Key.(type) {
-	case *rsa.PublicKey:
-		if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
-			return fmt.Sprintf("has %d bits", bits)
-		}
-		kind = "RSA"
-	case *ecdsa.PublicKey:
-		kind, curve = "EC", key.Params().Name
-	case ed25519.PublicKey:
-		kind = "OKP"
-	}
-	if kind != want.kind || curve != want.curve {
-		return "is of another kind"
-	}
-	return ""
-}
-
-// signs says whether the signature of jws, which is of alg, is key's.
-func signs(jws *jose.JSONWebSignature, c *compact, k *jose.JSONWebKey) bool {
-	if key, ok := k.Key.(*rsa.PublicKey); ok && strings.HasPrefix(c.alg, "PS") {
-		// go-jose takes a salt of any length; RFC 7518 wants that of the hash. What passes here passes there.
-		h := algorithms[c.alg].hash
-		digest := h.New()
-		digest.Write(c.signed)
-		return rsa.VerifyPSS(key, h, digest.Sum(nil), c.signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
-	}
-	_, err := jws.Verify(k.Key)
-	return err == nil
 }

@@ -2,29 +2,23 @@ package oidc_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/authflow/federation"
 	"github.com/postern-audit/postern/authflow/verify/oidc"
+	"github.com/postern-audit/postern/authflow/verify/oidc/oidctest"
 )
 
-// verdict is one input and what is to come of it.
-type verdict struct {
-	name   string
-	token  token
-	text   func(good string) string       // makes the text from a signed token; nil: leaves it
-	expect func(*oidc.Expect)             // changes what is expected; nil: nothing
-	keys   []string                       // published; nil: all
-	set    []byte                         // published instead
-	reason string                         // "" accepted
-	want   func(federation.Identity) bool // of an accepted one; nil: nothing more
-}
+// in is the setting of all tests here.
+var in = oidctest.Example()
 
 // reasons are all a token can be refused for.
 var reasons = []string{
@@ -33,58 +27,54 @@ var reasons = []string{
 	audit.ReasonKeysUnavailable, audit.ReasonIDPUnreachable, audit.ReasonVerifierError,
 }
 
-func allVerdicts() []verdict {
-	return slices.Concat(formVerdicts(), keyVerdicts(), jsonVerdicts(), partyVerdicts(), timeVerdicts(), personVerdicts())
-}
-
-func (v verdict) make() (text string, e oidc.Expect, set []byte) {
-	text, e, set = v.token.signed(), expect(), v.set
-	if v.text != nil {
-		text = v.text(text)
-	}
-	if v.expect != nil {
-		v.expect(&e)
-	}
-	if set == nil {
-		set = jwks(v.keys...)
-	}
-	return text, e, set
-}
-
 func TestVerdicts(t *testing.T) {
 	names := map[string]bool{}
-	for _, v := range allVerdicts() {
-		if names[v.name] {
-			t.Errorf("two cases are named %s", v.name)
+	for _, c := range in.Cases() {
+		if names[c.Name] {
+			t.Errorf("two cases are named %s", c.Name)
 		}
-		names[v.name] = true
-		t.Run(v.name, func(t *testing.T) {
-			text, e, set := v.make()
-			id, err := oidc.Verify(t.Context(), []byte(text), e, parsed(t, set), now)
-			judged(t, v, text, id, err)
+		names[c.Name] = true
+		t.Run(c.Name, func(t *testing.T) {
+			id, err := oidc.Verify(t.Context(), []byte(c.Token), c.Expect, parsed(t, c.Keys), in.Now)
+			judged(t, c, id, err)
 			if err == nil {
-				if err := raw(text, e, set); err != nil {
+				if err := oidctest.Library(c.Token, c.Expect, c.Keys, in.Now); err != nil {
 					t.Errorf("the library refuses what was accepted: %v", err)
 				}
 			}
 		})
 	}
-	if len(names) < 150 {
+	if len(names) < 250 {
 		t.Errorf("%d cases: some are missing", len(names))
 	}
 }
 
+func parsed(t testing.TB, set []byte) *oidc.StaticKeys {
+	t.Helper()
+	keys, err := oidc.ParseKeys(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+// refused demands a refusal of a reason.
+func refused(t *testing.T, token, reason string, err error) {
+	t.Helper()
+	judged(t, oidctest.Case{Token: token, Reason: reason}, federation.Identity{}, err)
+}
+
 // judged compares what came of an input with what was to.
-func judged(t *testing.T, v verdict, text string, id federation.Identity, err error) {
+func judged(t *testing.T, c oidctest.Case, id federation.Identity, err error) {
 	t.Helper()
 	if err == nil {
-		if v.reason != "" {
-			t.Fatalf("accepted, want %s", v.reason)
+		if c.Reason != "" {
+			t.Fatalf("accepted, want %s", c.Reason)
 		}
-		if id.Issuer != issuer || id.ID == "" || len(id.Uses) == 0 || !slices.Contains(id.Checks, "signature") || !id.Until.After(now) {
+		if id.Issuer != in.Issuer || id.ID == "" || len(id.Uses) == 0 || !slices.Contains(id.Checks, "signature") || !id.Until.After(in.Now) {
 			t.Errorf("identity %+v lacks something", id)
 		}
-		if v.want != nil && !v.want(id) {
+		if !c.Want(id) {
 			t.Errorf("identity %+v is not what the token says", id)
 		}
 		return
@@ -93,16 +83,13 @@ func judged(t *testing.T, v verdict, text string, id federation.Identity, err er
 	if !errors.As(err, &refusal) {
 		t.Fatalf("%v is no refusal", err)
 	}
-	if refusal.Reason != v.reason {
-		t.Errorf("%s (%s), want %q", refusal.Reason, refusal.Detail, v.reason)
+	if refusal.Reason != c.Reason {
+		t.Errorf("%s (%s), want %q", refusal.Reason, refusal.Detail, c.Reason)
 	}
 	if refusal.Detail == "" || len(refusal.Detail) > federation.MaxDetail {
 		t.Errorf("detail of %d bytes", len(refusal.Detail))
 	}
-	if text != "" && strings.Contains(refusal.Detail, text) {
-		t.Errorf("the detail holds the token")
-	}
-	secrets := append(strings.Split(text, "."), nonce, access)
+	secrets := append(strings.Split(c.Token, "."), in.Nonce, in.AccessToken)
 	for _, s := range secrets {
 		if len(s) > 14 && strings.Contains(refusal.Detail, s) {
 			t.Errorf("the detail %q holds %q", refusal.Detail, s)
@@ -114,8 +101,8 @@ func judged(t *testing.T, v verdict, text string, id federation.Identity, err er
 }
 
 func TestWhatCannotBeAskedIsADefect(t *testing.T) {
-	keys := parsed(t, jwks())
-	good := []byte(token{}.signed())
+	keys := parsed(t, oidctest.JWKS())
+	good := []byte(in.Sign(oidctest.Token{}))
 	for name, change := range map[string]func(*oidc.Expect){
 		"no issuer":         func(e *oidc.Expect) { e.Issuer = "" },
 		"no client":         func(e *oidc.Expect) { e.ClientID = "" },
@@ -125,24 +112,27 @@ func TestWhatCannotBeAskedIsADefect(t *testing.T) {
 		"negative iat age":  func(e *oidc.Expect) { e.MaxTokenAge = -1 },
 		"unbounded iat age": func(e *oidc.Expect) { e.MaxTokenAge = 25 * time.Hour },
 	} {
-		e := expect()
+		e := in.Expect()
 		change(&e)
-		_, err := oidc.Verify(t.Context(), good, e, keys, now)
-		judged(t, verdict{name: name, reason: audit.ReasonVerifierError}, string(good), federation.Identity{}, err)
+		if _, err := oidc.Verify(t.Context(), good, e, keys, in.Now); err == nil {
+			t.Errorf("%s: accepted", name)
+		} else {
+			refused(t, string(good), audit.ReasonVerifierError, err)
+		}
 	}
-	_, err := oidc.Verify(t.Context(), good, expect(), nil, now)
-	judged(t, verdict{reason: audit.ReasonVerifierError}, string(good), federation.Identity{}, err)
+	_, err := oidc.Verify(t.Context(), good, in.Expect(), nil, in.Now)
+	refused(t, string(good), audit.ReasonVerifierError, err)
 }
 
 func TestTheIdentityIsWhatTheTokenSays(t *testing.T) {
-	k := token{claims: map[string]any{
-		"jti": "one", "acr": "urn:mfa", "amr": []string{"pwd", "otp"}, "auth_time": unix(-time.Minute), "hd": "example.com",
-		"at_hash": half(access), "azp": clientID, "nbf": unix(0),
+	k := oidctest.Token{Claims: oidctest.M{
+		"jti": "one", "acr": "urn:mfa", "amr": []string{"pwd", "otp"}, "auth_time": in.Now.Add(-time.Minute).Unix(), "hd": "example.com",
+		"at_hash": oidctest.Half(in.AccessToken), "azp": in.ClientID, "nbf": in.Now.Unix(),
 	}}
-	e := expect()
-	e.AccessToken, e.MaxAge, e.Tenant = access, time.Hour, "example.com"
-	text := k.signed()
-	id, err := oidc.Verify(t.Context(), []byte(text), e, parsed(t, jwks()), now)
+	e := in.Expect()
+	e.AccessToken, e.MaxAge, e.Tenant = in.AccessToken, time.Hour, "example.com"
+	text := in.Sign(k)
+	id, err := oidc.Verify(t.Context(), []byte(text), e, parsed(t, oidctest.JWKS()), in.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,11 +143,11 @@ func TestTheIdentityIsWhatTheTokenSays(t *testing.T) {
 	uses := id.Uses
 	id.Uses = nil
 	want := federation.Identity{
-		Issuer: issuer, ID: "248289761001", Tenant: "example.com", Email: "jane@example.com", EmailVerified: true, Name: "Jane Doe",
-		ACR: "urn:mfa", AMR: []string{"pwd", "otp"}, AuthTime: now.Add(-time.Minute), Issued: now.Add(-10 * time.Second),
-		Until: now.Add(6 * time.Minute), Checks: checks,
+		Issuer: in.Issuer, ID: "248289761001", Tenant: "example.com", Email: "jane@example.com", EmailVerified: true, Name: "Jane Doe",
+		ACR: "urn:mfa", AMR: []string{"pwd", "otp"}, AuthTime: in.Now.Add(-time.Minute), Issued: in.Now.Add(-10 * time.Second),
+		Until: in.Now.Add(6 * time.Minute), Checks: checks,
 	}
-	if got, want := string(must(json.Marshal(id))), string(must(json.Marshal(want))); got != want {
+	if got, want := fmt.Sprintf("%+v", id), fmt.Sprintf("%+v", want); got != want {
 		t.Errorf("identity\n%s, want\n%s", got, want)
 	}
 	if len(uses) != 2 || uses[0] == uses[1] {
@@ -166,9 +156,9 @@ func TestTheIdentityIsWhatTheTokenSays(t *testing.T) {
 }
 
 func TestOnlyWhatWasCheckedIsListed(t *testing.T) {
-	e := expect()
+	e := in.Expect()
 	e.Nonce = nil
-	id, err := oidc.Verify(t.Context(), []byte(token{}.signed()), e, parsed(t, jwks()), now)
+	id, err := oidc.Verify(t.Context(), []byte(in.Sign(oidctest.Token{})), e, parsed(t, oidctest.JWKS()), in.Now)
 	want := []string{"compact_form", "algorithm", "signature", "token_type", "issuer", "audience", "expiry", "issued_at", "subject"}
 	if err != nil || !slices.Equal(id.Checks, want) {
 		t.Errorf("%v: checks %q, want %q", err, id.Checks, want)
@@ -177,26 +167,26 @@ func TestOnlyWhatWasCheckedIsListed(t *testing.T) {
 
 // A token counts once whatever is done to what its signature does not cover.
 func TestUsesAreOfWhatIsSigned(t *testing.T) {
-	keys := parsed(t, jwks())
+	keys := parsed(t, oidctest.JWKS())
 	uses := func(text string) []federation.Use {
 		t.Helper()
-		id, err := oidc.Verify(t.Context(), []byte(text), expect(), keys, now)
+		id, err := oidc.Verify(t.Context(), []byte(text), in.Expect(), keys, in.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return id.Uses
 	}
-	ec := token{header: map[string]any{"alg": "ES256", "kid": "ec"}}
-	one, two := ec.signed(), ec.signed() // the signature is another each time
+	ec := oidctest.Token{Header: map[string]any{"alg": "ES256", "kid": "ec"}}
+	one, two := in.Sign(ec), in.Sign(ec) // the signature is another each time
 	if one == two {
 		t.Fatal("ECDSA signed twice in the same way")
 	}
 	if a, b := uses(one), uses(two); len(a) != 1 || !slices.Equal(a, b) {
 		t.Errorf("uses %x and %x", a, b)
 	}
-	first := uses(token{claims: map[string]any{"jti": "a"}}.signed())
-	again := uses(token{claims: map[string]any{"jti": "a", "sub": "other"}}.signed())
-	other := uses(token{claims: map[string]any{"jti": "b"}}.signed())
+	first := uses(in.Sign(oidctest.Token{Claims: map[string]any{"jti": "a"}}))
+	again := uses(in.Sign(oidctest.Token{Claims: map[string]any{"jti": "a", "sub": "other"}}))
+	other := uses(in.Sign(oidctest.Token{Claims: map[string]any{"jti": "b"}}))
 	if len(first) != 2 || len(again) != 2 || first[0] == again[0] || first[1] != again[1] {
 		t.Errorf("the same jti: %x and %x", first, again)
 	}
@@ -208,7 +198,7 @@ func TestUsesAreOfWhatIsSigned(t *testing.T) {
 // broken is a key set that breaks or refuses.
 type broken struct{ err error }
 
-func (b broken) Keys(context.Context, string) ([]jsonWebKey, error) {
+func (b broken) Keys(context.Context, string) ([]jose.JSONWebKey, error) {
 	if b.err == nil {
 		panic("canary")
 	}
@@ -216,7 +206,7 @@ func (b broken) Keys(context.Context, string) ([]jsonWebKey, error) {
 }
 
 func TestKeysThatCannotBeHad(t *testing.T) {
-	text := token{}.signed()
+	text := in.Sign(oidctest.Token{})
 	for _, c := range []struct {
 		err    error
 		reason string
@@ -225,8 +215,8 @@ func TestKeysThatCannotBeHad(t *testing.T) {
 		{errors.New("canary"), audit.ReasonKeysUnavailable},
 		{federation.Refuse(audit.ReasonIDPUnreachable, "no route"), audit.ReasonIDPUnreachable},
 	} {
-		_, err := oidc.Verify(t.Context(), []byte(text), expect(), broken{c.err}, now)
-		judged(t, verdict{reason: c.reason}, text, federation.Identity{}, err)
+		_, err := oidc.Verify(t.Context(), []byte(text), in.Expect(), broken{c.err}, in.Now)
+		refused(t, text, c.reason, err)
 		if err != nil && strings.Contains(err.Error(), "canary") {
 			t.Errorf("%v tells what broke", err)
 		}

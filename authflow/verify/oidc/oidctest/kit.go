@@ -1,4 +1,4 @@
-package oidc_test
+package oidctest
 
 import (
 	"context"
@@ -17,7 +17,6 @@ import (
 	"maps"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
@@ -25,16 +24,6 @@ import (
 
 	"github.com/postern-audit/postern/authflow/verify/oidc"
 )
-
-const (
-	issuer   = "https://id.example.com/realm"
-	clientID = "wiki"
-	nonce    = "n-0S6_WzA2Mj-is-the-nonce"
-	access   = "an-access-token"
-)
-
-// now is when all tokens here are judged.
-var now = time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 
 // secretKeys are an issuer's keys by name; "small" and "enc" are those no token may be signed with. They are made once.
 var secretKeys = sync.OnceValue(func() map[string]crypto.Signer {
@@ -56,18 +45,21 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// members of the published keys beside the key itself.
-var published = map[string]map[string]any{
+// M is some members of a JSON object.
+type M = map[string]any
+
+// published are members of the published keys beside the key itself.
+var published = map[string]M{
 	"rsa": {}, "rsa2": {"use": "sig"}, "ps": {"alg": "PS256"}, "enc": {"use": "enc"}, "ops": {"key_ops": []string{"wrapKey"}}, "small": {},
 	"ec": {"use": "sig", "alg": "ES256", "key_ops": []string{"verify"}}, "ec384": {}, "ed": {},
 }
 
-// jwks is the set the issuer publishes, with kids equal to names.
-func jwks(names ...string) []byte {
+// JWKS is the set the issuer publishes: the named keys, their kids equal to their names; all of them when none is named.
+func JWKS(names ...string) []byte {
 	if len(names) == 0 {
 		names = []string{"rsa", "rsa2", "ps", "enc", "ops", "small", "ec", "ec384", "ed"}
 	}
-	set := map[string]any{}
+	set := M{}
 	var list []any
 	for _, name := range names {
 		list = append(list, publicJWK(name, name))
@@ -76,9 +68,12 @@ func jwks(names ...string) []byte {
 	return must(json.Marshal(set))
 }
 
-func publicJWK(name, kid string) map[string]any {
-	k := map[string]any{}
-	text := must(json.Marshal(jose.JSONWebKey{Key: secretKeys()[name].Public(), KeyID: kid}))
+// Public is a public key of the issuer by its name.
+func Public(name string) crypto.PublicKey { return secretKeys()[name].Public() }
+
+func publicJWK(name, kid string) M {
+	k := M{}
+	text := must(json.Marshal(jose.JSONWebKey{Key: Public(name), KeyID: kid}))
 	if err := json.Unmarshal(text, &k); err != nil {
 		panic(err)
 	}
@@ -86,26 +81,26 @@ func publicJWK(name, kid string) map[string]any {
 	return k
 }
 
-// token is what a test makes a token of: a good one with changes.
-type token struct {
-	header  map[string]any // values that are nil take the member out
-	claims  map[string]any
-	key     string // whose private key signs; "" that of kid
-	how     string // the algorithm that signs; "" that of the header
-	rawHead string // instead of header
-	rawBody string // instead of claims
+// Token is what a test makes a token of: a good one with changes.
+type Token struct {
+	Header M // values that are nil take the member out
+	Claims M
+	Key    string // whose private key signs; "" that of kid
+	How    string // the algorithm that signs; "" that of the header
+	Head   string // instead of the header
+	Body   string // instead of the claims
 }
 
-func unix(offset time.Duration) int64 { return now.Add(offset).Unix() }
+func (in Setting) unix(offset time.Duration) int64 { return in.Now.Add(offset).Unix() }
 
-func goodHeader() map[string]any {
-	return map[string]any{"alg": "RS256", "kid": "rsa", "typ": "JWT"}
+func goodHeader() M {
+	return M{"alg": "RS256", "kid": "rsa", "typ": "JWT"}
 }
 
-func goodClaims() map[string]any {
-	return map[string]any{
-		"iss": issuer, "sub": "248289761001", "aud": clientID, "exp": unix(5 * time.Minute), "iat": unix(-10 * time.Second),
-		"nonce": nonce, "email": "jane@example.com", "email_verified": true, "name": "Jane Doe",
+func (in Setting) goodClaims() M {
+	return M{
+		"iss": in.Issuer, "sub": "248289761001", "aud": in.ClientID, "exp": in.unix(5 * time.Minute), "iat": in.unix(-10 * time.Second),
+		"nonce": in.Nonce, "email": "jane@example.com", "email_verified": true, "name": "Jane Doe",
 	}
 }
 
@@ -114,25 +109,25 @@ var b64 = base64.RawURLEncoding
 func encode(b []byte) string { return b64.EncodeToString(b) }
 
 // changed is base with changes; what is nil goes.
-func changed(base, changes map[string]any) map[string]any {
+func changed(base, changes M) M {
 	maps.Copy(base, changes)
 	maps.DeleteFunc(base, func(_ string, v any) bool { return v == nil })
 	return base
 }
 
-// signed is the compact form, signed as the header says with any algorithm there is.
-func (k token) signed() string {
-	header := changed(goodHeader(), k.header)
+// Sign makes the compact form, signed as the header says with any algorithm there is.
+func (in Setting) Sign(k Token) string {
+	header := changed(goodHeader(), k.Header)
 	head := string(must(json.Marshal(header)))
-	if k.rawHead != "" {
-		head = k.rawHead
+	if k.Head != "" {
+		head = k.Head
 	}
-	body := k.rawBody
+	body := k.Body
 	if body == "" {
-		body = string(must(json.Marshal(changed(goodClaims(), k.claims))))
+		body = string(must(json.Marshal(changed(in.goodClaims(), k.Claims))))
 	}
 	input := encode([]byte(head)) + "." + encode([]byte(body))
-	alg, name := k.how, k.key
+	alg, name := k.How, k.Key
 	if alg == "" {
 		alg, _ = header["alg"].(string)
 	}
@@ -142,10 +137,10 @@ func (k token) signed() string {
 	return input + "." + encode(signature(alg, name, input))
 }
 
-// signature signs with whatever key and algorithm, whether they fit a standard or not.
+// signature signs input with whatever key and algorithm, whether they fit a standard or not.
 func signature(alg, name, input string) []byte {
 	if strings.HasPrefix(alg, "HS") {
-		der := must(x509.MarshalPKIXPublicKey(secretKeys()["rsa"].Public()))
+		der := must(x509.MarshalPKIXPublicKey(Public("rsa")))
 		mac := hmac.New(sha256.New, der)
 		mac.Write([]byte(input))
 		return mac.Sum(nil)
@@ -183,21 +178,15 @@ func saltOf(alg string, h crypto.Hash) int {
 	return rsa.PSSSaltLengthEqualsHash
 }
 
-// expect is what the good token fits.
-func expect() oidc.Expect {
-	sum := sha256.Sum256([]byte(nonce))
-	return oidc.Expect{Issuer: issuer, ClientID: clientID, Nonce: &sum}
-}
-
-// half is at_hash for algorithms with SHA-256.
-func half(s string) string {
+// Half is at_hash and c_hash for algorithms with SHA-256.
+func Half(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return encode(sum[:16])
 }
 
-// raw is what the library alone says, with the keys as they are and its clock set back by the skew.
-func raw(token string, e oidc.Expect, set []byte) error {
-	var keys struct{ Keys []map[string]any }
+// Library is what go-oidc alone says, with the keys as they are and its clock set back by the skew.
+func Library(token string, e oidc.Expect, set []byte, now time.Time) error {
+	var keys struct{ Keys []M }
 	if err := json.Unmarshal(set, &keys); err != nil {
 		return err
 	}
@@ -223,13 +212,4 @@ func raw(token string, e oidc.Expect, set []byte) error {
 	})
 	_, err := verifier.Verify(context.Background(), token)
 	return err
-}
-
-func parsed(t testing.TB, set []byte) *oidc.StaticKeys {
-	t.Helper()
-	keys, err := oidc.ParseKeys(set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
 }
