@@ -97,7 +97,10 @@ await listen((base) => {
       return ask(response, { ...pending, hint: 'User name or password is wrong.' });
     }
     const { context } = await idp.createLoginResponse(sp, { extract: { request: { id: pending.id } } }, 'post',
-      { email: user.email }, { customTagReplacement: fill(pending.id) });
+      { email: user.email }, {
+        customTagReplacement: fill(pending.id),
+        encryptThenSign: Boolean(partner.encrypts), // else the signature of the response would be over what it was before the encryption
+      });
     return handOver(response, partner.acsURL, { SAMLResponse: context, ...relay });
   }
 

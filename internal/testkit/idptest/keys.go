@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"math/big"
 	"testing"
 	"time"
@@ -79,4 +80,15 @@ func KeyPair(t testing.TB, now time.Time) (*rsa.PrivateKey, *x509.Certificate) {
 		t.Fatal("idptest: RS256 takes an RSA key")
 	}
 	return key, certify(t, key, now.Add(-time.Hour), now.AddDate(1, 0, 0))
+}
+
+// KeyPEM is a key and its certificate in one PEM text.
+func KeyPEM(t testing.TB, key crypto.PrivateKey, cert *x509.Certificate) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
 }

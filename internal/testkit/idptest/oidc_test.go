@@ -112,7 +112,7 @@ func seen(t *testing.T, o *idptest.OIDC, token string, now time.Time) []string {
 	note(header.Typ != "JWT", "typ")
 	note(header.Alg != "RS256", header.Alg)
 	if header.Alg == "RS256" && len(known) > 0 {
-		signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+		signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 		if err != nil {
 			t.Fatal(err)
 		}

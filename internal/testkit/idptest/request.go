@@ -87,11 +87,11 @@ func (s *SAML) request(r *http.Request) (AuthnRequest, error) {
 	request.Binding, request.RelayState = binding, r.Form.Get("RelayState")
 	switch {
 	case request.ID == "" || request.Version != "2.0":
-		return request, errors.New("ID or Version is missing or wrong")
+		return request, errors.New("the ID or Version is missing or wrong")
 	case request.Issuer != s.sp.EntityID:
 		return request, errors.New("the service provider is not known")
 	case request.Destination != s.SSOURL():
-		return request, errors.New("Destination is not this provider")
+		return request, errors.New("the Destination is not this provider")
 	case request.ACSURL != "" && request.ACSURL != s.sp.ACSURL:
 		return request, errors.New("the ACS URL is not registered")
 	case len(request.RelayState) > 80:

@@ -163,7 +163,7 @@ func (s *SAML) framed(r Response) fields {
 	f := fields{
 		Response: r, Method: "urn:oasis:names:tc:SAML:2.0:cm:bearer", Status: statusSuccess,
 		Version:      s.pick(OldVersion, "1.1", "2.0"),
-		NameIDInside: escaped(r.NameID), Has: func(part string) bool { return !s.is(Fault("No" + part)) },
+		NameIDInside: escaped(r.NameID), Has: s.has,
 	}
 	if s.is(HolderOfKey) {
 		f.Method = "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key"

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/xml"
 	"errors"
 	"io"
 	"net/http"
@@ -19,9 +18,11 @@ import (
 	"time"
 
 	"github.com/beevik/etree"
-	"github.com/crewjam/saml"
 	dsig "github.com/russellhaering/goxmldsig"
 
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/authflow/federation"
+	verify "github.com/postern-audit/postern/authflow/verify/saml"
 	"github.com/postern-audit/postern/internal/testkit/idptest"
 )
 
@@ -58,126 +59,128 @@ func redirectQuery(t *testing.T, s *idptest.SAML, key *rsa.PrivateKey) string {
 	return query + "&Signature=" + url.QueryEscape(base64.StdEncoding.EncodeToString(signature))
 }
 
-// library is crewjam's service provider for an identity provider: a reader that has nothing to do with the writer here.
-func library(t *testing.T, s *idptest.SAML, key *rsa.PrivateKey) *saml.ServiceProvider {
+// expect is what a service provider that knows the identity provider by its metadata of this moment holds a response against.
+func expect(t *testing.T, s *idptest.SAML) verify.Expect {
 	t.Helper()
-	meta := &saml.EntityDescriptor{}
-	if err := xml.Unmarshal(s.Metadata(), meta); err != nil {
-		t.Fatal(err)
-	}
-	acs, err := url.Parse(s.SP().ACSURL)
+	provider, err := verify.ParseMetadata(s.Metadata(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	sp := &saml.ServiceProvider{EntityID: s.SP().EntityID, AcsURL: *acs, IDPMetadata: meta}
-	if key != nil {
-		sp.Key = key
+	return verify.Expect{
+		EntityID: s.SP().EntityID, ACS: s.SP().ACSURL, Provider: provider, RequestID: requestID,
+		EmailAttribute: idptest.EmailAttribute, NameAttribute: idptest.NameAttribute,
 	}
-	return sp
 }
 
-// read is what the library makes of a response.
-func (r reader) read(raw string) (assertion *saml.Assertion, refusal string) {
-	defer func() {
-		if recover() != nil { // the library does not expect every document
-			refusal = "panic"
-		}
-	}()
-	a, err := r.sp.ParseXMLResponse([]byte(raw), []string{requestID}, r.sp.AcsURL)
-	var invalid *saml.InvalidResponseError
-	if errors.As(err, &invalid) {
-		return nil, invalid.PrivateErr.Error()
+// reason is the verifier's for refusing a response; "" when it takes it.
+func reason(t *testing.T, response string, e verify.Expect) string {
+	t.Helper()
+	id, err := verify.Verify([]byte(response), e, time.Now())
+	var refusal *federation.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Reason
 	}
 	if err != nil {
-		return nil, err.Error()
+		t.Fatal(err)
 	}
-	return a, ""
+	if id.ID != "gwen-7f1c" {
+		t.Errorf("the subject is %q", id.ID)
+	}
+	return ""
 }
 
-type reader struct{ sp *saml.ServiceProvider }
-
-// TestEverySAMLSwitchSpoilsOneThing has responses read by the library where it is strict enough, and looks at the text else.
+// TestEverySAMLSwitchSpoilsOneThing has every response judged, and looks at the text for what the verdict does not tell.
 func TestEverySAMLSwitchSpoilsOneThing(t *testing.T) {
 	t.Parallel()
 	key, cert := idptest.KeyPair(t, time.Now())
-	s := idptest.NewSAML(t, idptest.WithSP(idptest.SP{Decrypts: cert}), idptest.SignedMetadata())
-	lib := reader{library(t, s, key)}
-	const accepted = ""
-	for _, f := range append(idptest.SAMLFaults(), "") {
-		c, ok := samlSwitches[f]
-		if !ok {
-			t.Errorf("no expectation for the switch %q", f)
-			continue
-		}
-		s.Mend()
-		if f != "" {
-			s.Break(f)
-		}
-		raw := s.Response(idptest.Response{InResponseTo: requestID})
-		a, refusal := lib.read(raw)
-		if c.refusal == accepted && refusal != "" || c.refusal != accepted && !strings.Contains(refusal, c.refusal) {
-			t.Errorf("switch %q: refused because %q, want %q", f, refusal, c.refusal)
-		}
-		if a != nil && f != idptest.NoSubject && f != idptest.CommentInNameID && a.Subject.NameID.Value != s.Person().Subject {
-			t.Errorf("switch %q: NameID %q", f, a.Subject.NameID.Value)
-		}
-		if c.has != "" && !strings.Contains(raw, c.has) {
-			t.Errorf("switch %q: the response has no %s", f, c.has)
-		}
-		if c.hasNot != "" && strings.Contains(raw, c.hasNot) {
-			t.Errorf("switch %q: the response has %s", f, c.hasNot)
-		}
-		if c.meta != "" && !strings.Contains(string(s.Metadata()), c.meta) {
-			t.Errorf("switch %q: the metadata has no %s", f, c.meta)
+	for name, options := range map[string][]idptest.Option{"RSA": nil, "ECDSA": {idptest.ECDSA()}} {
+		s := idptest.NewSAML(t, append(options, idptest.WithSP(idptest.SP{Decrypts: cert}), idptest.SignedMetadata())...)
+		e := expect(t, s)
+		opens := e
+		opens.Decrypt = parseKey(t, key, cert)
+		for _, f := range append(idptest.SAMLFaults(), "") {
+			c, ok := samlSwitches[f]
+			if !ok {
+				t.Errorf("no expectation for the switch %q", f)
+				continue
+			}
+			s.Mend()
+			if f != "" {
+				s.Break(f)
+			}
+			raw := s.Response(idptest.Response{InResponseTo: requestID})
+			if got := reason(t, raw, e); got != c.reason {
+				t.Errorf("%s, switch %q: %q, want %q\n%s", name, f, got, c.reason, raw)
+			}
+			if f == idptest.Encrypted {
+				if got := reason(t, raw, opens); got != "" {
+					t.Errorf("%s: an encrypted assertion: %q", name, got)
+				}
+			}
+			if c.has != "" && !strings.Contains(raw, c.has) {
+				t.Errorf("switch %q: the response has no %s", f, c.has)
+			}
+			if c.hasNot != "" && strings.Contains(raw, c.hasNot) {
+				t.Errorf("switch %q: the response has %s", f, c.hasNot)
+			}
 		}
 	}
 }
 
+// parseKey hands a key over in the form the verifier reads.
+func parseKey(t *testing.T, key *rsa.PrivateKey, cert *x509.Certificate) *verify.Key {
+	t.Helper()
+	k, err := verify.ParseKey(idptest.KeyPEM(t, key, cert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 type samlSwitch struct {
-	refusal     string // of the library; "": it takes the response, rightly or not
-	has, hasNot string // of the response
-	meta        string // of the metadata
+	reason      string // of the refusal; "": taken
+	has, hasNot string
 }
 
 var samlSwitches = map[idptest.Fault]samlSwitch{
-	"":                           {has: "<ds:Signature ", hasNot: "<!"},
-	idptest.WrongIssuer:          {refusal: "response Issuer"},
-	idptest.WrongAudience:        {refusal: "Audience"},
-	idptest.ExtraAudience:        {has: idptest.EntityID + "</saml:Audience><saml:Audience>", refusal: "Audience"},
-	idptest.NoAudience:           {hasNot: "AudienceRestriction"},
-	idptest.Expired:              {refusal: "expired"},
-	idptest.IssuedInFuture:       {refusal: "not yet valid"},
-	idptest.Unsigned:             {refusal: "signature element not present", hasNot: "<ds:Signature "},
-	idptest.OtherKey:             {refusal: "ignature"},
-	idptest.NoSubject:            {hasNot: "<saml:NameID"},
+	"":                           {has: "<ds:Signature ", hasNot: "<saml:Condition "},
+	idptest.WrongIssuer:          {reason: audit.ReasonIssuerMismatch},
+	idptest.WrongAudience:        {reason: audit.ReasonAudienceMismatch},
+	idptest.ExtraAudience:        {has: idptest.EntityID + "</saml:Audience><saml:Audience>"},
+	idptest.NoAudience:           {reason: audit.ReasonAudienceMismatch},
+	idptest.Expired:              {reason: audit.ReasonExpired},
+	idptest.IssuedInFuture:       {reason: audit.ReasonNotYetValid},
+	idptest.Unsigned:             {reason: audit.ReasonSignatureInvalid, hasNot: "<ds:Signature "},
+	idptest.OtherKey:             {reason: audit.ReasonSignatureInvalid},
+	idptest.NoSubject:            {reason: audit.ReasonMalformed, hasNot: "<saml:NameID"},
 	idptest.NoEmail:              {hasNot: idptest.EmailAttribute},
-	idptest.LoginDeclined:        {refusal: "status:Responder", has: "AuthnFailed", hasNot: "<saml:Assertion"},
-	idptest.OnlyResponseSigned:   {has: "</saml:Issuer><ds:Signature "},
+	idptest.LoginDeclined:        {reason: audit.ReasonIDPError, has: "AuthnFailed"},
+	idptest.OnlyResponseSigned:   {reason: audit.ReasonSignatureInvalid, has: "</saml:Issuer><ds:Signature "},
 	idptest.BothSigned:           {has: "</saml:Issuer><ds:Signature "},
 	idptest.NoKeyInfo:            {hasNot: "KeyInfo"},
-	idptest.SHA1:                 {has: "rsa-sha1"},
-	idptest.ChangedAfterSigning:  {refusal: "ignature"},
-	idptest.WrongRecipient:       {refusal: "Recipient"},
-	idptest.WrongDestination:     {refusal: "Destination"},
-	idptest.NoDestination:        {hasNot: "Destination="},
-	idptest.WrongInResponseTo:    {refusal: "InResponseTo"},
-	idptest.NoInResponseTo:       {refusal: "InResponseTo"},
-	idptest.TwoAssertions:        {has: ">somebody-else</saml:NameID>"},
-	idptest.NoAssertion:          {refusal: "ssertion", hasNot: "<saml:Assertion"},
-	idptest.Encrypted:            {has: "<saml:EncryptedAssertion", hasNot: "<saml:Assertion"},
-	idptest.StatusFailure:        {refusal: "status:Responder", has: "<samlp:StatusMessage>"},
-	idptest.HolderOfKey:          {has: "cm:holder-of-key"},
-	idptest.NoConditions:         {hasNot: "<saml:Conditions", refusal: "panic"},
-	idptest.UnknownCondition:     {has: "<saml:Condition "},
-	idptest.NoAuthnStatement:     {hasNot: "AuthnStatement"},
-	idptest.SessionOver:          {has: "SessionNotOnOrAfter="},
-	idptest.OldVersion:           {has: `Version="1.1"`},
-	idptest.Doctype:              {has: "<!DOCTYPE"},
-	idptest.CommentInNameID:      {has: "g<!-- -->wen-7f1c"},
-	idptest.MetadataOfAnother:    {meta: `entityID="https://other.example/idp"`},
-	idptest.MetadataOutdated:     {meta: "validUntil="},
-	idptest.MetadataWithoutKey:   {meta: "WantAuthnRequestsSigned"},
-	idptest.MetadataBadSignature: {meta: "<ds:Signature "},
+	idptest.SHA1:                 {reason: audit.ReasonAlgorithmNotAllowed},
+	idptest.ChangedAfterSigning:  {reason: audit.ReasonSignatureInvalid},
+	idptest.WrongRecipient:       {reason: audit.ReasonRecipientMismatch},
+	idptest.WrongDestination:     {reason: audit.ReasonRecipientMismatch},
+	idptest.NoDestination:        {reason: audit.ReasonRecipientMismatch},
+	idptest.WrongInResponseTo:    {reason: audit.ReasonRequestMismatch},
+	idptest.NoInResponseTo:       {reason: audit.ReasonRequestMismatch},
+	idptest.TwoAssertions:        {reason: audit.ReasonMalformed, has: ">somebody-else</saml:NameID>"},
+	idptest.NoAssertion:          {reason: audit.ReasonMalformed, hasNot: "<saml:Assertion"},
+	idptest.Encrypted:            {reason: audit.ReasonEncryptionNotAllowed, hasNot: "<saml:Assertion"},
+	idptest.StatusFailure:        {reason: audit.ReasonIDPError, has: "<samlp:StatusMessage>"},
+	idptest.HolderOfKey:          {reason: audit.ReasonMalformed, has: "cm:holder-of-key"},
+	idptest.NoConditions:         {reason: audit.ReasonMalformed, hasNot: "<saml:Conditions"},
+	idptest.UnknownCondition:     {reason: audit.ReasonMalformed, has: "<saml:Condition "},
+	idptest.NoAuthnStatement:     {reason: audit.ReasonMalformed, hasNot: "AuthnStatement"},
+	idptest.SessionOver:          {reason: audit.ReasonExpired, has: "SessionNotOnOrAfter="},
+	idptest.OldVersion:           {reason: audit.ReasonMalformed, has: `Version="1.1"`},
+	idptest.Doctype:              {reason: audit.ReasonMalformed, has: "<!DOCTYPE"},
+	idptest.CommentInNameID:      {reason: audit.ReasonMalformed, has: "g<!-- -->wen-7f1c"},
+	idptest.MetadataOfAnother:    {},
+	idptest.MetadataOutdated:     {},
+	idptest.MetadataWithoutKey:   {},
+	idptest.MetadataBadSignature: {},
 }
 
 func TestSAMLSignInWithBothBindings(t *testing.T) {
@@ -185,15 +188,15 @@ func TestSAMLSignInWithBothBindings(t *testing.T) {
 	key, cert := idptest.KeyPair(t, time.Now())
 	other, _ := idptest.KeyPair(t, time.Now())
 	s := idptest.NewSAML(t, idptest.WithSP(idptest.SP{Signs: cert}))
-	lib := reader{library(t, s, nil)}
+	e := expect(t, s)
 	reads := func(form url.Values) {
 		t.Helper()
 		raw, err := base64.StdEncoding.DecodeString(form.Get("SAMLResponse"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, refusal := lib.read(string(raw)); refusal != "" || form.Get("RelayState") != "relay" {
-			t.Errorf("%s, RelayState %q", refusal, form.Get("RelayState"))
+		if got := reason(t, string(raw), e); got != "" || form.Get("RelayState") != "relay" {
+			t.Errorf("%s, RelayState %q", got, form.Get("RelayState"))
 		}
 	}
 	reads(s.SignIn(s.SSOURL() + "?" + redirectQuery(t, s, key)).Form)
@@ -248,45 +251,53 @@ func statusOf(t *testing.T, s *idptest.SAML, address string) int {
 	return resp.StatusCode
 }
 
-func TestMetadataSignatureAndKeyRollover(t *testing.T) {
+func TestMetadataAndItsSwitches(t *testing.T) {
 	t.Parallel()
 	s := idptest.NewSAML(t, idptest.SignedMetadata())
-	check := func() error {
-		doc := etree.NewDocument()
-		if err := doc.ReadFromBytes(s.Metadata()); err != nil {
-			t.Fatal(err)
+	read := func() (verify.Provider, error) {
+		return verify.ParseSignedMetadata(s.Metadata(), s.MetadataCertificate(), time.Now())
+	}
+	for _, f := range []idptest.Fault{idptest.MetadataOutdated, idptest.MetadataWithoutKey, idptest.MetadataBadSignature} {
+		s.Break(f)
+		if _, err := read(); err == nil {
+			t.Errorf("switch %q: the metadata is taken", f)
 		}
-		_, err := dsig.NewDefaultValidationContext(&dsig.MemoryX509CertificateStore{
-			Roots: []*x509.Certificate{s.MetadataCertificate()},
-		}).Validate(doc.Root())
-		return err
+		s.Mend()
 	}
-	if err := check(); err != nil {
-		t.Error(err)
+	s.Break(idptest.MetadataOfAnother)
+	if p, err := read(); err != nil || p.EntityID == s.EntityID() {
+		t.Errorf("metadata of another: %+v, %v", p, err)
 	}
-	before := s.Certificate()
-	old := reader{library(t, s, nil)}
+	s.Mend()
+	p, err := read()
+	if err != nil || p.EntityID != s.EntityID() || p.RedirectURL != s.SSOURL() || p.PostURL != s.SSOURL() || len(p.Certificates) != 1 {
+		t.Errorf("metadata %+v, %v", p, err)
+	}
+}
+
+func TestKeyRollover(t *testing.T) {
+	t.Parallel()
+	s := idptest.NewSAML(t, idptest.SignedMetadata())
+	old := expect(t, s)
 	s.RotateKey()
-	if err := check(); err != nil {
+	response := s.Response(idptest.Response{InResponseTo: requestID})
+	if got := reason(t, response, old); got != audit.ReasonSignatureInvalid {
+		t.Errorf("with the old metadata: %q", got)
+	}
+	both := expect(t, s)
+	s.ForgetOldKeys()
+	if got := reason(t, response, both); got != "" || len(both.Provider.Certificates) != 2 || len(expect(t, s).Provider.Certificates) != 1 {
+		t.Errorf("with the new metadata: %q", got)
+	}
+	if _, err := verify.ParseSignedMetadata(s.Metadata(), s.MetadataCertificate(), time.Now()); err != nil {
 		t.Errorf("after the key has changed: %v", err)
 	}
-	response := s.Response(idptest.Response{InResponseTo: requestID})
-	if _, refusal := old.read(response); refusal == "" {
-		t.Error("a reader of the old metadata took the new key")
-	}
-	if _, refusal := (reader{library(t, s, nil)}).read(response); refusal != "" {
-		t.Error(refusal)
-	}
-	certificates := func() int { return strings.Count(string(s.Metadata()), "<md:KeyDescriptor") }
-	if n := certificates(); n != 2 || s.Certificate().Equal(before) {
-		t.Errorf("%d certificates", n)
-	}
-	s.ForgetOldKeys()
-	if n := certificates(); n != 1 {
-		t.Errorf("%d certificates", n)
-	}
-	s.Break(idptest.MetadataBadSignature)
-	if check() == nil {
-		t.Error("a bad signature of metadata fits")
+}
+
+func TestCertificateThatHasRunOut(t *testing.T) {
+	t.Parallel()
+	s := idptest.NewSAML(t, idptest.CertificateUntil(time.Now().Add(-time.Minute)))
+	if got := reason(t, s.Response(idptest.Response{InResponseTo: requestID}), expect(t, s)); got != audit.ReasonCertificateExpired {
+		t.Errorf("%q", got)
 	}
 }

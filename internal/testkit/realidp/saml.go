@@ -21,6 +21,9 @@ import (
 
 const keyLength = 2048
 
+// UnsolicitedRelayState comes with sign-ins that begin at the identity provider.
+const UnsolicitedRelayState = "from-the-idp"
+
 // SP is the service provider a SAML identity provider knows.
 type SP struct {
 	EntityID string
@@ -155,7 +158,7 @@ func StartSamlify(dir string, sp SP) (*SAML, error) {
 	}
 	s := &SAML{
 		SP: sp, User: user, EmailAttribute: "mail", NameAttribute: "displayName",
-		unsolicited: base + "/unsolicited?RelayState=from-the-idp", log: p.out.String, stop: p.stop,
+		unsolicited: base + "/unsolicited?RelayState=" + UnsolicitedRelayState, log: p.out.String, stop: p.stop,
 	}
 	return s.described(base)
 }

@@ -2,141 +2,172 @@ package realidp_test
 
 import (
 	"bytes"
-	"compress/flate"
-	"encoding/base64"
-	"encoding/xml"
+	"crypto/rand"
+	"errors"
 	"net/http"
 	"net/url"
 	"testing"
 	"time"
 
-	"github.com/crewjam/saml"
-
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/authflow/federation"
+	verify "github.com/postern-audit/postern/authflow/verify/saml"
 	"github.com/postern-audit/postern/internal/testkit/browser"
+	"github.com/postern-audit/postern/internal/testkit/idptest"
 	"github.com/postern-audit/postern/internal/testkit/realidp"
 )
 
-var partner = realidp.SP{EntityID: "https://postern.example/saml", ACSURL: "https://app.example/acs"}
+const relayState = "relay-7"
 
-// authnRequest is a request as a service provider makes it.
-func authnRequest(id string, s *realidp.SAML) []byte {
-	return []byte(`<samlp:AuthnRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="` + id +
-		`" Version="2.0" IssueInstant="` + time.Now().UTC().Format("2006-01-02T15:04:05Z") + `" Destination="` + s.SSOURL +
-		`" AssertionConsumerServiceURL="` + s.SP.ACSURL + `" ProtocolBinding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"><saml:Issuer>` +
-		s.SP.EntityID + `</saml:Issuer></samlp:AuthnRequest>`)
+// partner is a service provider without keys.
+func partner() realidp.SP {
+	return realidp.SP{EntityID: "https://postern.example/saml", ACSURL: "https://app.example/acs"}
 }
 
-func redirectURL(t *testing.T, s *realidp.SAML, id, relayState string) string {
+// serviceProvider is what a service provider knows: the identity provider's metadata and its own key.
+type serviceProvider struct {
+	idp      *realidp.SAML
+	provider verify.Provider
+	key      *verify.Key
+}
+
+func knows(t *testing.T, idp *realidp.SAML, key *verify.Key) serviceProvider {
 	t.Helper()
-	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.BestCompression)
+	provider, err := verify.ParseMetadata(idp.Metadata, time.Now())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, idp.Metadata)
+	}
+	if provider.EntityID != idp.EntityID || provider.RedirectURL != idp.SSOURL || provider.PostURL != idp.SSOURL {
+		t.Errorf("metadata says %+v", provider)
+	}
+	return serviceProvider{idp, provider, key}
+}
+
+func (s serviceProvider) request(t *testing.T, b verify.Binding) (verify.Message, string) {
+	t.Helper()
+	id := "_" + rand.Text()
+	m, err := verify.NewRequest(verify.Request{
+		ID: id, Issued: time.Now(), EntityID: s.idp.SP.EntityID, ACS: s.idp.SP.ACSURL, Provider: s.provider, RelayState: relayState, Key: s.key,
+	}, b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Write(authnRequest(id, s)); err != nil {
+	return m, id
+}
+
+// verdict is what the verifier makes of a callback; id is empty for one that nobody asked for.
+func (s serviceProvider) verdict(t *testing.T, got browser.Callback, id, relay string) (federation.Identity, error) {
+	t.Helper()
+	if got.Method != http.MethodPost || got.URL.String() != s.idp.SP.ACSURL || got.Form.Get("RelayState") != relay {
+		t.Fatalf("callback %s %s with RelayState %q", got.Method, got.URL, got.Form.Get("RelayState"))
+	}
+	doc, err := verify.DecodeResponse(got.Form.Get("SAMLResponse"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
+	e := verify.Expect{
+		EntityID: s.idp.SP.EntityID, ACS: s.idp.SP.ACSURL, Provider: s.provider, RequestID: id, Unsolicited: id == "",
+		EmailAttribute: s.idp.EmailAttribute, NameAttribute: s.idp.NameAttribute,
 	}
-	return s.SSOURL + "?" + url.Values{"SAMLRequest": {base64.StdEncoding.EncodeToString(b.Bytes())}, "RelayState": {relayState}}.Encode()
+	if s.idp.SP.Encrypts {
+		e.Decrypt = s.key
+		if bytes.Contains(doc, []byte(s.idp.User.Email)) {
+			t.Error("the assertion is not encrypted")
+		}
+	}
+	identity, err := verify.Verify(doc, e, time.Now())
+	var refusal *federation.Refusal
+	if errors.As(err, &refusal) {
+		t.Logf("refused: %s: %s", refusal.Reason, refusal.Detail)
+	}
+	return identity, err
+}
+
+func (s serviceProvider) accepts(t *testing.T, got browser.Callback, id, relay string) {
+	t.Helper()
+	identity, err := s.verdict(t, got, id, relay)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	u := s.idp.User
+	if identity.Issuer != s.idp.EntityID || identity.ID != u.Email || identity.Email != u.Email || identity.Name != u.Name || identity.ACR == "" {
+		t.Errorf("the identity is %+v", identity)
+	}
+}
+
+// signsIn goes through both bindings, and a sign-in that begins at the identity provider.
+func (s serviceProvider) signsIn(t *testing.T) {
+	t.Helper()
+	m, id := s.request(t, verify.Redirect)
+	s.accepts(t, s.idp.Login(t, m.URL), id, relayState)
+
+	m, id = s.request(t, verify.Post)
+	posted, err := s.idp.SignInPost(t.Context(), url.Values{"SAMLRequest": {m.SAMLRequest}, "RelayState": {m.RelayState}})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.idp.Log())
+	}
+	s.accepts(t, posted, id, relayState)
+
+	unsolicited, err := s.idp.SignInUnsolicited(t.Context())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.idp.Log())
+	}
+	s.accepts(t, unsolicited, "", realidp.UnsolicitedRelayState)
 }
 
 func TestSignInAtSamlify(t *testing.T) {
 	t.Parallel()
-	idp := realidp.Samlify(t, partner)
-	signsInWithSAML(t, idp)
+	s := knows(t, realidp.Samlify(t, partner()), nil)
+	s.signsIn(t)
 
-	got, err := idp.Cancel(t.Context(), redirectURL(t, idp, "id-cancel", "relay"))
+	m, id := s.request(t, verify.Redirect)
+	cancelled, err := s.idp.Cancel(t.Context(), m.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response := responseOf(t, idp, got, "relay")
-	if code := response.Status.StatusCode; code.StatusCode == nil || code.StatusCode.Value != saml.StatusAuthnFailed || response.InResponseTo != "id-cancel" {
-		t.Errorf("a cancelled sign-in came back as %+v in response to %q", code, response.InResponseTo)
+	var refusal *federation.Refusal
+	if _, err := s.verdict(t, cancelled, id, relayState); !errors.As(err, &refusal) || refusal.Reason != audit.ReasonIDPError {
+		t.Errorf("a cancelled sign-in: %v", err)
+	}
+}
+
+func TestSignInAtSamlifyWithSignedRequestsAndEncryptedAssertions(t *testing.T) {
+	t.Parallel()
+	private, cert := idptest.KeyPair(t, time.Now())
+	key, err := verify.ParseKey(idptest.KeyPEM(t, private, cert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sp := partner()
+	sp.Certificate, sp.SignsRequests, sp.Encrypts, sp.SignsResponse = cert.Raw, true, true, true
+	idp := realidp.Samlify(t, sp)
+	s := knows(t, idp, key)
+	s.signsIn(t)
+
+	otherKey, otherCert := idptest.KeyPair(t, time.Now())
+	if s.key, err = verify.ParseKey(idptest.KeyPEM(t, otherKey, otherCert)); err != nil {
+		t.Fatal(err)
+	}
+	m, _ := s.request(t, verify.Redirect)
+	if got, err := idp.SignIn(t.Context(), m.URL); err == nil {
+		t.Errorf("a request signed by somebody else led to %s", got.URL)
 	}
 }
 
 func TestSignInAtSamlidp(t *testing.T) {
 	t.Parallel()
-	signsInWithSAML(t, realidp.Samlidp(t, partner))
+	knows(t, realidp.Samlidp(t, partner()), nil).signsIn(t)
 }
 
-func signsInWithSAML(t *testing.T, idp *realidp.SAML) {
-	t.Helper()
-	descriptor := &saml.EntityDescriptor{}
-	if err := xml.Unmarshal(idp.Metadata, descriptor); err != nil {
-		t.Fatal(err)
-	}
-	if descriptor.EntityID != idp.EntityID {
-		t.Errorf("metadata names %q, want %q", descriptor.EntityID, idp.EntityID)
-	}
-	verifies(t, idp, descriptor, idp.Login(t, redirectURL(t, idp, "id-redirect", "relay")), "id-redirect", "relay")
-
-	posted, err := idp.SignInPost(t.Context(), url.Values{
-		"SAMLRequest": {base64.StdEncoding.EncodeToString(authnRequest("id-post", idp))}, "RelayState": {"relay"},
-	})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, idp.Log())
-	}
-	verifies(t, idp, descriptor, posted, "id-post", "relay")
-
-	unsolicited, err := idp.SignInUnsolicited(t.Context())
-	if err != nil {
-		t.Fatalf("%v\n%s", err, idp.Log())
-	}
-	verifies(t, idp, descriptor, unsolicited, "", "from-the-idp")
-}
-
-func responseOf(t *testing.T, idp *realidp.SAML, got browser.Callback, relayState string) *saml.Response {
-	t.Helper()
-	if got.Method != http.MethodPost || got.URL.String() != idp.SP.ACSURL || got.Form.Get("RelayState") != relayState {
-		t.Fatalf("callback %s %s with RelayState %q", got.Method, got.URL, got.Form.Get("RelayState"))
-	}
-	raw, err := base64.StdEncoding.DecodeString(got.Form.Get("SAMLResponse"))
+func TestSignInAtSamlidpWithEncryptedAssertions(t *testing.T) {
+	t.Parallel()
+	private, cert := idptest.KeyPair(t, time.Now())
+	key, err := verify.ParseKey(idptest.KeyPEM(t, private, cert))
 	if err != nil {
 		t.Fatal(err)
 	}
-	response := &saml.Response{}
-	if err := xml.Unmarshal(raw, response); err != nil {
-		t.Fatal(err)
-	}
-	return response
-}
-
-// verifies has the response checked by a library that has nothing to do with our verifier.
-func verifies(t *testing.T, idp *realidp.SAML, descriptor *saml.EntityDescriptor, got browser.Callback, id, relayState string) {
-	t.Helper()
-	response := responseOf(t, idp, got, relayState)
-	if response.InResponseTo != id {
-		t.Errorf("response to %q, want %q", response.InResponseTo, id)
-	}
-	acs, err := url.Parse(idp.SP.ACSURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sp := saml.ServiceProvider{EntityID: idp.SP.EntityID, AcsURL: *acs, IDPMetadata: descriptor, AllowIDPInitiated: id == ""}
-	raw, err := base64.StdEncoding.DecodeString(got.Form.Get("SAMLResponse"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	assertion, err := sp.ParseXMLResponse(raw, []string{id}, *acs)
-	if err != nil {
-		t.Fatalf("%v: %v\n%s", err, err.(*saml.InvalidResponseError).PrivateErr, raw) //nolint:errorlint // the library returns nothing else
-	}
-	if assertion.Signature == nil {
-		t.Error("the assertion is not signed")
-	}
-	if n := assertion.Subject.NameID; n.Value != idp.User.Email {
-		t.Errorf("NameID %+v, want %q", n, idp.User.Email)
-	}
-	attributes := map[string]string{}
-	for _, statement := range assertion.AttributeStatements {
-		for _, a := range statement.Attributes {
-			attributes[a.Name] = a.Values[0].Value
-		}
-	}
-	if attributes[idp.EmailAttribute] != idp.User.Email || attributes[idp.NameAttribute] != idp.User.Name {
-		t.Errorf("attributes %v", attributes)
-	}
+	sp := partner()
+	sp.Certificate, sp.Encrypts = cert.Raw, true
+	knows(t, realidp.Samlidp(t, sp), key).signsIn(t)
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -46,7 +46,7 @@ func StartSamlidp(_ string, sp SP) (*SAML, error) {
 	}
 	out := &output{ready: make(chan string, 1)}
 	idp, err := samlidp.New(samlidp.Options{
-		URL: *base, Key: key, Certificate: cert, Store: store, LoginFormTemplate: page, Logger: log.New(out, "", 0),
+		URL: *base, Key: key, Certificate: cert, Store: store, LoginFormTemplate: page, Logger: slog.NewLogLogger(slog.NewTextHandler(out, nil), slog.LevelInfo),
 	})
 	if err != nil {
 		server.Close()
@@ -86,7 +86,7 @@ func storeFor(sp SP, user User) (samlidp.Store, error) {
 		return nil, fmt.Errorf("realidp: %w", err)
 	}
 	given, surname, _ := strings.Cut(user.Name, " ")
-	relay := "from-the-idp"
+	relay := UnsolicitedRelayState
 	descriptor := saml.SPSSODescriptor{AssertionConsumerServices: []saml.IndexedEndpoint{{Binding: saml.HTTPPostBinding, Location: sp.ACSURL, Index: 1}}}
 	if sp.Encrypts {
 		descriptor.KeyDescriptors = []saml.KeyDescriptor{{Use: "encryption", KeyInfo: saml.KeyInfo{X509Data: saml.X509Data{
