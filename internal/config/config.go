@@ -144,7 +144,8 @@ type Outbound struct {
 
 // Deadlines bound how long anything may take.
 type Deadlines struct {
-	// Longest a call may take, streams apart, 100ms to 5m. A shorter deadline of the caller wins.
+	// Longest a call may take, streams apart, 100ms to 5m. A shorter deadline of the caller wins. Calls that wait for an
+	// identity provider have at least 15s.
 	Call time.Duration `koanf:"call"`
 	// How long a start waits for Redis and the archive before it gives up, 1s to 1h.
 	Start time.Duration `koanf:"start"`
