@@ -133,14 +133,14 @@ func notExchanged(err error) *federation.Refusal {
 
 // said is a provider's own error and description, short, and without anything that was sent: some echo it.
 func said(t tokenAnswer, hidden []secret.String) string {
-	text := cut(t.Error, maxWords)
-	if t.Error == "" {
-		text = "no"
+	text := "no"
+	if t.Error != "" {
+		text = scrub(cut(t.Error, maxWords), hidden)
 	}
 	if t.Description != "" {
-		text += ": " + cut(t.Description, maxWords)
+		text += ": " + scrub(cut(t.Description, maxWords), hidden)
 	}
-	return scrub(text, hidden)
+	return text
 }
 
 // shortest is the length in bytes from which on a piece of something private is too much of it.

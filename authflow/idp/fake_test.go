@@ -39,7 +39,7 @@ const (
 	clientID     = "client 1"
 	clientSecret = "s3cret & canary-0001"
 	theCode      = "code-canary-0002"
-	theVerifier  = "verifier-canary-0003-0123456789012345678901"
+	theVerifier  = "q7Xw0Zk9RtB4uYh2LmP6sVn1CdE8gJf5aOi3TxQe-Wr"
 	theNonce     = "nonce-canary-0004"
 	redirectURI  = "https://login.example/callback"
 )
