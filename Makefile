@@ -25,6 +25,10 @@ build: ## the binary, bin/postern
 demo: build ## a score of sign-ins against the real binary, and the record they leave (ARGS=--keep leaves it running)
 	bin/postern demo $(ARGS)
 
+.PHONY: demo-sso
+demo-sso: build idps ## sign-ins through real identity providers, OpenID Connect and SAML, and the record they leave (needs Node)
+	$(GO) run ./test/demosso bin/postern
+
 .PHONY: redis
 redis: # a redis-server binary, installed from Debian where there is none; no service is started
 	@hack/ensure-redis.sh

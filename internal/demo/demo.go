@@ -37,7 +37,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		say = o.Stderr
 	}
 	fmt.Fprintln(say, "Starting a sidecar with embedded storage, for trying out.")
-	s, c, err := launch(ctx, o.Binary)
+	s, c, err := Launch(ctx, o.Binary)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func Run(ctx context.Context, o Options) (err error) {
 			kept(say, s)
 			return
 		}
-		err = errors.Join(err, s.stop(), s.remove())
+		err = errors.Join(err, s.Stop(), s.Remove())
 	}()
 	d := &demo{c: c, say: say, now: o.Now}
 	if err := d.apply(ctx, o.Document); err != nil {
@@ -203,7 +203,7 @@ func lines(w io.Writer, events []*posternv1.Event) error {
 }
 
 // kept says how to go on with a sidecar that was left running.
-func kept(w io.Writer, s *sidecar) {
+func kept(w io.Writer, s *Sidecar) {
 	fmt.Fprintf(w, `
 The sidecar goes on running (process %d, log %s). Try
 

@@ -16,8 +16,8 @@ import (
 	"github.com/postern-audit/postern/internal/client"
 )
 
-// sidecar is a running `postern serve` with everything it keeps in one directory.
-type sidecar struct {
+// Sidecar is a running `postern serve` with everything it keeps in one directory.
+type Sidecar struct {
 	dir    string
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -30,28 +30,32 @@ const (
 	pollEvery   = 20 * time.Millisecond
 )
 
-// launch starts the sidecar on a new directory and waits until it takes calls.
-func launch(ctx context.Context, binary string) (*sidecar, *client.Client, error) {
+// Launch starts the sidecar on a new directory, with settings as `--set` takes them, and waits until it takes calls.
+func Launch(ctx context.Context, binary string, settings ...string) (*Sidecar, *client.Client, error) {
 	dir, err := os.MkdirTemp("", "postern-demo-")
 	if err != nil {
 		return nil, nil, fmt.Errorf("directory for the demo: %w", err)
 	}
-	s := &sidecar{dir: dir, exited: make(chan struct{})}
-	c, err := s.start(ctx, binary)
+	s := &Sidecar{dir: dir, exited: make(chan struct{})}
+	c, err := s.start(ctx, binary, settings)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("start the sidecar: %w%s", err, s.lastLines()), s.stop(), s.remove())
+		return nil, nil, errors.Join(fmt.Errorf("start the sidecar: %w%s", err, s.lastLines()), s.Stop(), s.Remove())
 	}
 	return s, c, nil
 }
 
-func (s *sidecar) start(ctx context.Context, binary string) (*client.Client, error) {
+func (s *Sidecar) start(ctx context.Context, binary string, settings []string) (*client.Client, error) {
 	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }() // the child has its own
 	// Not bound to ctx: it is stopped by hand, so that it can end in order, or left running.
-	s.cmd = exec.Command(binary, "serve", "--data-dir", s.dir, "--set", "http.address=127.0.0.1:0", "--set", "signin.min_lifetime=1s") //nolint:gosec,noctx // this binary itself
+	args := []string{"serve", "--data-dir", s.dir, "--set", "http.address=127.0.0.1:0", "--set", "signin.min_lifetime=1s"}
+	for _, set := range settings {
+		args = append(args, "--set", set)
+	}
+	s.cmd = exec.Command(binary, args...) //nolint:gosec,noctx // this binary itself
 	s.cmd.Env = withoutSettings(os.Environ())
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C here ends the demo, and the demo ends the sidecar
@@ -84,7 +88,7 @@ func withoutSettings(environ []string) []string {
 	return out
 }
 
-func (s *sidecar) awaitHealthy(ctx context.Context, c *client.Client) error {
+func (s *Sidecar) awaitHealthy(ctx context.Context, c *client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
@@ -104,11 +108,11 @@ func (s *sidecar) awaitHealthy(ctx context.Context, c *client.Client) error {
 	}
 }
 
-func (s *sidecar) address() string { return "unix:" + filepath.Join(s.dir, "postern.sock") }
-func (s *sidecar) logPath() string { return filepath.Join(s.dir, "serve.log") }
+func (s *Sidecar) address() string { return "unix:" + filepath.Join(s.dir, "postern.sock") }
+func (s *Sidecar) logPath() string { return filepath.Join(s.dir, "serve.log") }
 
 // lastLines is the end of the sidecar's log, for a message.
-func (s *sidecar) lastLines() string {
+func (s *Sidecar) lastLines() string {
 	b, err := os.ReadFile(s.logPath())
 	if err != nil || len(b) == 0 {
 		return ""
@@ -117,8 +121,8 @@ func (s *sidecar) lastLines() string {
 	return "; its log ends with:\n" + strings.Join(lines[max(0, len(lines)-8):], "\n")
 }
 
-// stop ends the sidecar in order and returns what it said about that.
-func (s *sidecar) stop() error {
+// Stop ends the sidecar in order and returns what it said about that.
+func (s *Sidecar) Stop() error {
 	if s.cmd == nil {
 		return nil
 	}
@@ -140,4 +144,5 @@ func (s *sidecar) stop() error {
 	return nil
 }
 
-func (s *sidecar) remove() error { return os.RemoveAll(s.dir) }
+// Remove removes everything it kept.
+func (s *Sidecar) Remove() error { return os.RemoveAll(s.dir) }

@@ -14,7 +14,6 @@ import (
 	"github.com/postern-audit/postern/authflow/idp"
 	"github.com/postern-audit/postern/authflow/verify/vault"
 	"github.com/postern-audit/postern/internal/outbound"
-	"github.com/postern-audit/postern/policy"
 )
 
 // openProviders makes what speaks with identity providers.
@@ -36,7 +35,7 @@ func (p *process) openProviders() (*idp.Client, error) {
 		options.Roots = roots
 	}
 	p.work.keys = &keyNews{news: make(chan authflow.ProviderKeys, 256), log: p.log, now: p.clock.Now}
-	c, err := idp.New(idp.Config{Outbound: options, Secrets: connectionSecrets{vault.NewConnections(p.stores.keyring)}, Now: p.clock.Now,
+	c, err := idp.New(idp.Config{Outbound: options, Secrets: vault.NewConnections(p.stores.keyring), Now: p.clock.Now,
 		Rand: rand.Reader, Watch: p.work.keys.tell, Timeout: o.Timeout})
 	if err != nil {
 		return nil, err
@@ -62,26 +61,6 @@ func rootsWith(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
 	}
 	return pool, nil
-}
-
-// connectionSecrets opens what connections prove themselves with.
-type connectionSecrets struct{ vault *vault.Connections }
-
-// Open implements idp.Secrets.
-func (s connectionSecrets) Open(ctx context.Context, organizationUID, connectionUID string, sealed []byte) ([]byte, error) {
-	plain, err := s.vault.Open(ctx, organizationUID, connectionUID, sealed)
-	if err != nil {
-		return nil, err
-	}
-	return plain.Reveal(), nil
-}
-
-// tester tests connections.
-type tester struct{ client *idp.Client }
-
-// Test implements server.ConnectionTester.
-func (t tester) Test(ctx context.Context, organizationUID string, c policy.Connection) []policy.Finding {
-	return t.client.Test(ctx, organizationUID, &c)
 }
 
 // recordKeysWithin bounds how long recording one provider's keys may take.

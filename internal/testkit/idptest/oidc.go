@@ -77,7 +77,7 @@ func NewOIDC(t testing.TB, opts ...Option) *OIDC {
 	mux := http.NewServeMux()
 	o := &OIDC{
 		web: serve(t, c, OIDCFaults(), mux), client: c.client, clients: map[string]Client{},
-		person:    Person{Subject: "248289761001", Email: "gwen@partner.example", EmailVerified: true, Name: "Gwen Guest", Login: "gwen", ID: 583231},
+		person:    Person{Subject: "248289761001", Email: "gwen@partner-postern-demo.com", EmailVerified: true, Name: "Gwen Guest", Login: "gwen", ID: 583231},
 		claims:    Claims{},
 		algorithm: "RS256", grants: map[string]*grant{}, access: map[string]Person{},
 	}

@@ -67,7 +67,7 @@ func NewSAML(t testing.TB, opts ...Option) *SAML {
 	mux := http.NewServeMux()
 	s := &SAML{
 		web: serve(t, c, SAMLFaults(), mux), sp: c.sp, ecdsa: c.ecdsa, notAfter: c.notAfter, context: PasswordContext,
-		person: Person{Subject: "gwen-7f1c", Email: "gwen@partner.example", EmailVerified: true, Name: "Gwen Guest"},
+		person: Person{Subject: "gwen-7f1c", Email: "gwen@partner-postern-demo.com", EmailVerified: true, Name: "Gwen Guest"},
 	}
 	if s.notAfter.IsZero() {
 		s.notAfter = s.now().AddDate(1, 0, 0)

@@ -37,7 +37,7 @@ type User struct {
 
 // newUser is somebody with a password of this run.
 func newUser() User {
-	return User{Name: "Gwen Guest", Email: "gwen@partner.example", Password: rand.Text()}
+	return User{Name: "Gwen Guest", Email: "gwen@partner-postern-demo.com", Password: rand.Text()}
 }
 
 // installed finds a file or directory that hack/ensure-idps.sh put into hack/idps, from the directory this process works in
