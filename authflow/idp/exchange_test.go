@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -212,4 +213,12 @@ func TestApplesSecretIsATokenThatTheTeamSigns(t *testing.T) {
 	if r := <-p.posted; r.PostForm.Get("client_secret") != "made.elsewhere.token" {
 		t.Errorf("posted %v", r.PostForm)
 	}
+}
+
+// smallCertificate is one of a key that is too small.
+func smallCertificate(t *testing.T) []byte {
+	t.Helper()
+	key := must(rsa.GenerateKey(rand.Reader, 1024)) //nolint:gosec // too small on purpose
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now().Add(-time.Hour), NotAfter: now().AddDate(1, 0, 0)}
+	return must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
 }
