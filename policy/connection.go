@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"slices"
 	"time"
 )
@@ -99,25 +98,12 @@ func (c *Connection) WithSecret(sealed []byte, at time.Time) Connection {
 }
 
 // Follow is the connection in the place of an older one of the same uid: it keeps what a document does not say. That is the
-// secret, unless it would now go to somebody else or be used as something else; and what was read from the metadata of the
-// same provider.
+// secret, unless it would now go to somebody else or be used as something else.
 func (c *Connection) Follow(old *Connection) Connection {
-	next := *c
-	if c.SAML != nil && old.SAML != nil && c.SAML.MetadataURL != "" && c.SAML.MetadataURL == old.SAML.MetadataURL &&
-		c.SAML.EntityID == old.SAML.EntityID && bytes.Equal(c.SAML.MetadataCertificate, old.SAML.MetadataCertificate) {
-		s := *c.SAML
-		if len(s.Certificates) == 0 {
-			s.Certificates = old.SAML.Certificates
-		}
-		if s.RedirectURL == "" && s.PostURL == "" {
-			s.RedirectURL, s.PostURL = old.SAML.RedirectURL, old.SAML.PostURL
-		}
-		next.SAML = &s
-	}
 	if c.sharesSecret(old) {
-		return next.WithSecret(old.Sealed(), old.SecretUpdated)
+		return c.WithSecret(old.Sealed(), old.SecretUpdated)
 	}
-	return next
+	return *c
 }
 
 // sharesSecret reports whether a secret of old is one of c as well: it would be shown to the same party, by the same client,

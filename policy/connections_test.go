@@ -11,7 +11,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -272,30 +271,6 @@ func TestASecretFollowsTheConnectionUnlessItWouldGoToSomebodyElse(t *testing.T) 
 		}
 		if again := got.WithSecret(nil, now); len(again.Sealed()) != 0 || !again.SecretUpdated.IsZero() {
 			t.Errorf("%s: not cleared", name)
-		}
-	}
-}
-
-func TestWhatMetadataSaidStaysUntilItIsOfSomebodyElse(t *testing.T) {
-	old := *connected(t).Connection("agency")
-	bare := func(change func(s *policy.SAML)) policy.Connection {
-		c := *connected(t).Connection("agency")
-		c.SAML.Certificates, c.SAML.RedirectURL, c.SAML.PostURL, c.SAML.MetadataCertificate = nil, "", "", old.SAML.MetadataCertificate
-		change(c.SAML)
-		return c.Follow(&old)
-	}
-	if got := bare(func(*policy.SAML) {}); !reflect.DeepEqual(got.SAML, old.SAML) {
-		t.Errorf("%+v", got.SAML)
-	}
-	if got := bare(func(s *policy.SAML) { s.PostURL = "https://new-x.com/" }); got.SAML.RedirectURL != "" || len(got.SAML.Certificates) != 2 {
-		t.Errorf("%+v", got.SAML)
-	}
-	for name, change := range map[string]func(*policy.SAML){
-		"entity": func(s *policy.SAML) { s.EntityID = "urn:other" }, "address": func(s *policy.SAML) { s.MetadataURL += "2" },
-		"none": func(s *policy.SAML) { s.MetadataURL = "" }, "signer": func(s *policy.SAML) { s.MetadataCertificate = nil },
-	} {
-		if got := bare(change); len(got.SAML.Certificates) != 0 || got.SAML.RedirectURL != "" {
-			t.Errorf("%s: %+v", name, got.SAML)
 		}
 	}
 }

@@ -24,8 +24,8 @@ type Connections interface {
 
 // ConnectionTester looks for what would keep people from signing in through a connection.
 type ConnectionTester interface {
-	// Test asks the provider for what anybody may ask it for. It sends no secret, changes nothing, and ends with ctx.
-	Test(ctx context.Context, organizationUID string, c policy.Connection) []policy.Finding
+	// Test speaks with the provider, sends it nothing of a person, changes nothing, and ends with ctx. No finding holds a secret.
+	Test(ctx context.Context, organizationUID string, c *policy.Connection) []policy.Finding
 }
 
 // GetConnection returns one connection.
@@ -154,5 +154,5 @@ func (s *directoryService) TestConnection(ctx context.Context, r *posternv1.Test
 	if err != nil {
 		return nil, err
 	}
-	return convert.Findings(s.Tester.Test(ctx, o.UID, *c)), nil
+	return convert.Findings(s.Tester.Test(ctx, o.UID, c)), nil
 }

@@ -52,9 +52,11 @@ func eventRules() map[string]interceptor.Rule {
 func directoryRules() map[string]interceptor.Rule {
 	apply := change
 	apply.Limit = interceptor.MaxMessage
+	test := read
+	test.AtLeast = providerTime
 	return map[string]interceptor.Rule{
 		"ApplyOrganization": apply, "GetOrganization": read, "ListOrganizations": read, "GetConnection": read, "ListConnections": read,
-		"SetConnectionSecret": change, "ClearConnectionSecret": change, "TestConnection": read,
+		"SetConnectionSecret": change, "ClearConnectionSecret": change, "TestConnection": test,
 	}
 }
 

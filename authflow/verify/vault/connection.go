@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/postern-audit/postern/internal/errs"
-	"github.com/postern-audit/postern/internal/secret"
 )
 
 // recordConnection is what the secret of a connection is sealed for. Stored: never change it.
@@ -24,11 +23,7 @@ func (v *Connections) Seal(_ context.Context, organizationUID, connectionUID str
 	return v.cipher.EncryptSecret(organizationUID, recordConnection+connectionUID, plain) //nolint:wrapcheck // an errs.Error of the cipher
 }
 
-// Open is the reverse of Seal. It returns a secret that fmt and log cannot show.
-func (v *Connections) Open(_ context.Context, organizationUID, connectionUID string, sealed []byte) (secret.Bytes, error) {
-	plain, err := v.cipher.DecryptSecret(organizationUID, recordConnection+connectionUID, sealed)
-	if err != nil {
-		return secret.Bytes{}, err //nolint:wrapcheck // an errs.Error of the cipher
-	}
-	return secret.NewBytes(plain), nil
+// Open is the reverse of Seal. The caller wipes what it gets; nothing keeps it here.
+func (v *Connections) Open(_ context.Context, organizationUID, connectionUID string, sealed []byte) ([]byte, error) {
+	return v.cipher.DecryptSecret(organizationUID, recordConnection+connectionUID, sealed) //nolint:wrapcheck // an errs.Error of the cipher
 }

@@ -2,7 +2,6 @@ package vault_test
 
 import (
 	"bytes"
-	"fmt"
 	"testing"
 
 	"github.com/postern-audit/postern/authflow/verify/vault"
@@ -30,11 +29,11 @@ func TestASecretOfAConnectionOpensForThatConnectionAlone(t *testing.T) {
 	if err != nil || bytes.Contains(sealed, plain) {
 		t.Fatalf("%x, %v", sealed, err)
 	}
-	if got, err := v.Open(t.Context(), "acme", "okta", sealed); err != nil || !bytes.Equal(got.Reveal(), plain) || fmt.Sprintf("%v %+v", got, got) != "[secret] [secret]" {
-		t.Errorf("%v, %v", got, err)
+	if got, err := v.Open(t.Context(), "acme", "okta", sealed); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("%q, %v", got, err)
 	}
 	for _, to := range [][2]string{{"acme", "google"}, {"other", "okta"}, {"unknown", "okta"}} {
-		if got, err := v.Open(t.Context(), to[0], to[1], sealed); err == nil || !got.IsZero() {
+		if got, err := v.Open(t.Context(), to[0], to[1], sealed); err == nil || got != nil {
 			t.Errorf("%v: opened", to)
 		}
 	}

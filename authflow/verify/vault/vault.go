@@ -2,7 +2,7 @@
 //
 // Purpose: implement authflow.Verifier and authflow.Secrets over the organizations' keys and authflow/verify/totp, and seal what
 // connections prove themselves with. Invariant: a secret leaves this package sealed for one credential or connection of one
-// organization, or once, to its holder, as authflow.HandOut, or as secret.Bytes for whoever speaks with a provider; a recovery
+// organization, or once, to its holder, as authflow.HandOut, or to whoever speaks with a provider; a recovery
 // code leaves it as keyed hash of one subject, or once to its holder. It must never log, and no error of it holds any
 // part of a secret. First file to read: this one.
 package vault

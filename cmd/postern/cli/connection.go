@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -181,14 +182,17 @@ func (a *app) connectionClearSecret() *cobra.Command {
 	return cmd
 }
 
+// testTime is more than a test takes: a provider that hangs is what it is to find out.
+const testTime = 20 * time.Second
+
 func (a *app) connectionTest() *cobra.Command {
 	return &cobra.Command{
 		Use:   "test ORGANIZATION CONNECTION",
 		Short: "Say what is wrong with a connection before users find out",
 		Long: `Say what is wrong with a connection before users find out: what is not set, whether the provider can be reached and says
-what it must, whether its keys and certificates will do and for how long. The sidecar asks the provider for what anybody may
-ask it for; it sends no secret and changes nothing. Exit code 0 when people can sign in, 1 when one of the findings is an
-ERROR. ` + byConnection,
+what it must, whether its keys and certificates will do and for how long. The sidecar speaks with the provider, and
+may show it the client's secret with a code that was made up; it sends nothing of a person and changes nothing. That may take
+15 seconds, whatever --timeout says. Exit code 0 when people can sign in, 1 when one of the findings is an ERROR. ` + byConnection,
 		Example: `  postern connection test acme partner-okta
   postern connection test acme/partner-okta --output json | jq 'select(.severity != "SEVERITY_OK")'`,
 		Args: oneConnection,
@@ -197,7 +201,9 @@ ERROR. ` + byConnection,
 			if err != nil {
 				return err
 			}
-			return a.call(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+			return a.connect(func(c *client.Client) error {
+				ctx, cancel := context.WithTimeout(cmd.Context(), max(a.timeout, testTime))
+				defer cancel()
 				r, err := c.Directory.TestConnection(ctx, &posternv1.TestConnectionRequest{Name: name})
 				if err != nil {
 					return err

@@ -51,8 +51,9 @@ type DirectoryServiceClient interface {
 	SetConnectionSecret(ctx context.Context, in *SetConnectionSecretRequest, opts ...grpc.CallOption) (*Connection, error)
 	// ClearConnectionSecret takes a connection's secret away.
 	ClearConnectionSecret(ctx context.Context, in *ClearConnectionSecretRequest, opts ...grpc.CallOption) (*Connection, error)
-	// TestConnection looks for what would keep people from signing in through a connection. It asks the provider for what
-	// anybody may ask it for, sends no secret and changes nothing.
+	// TestConnection looks for what would keep people from signing in through a connection. It speaks with the
+	// provider, and may show it the client's credentials with a code that was made up, sends nothing of a person and changes
+	// nothing. It may take 15 seconds.
 	TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error)
 }
 
@@ -164,8 +165,9 @@ type DirectoryServiceServer interface {
 	SetConnectionSecret(context.Context, *SetConnectionSecretRequest) (*Connection, error)
 	// ClearConnectionSecret takes a connection's secret away.
 	ClearConnectionSecret(context.Context, *ClearConnectionSecretRequest) (*Connection, error)
-	// TestConnection looks for what would keep people from signing in through a connection. It asks the provider for what
-	// anybody may ask it for, sends no secret and changes nothing.
+	// TestConnection looks for what would keep people from signing in through a connection. It speaks with the
+	// provider, and may show it the client's credentials with a code that was made up, sends nothing of a person and changes
+	// nothing. It may take 15 seconds.
 	TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error)
 	mustEmbedUnimplementedDirectoryServiceServer()
 }
