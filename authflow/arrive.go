@@ -2,6 +2,8 @@ package authflow
 
 import (
 	"context"
+	"errors"
+	"reflect"
 	"time"
 
 	"github.com/postern-audit/postern/authflow/federation"
@@ -24,6 +26,22 @@ type arrival struct {
 // arrive takes a response nobody asked for: a flow is opened and decided in one commit, and says that the provider began it. When
 // nothing was proven it ends in the same commit. Only connections that allow such responses have them looked at.
 func (f *Flows) arrive(ctx context.Context, who Caller, in CompleteInput) (Completed, error) {
+	for range maxConflicts {
+		out, err := f.arriveOnce(ctx, who, in)
+		if !errors.Is(err, errJudgeAgain) {
+			return out, err
+		}
+	}
+	return Completed{}, refuse(ErrConflict)
+}
+
+// stale reports whether the connection is not any more what the response was judged for.
+func (a *arrival) stale(org *policy.Organization) bool {
+	c := connection(org, a.conn.ID)
+	return c == nil || !reflect.DeepEqual(*c, a.conn)
+}
+
+func (f *Flows) arriveOnce(ctx context.Context, who Caller, in CompleteInput) (Completed, error) {
 	org, site, err := f.site(ctx, in.Organization, in.Site)
 	if org == nil {
 		return Completed{}, err

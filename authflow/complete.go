@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"reflect"
 	"slices"
 	"time"
 
@@ -44,14 +46,28 @@ func (f *Flows) CompleteFederation(ctx context.Context, who Caller, in CompleteI
 	c.proves = true
 	x := &completing{f: f, c: c, in: &in}
 	c.input, c.taken = x.input, x.taken
+	for range maxConflicts {
+		out, err := x.once(ctx)
+		if !errors.Is(err, errJudgeAgain) {
+			return out, err
+		}
+	}
+	return Completed{}, refuse(ErrConflict)
+}
+
+// errJudgeAgain means that the connection is not any more what the evidence was judged for.
+var errJudgeAgain = errors.New("authflow: the connection was changed while evidence was judged")
+
+// once judges and records.
+func (x *completing) once(ctx context.Context) (Completed, error) {
 	ctx, done, first, err := x.judge(ctx)
 	defer done()
 	if err != nil {
 		return Completed{}, err
 	}
-	a := c.first(first)
+	a := x.c.first(first)
 	if first == nil {
-		if a, err = c.run(ctx); err != nil {
+		if a, err = x.c.run(ctx); err != nil {
 			return Completed{}, err
 		}
 	}
@@ -164,12 +180,12 @@ func (x *completing) input(flow *Loaded, now time.Time) (Input, error) {
 	if p == nil {
 		return Input{Kind: KindStep, Step: rep}, nil
 	}
-	kind := policy.ConnectionSSO
-	if conn := connection(x.c.org, p.Connection); conn != nil && conn.UID == p.ConnectionUID {
-		kind, rep.Connection = conn.Kind, conn.ID
-	} else {
+	conn := connection(x.c.org, p.Connection)
+	if conn == nil || conn.UID != p.ConnectionUID {
 		return Input{}, invalid("connection", ErrConnectionUnknown)
 	}
+	kind := conn.Kind
+	rep.Connection = conn.ID
 	if x.in.Expectations != nil {
 		rep.Expectations = audit.ExpectationsCaller
 	}
@@ -179,6 +195,10 @@ func (x *completing) input(flow *Loaded, now time.Time) (Input, error) {
 		refusal = replayed()
 	case mine && x.identity == nil && x.refusal == nil:
 		return Input{}, refuse(ErrConflict) // the flow moved on since the evidence was judged
+	case mine && !reflect.DeepEqual(*conn, x.conn) && x.in.Callback == nil:
+		return Input{}, errJudgeAgain
+	case mine && !reflect.DeepEqual(*conn, x.conn) && x.refusal == nil: // a code goes out once
+		refusal = federation.Refuse(audit.ReasonVerifierError, "the connection was changed while the code was exchanged")
 	case mine:
 		refusal = x.refusal
 	}

@@ -324,3 +324,29 @@ func TestKeysOfAProviderAreRecordedOnce(t *testing.T) {
 		t.Errorf("%v", found)
 	}
 }
+
+// Evidence that was judged for a connection as this process last saw it counts for nothing once the connection is another.
+func TestAChangedConnectionHasItsEvidenceJudgedAgain(t *testing.T) {
+	move := func(p *partners) {
+		org := changed(p.store.org, func(o *policy.Organization) {
+			okta := *o.Connections[0].OIDC
+			okta.Issuer = "https://new.example"
+			o.Connections[0].OIDC = &okta
+		})
+		org.PolicyStamp, org.Revision = stampOf(77), org.Revision+1
+		p.store.org = org
+	}
+	p := newPartners(t, federated(noDemands))
+	in := CompleteInput{Organization: "acme", Flow: p.flow, Connection: "okta", RequestID: "r1", Expectations: &Expectations{Nonce: "their-own-nonce-1234"},
+		Token: &TokenResponse{IDToken: "s1||their-own-nonce-1234"}}
+	move(p)
+	if c := p.complete(in); c.Identity == nil || c.Identity.Issuer != "https://new.example" {
+		t.Fatalf("judged for what the connection was: %+v %+v", c.Outcome, c.Identity)
+	}
+	p = newPartners(t, federated(noDemands))
+	b := p.begin("okta")
+	p.idp.during = func() { move(p) }
+	if c := p.complete(p.came(b, "s1", "")); c.Identity != nil || c.Reason != audit.ReasonVerifierError {
+		t.Fatalf("a code that was exchanged meanwhile: %+v", c.Outcome)
+	}
+}

@@ -23,11 +23,12 @@ const pollEvery = 50 * time.Millisecond
 func (x *completing) look(ctx context.Context, p *Pending) (_ context.Context, done func(), first *Outcome, err error) {
 	done = func() {}
 	conn := connection(x.c.org, p.Connection)
+	x.identity, x.refusal, x.c.identity, x.c.link, x.c.linkRead = nil, nil, IdentityKey{}, nil, false
 	switch {
 	case conn == nil || conn.UID != p.ConnectionUID:
 		return ctx, done, nil, invalid("connection", ErrConnectionUnknown)
 	case conn.Disabled:
-		x.refusal = disabled()
+		x.conn, x.refusal = *conn, disabled()
 		return ctx, done, nil, nil
 	}
 	x.conn = *conn

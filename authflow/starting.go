@@ -146,6 +146,9 @@ func (s *starting) organization(org *policy.Organization) error {
 		return refuse(ErrSiteNotFound)
 	}
 	s.org, s.site = org, site
+	if s.arrival != nil && s.arrival.stale(org) {
+		return errJudgeAgain
+	}
 	return nil
 }
 
