@@ -39,6 +39,7 @@ func (o *OIDC) serveToken(w http.ResponseWriter, r *http.Request) {
 
 func (o *OIDC) accessToken(p Person) string {
 	access := "at-" + rand.Text()
+	o.saw(access)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.access[access] = p
@@ -51,6 +52,7 @@ func (o *OIDC) redeem(r *http.Request) (grant, *refusal) {
 	if err := r.ParseForm(); err != nil {
 		return grant{}, badRequest("invalid_request", "the form cannot be read")
 	}
+	o.saw(r.PostForm.Get("code_verifier"), r.PostForm.Get("client_secret"), r.PostForm.Get("client_assertion"))
 	c, no := o.authenticate(r)
 	if no != nil {
 		return grant{}, no

@@ -64,6 +64,7 @@ type web struct {
 	manners map[Endpoint]Manner
 	calls   map[Endpoint]int
 	written map[Endpoint]int64
+	seen    []string
 }
 
 // serve starts the server.

@@ -96,6 +96,7 @@ func (o *OIDC) authorize(c Client, q url.Values) url.Values {
 		return refuse("invalid_request", "nonce is required")
 	}
 	code := rand.Text()
+	o.saw(q.Get("state"), q.Get("nonce"), code)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.grants[code] = &grant{

@@ -54,6 +54,7 @@ func (s *SAML) serveSSO(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the request is refused: "+err.Error(), http.StatusBadRequest)
 		return
 	}
+	s.saw(request.ID, request.RelayState)
 	s.mu.Lock()
 	s.requests = append(s.requests, request)
 	s.mu.Unlock()

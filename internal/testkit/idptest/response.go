@@ -84,6 +84,7 @@ func (s *SAML) Response(r Response) string {
 	if s.is(ChangedAfterSigning) {
 		response = strings.Replace(response, ">"+f.NameIDInside+"<", ">"+somebodyElse+"<", 1)
 	}
+	s.saw(f.ID, f.AssertionID, f.SessionIndex, response)
 	return response
 }
 

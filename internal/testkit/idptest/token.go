@@ -155,6 +155,7 @@ func (o *OIDC) sign(payload []byte) string {
 	if o.is(BrokenSignature) {
 		token = broken(token)
 	}
+	o.saw(token)
 	return token
 }
 
