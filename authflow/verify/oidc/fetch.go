@@ -11,8 +11,8 @@ import (
 )
 
 // fetch returns what to wait for: the end of the fetch under way, or of one begun now, or nil when the last one began too short
-// a time ago. The lock is held.
-func (r *RemoteKeys) fetch(now time.Time) chan struct{} {
+// a time ago. A fetch is everybody's: of ctx only the values count. The lock is held.
+func (r *RemoteKeys) fetch(ctx context.Context, now time.Time) chan struct{} {
 	if r.flight != nil {
 		return r.flight
 	}
@@ -22,9 +22,10 @@ func (r *RemoteKeys) fetch(now time.Time) chan struct{} {
 	r.tried = now
 	done := make(chan struct{})
 	r.flight = done
-	r.fetches.Go(func() { //nolint:contextcheck // a fetch is everybody's: it ends with the set, not with who asked first
+	ctx = context.WithoutCancel(ctx)
+	r.fetches.Go(func() {
 		defer close(done)
-		set, failure := r.get()
+		set, failure := r.get(ctx)
 		r.take(set, failure)
 	})
 	return done
@@ -49,14 +50,15 @@ func (r *RemoteKeys) take(set *StaticKeys, failure *federation.Refusal) {
 }
 
 // get fetches the set once.
-func (r *RemoteKeys) get() (set *StaticKeys, failure *federation.Refusal) {
+func (r *RemoteKeys) get(ctx context.Context) (set *StaticKeys, failure *federation.Refusal) {
 	defer func() {
 		if recover() != nil {
 			set, failure = nil, federation.Refuse(audit.ReasonKeysUnavailable, "fetching the keys broke")
 		}
 	}()
-	ctx, cancel := context.WithTimeout(r.running, r.timeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+	defer context.AfterFunc(r.running, cancel)()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, http.NoBody)
 	if err != nil {
 		return nil, federation.Refuse(audit.ReasonKeysUnavailable, "the address of the keys is none: %v", err)

@@ -29,6 +29,9 @@ var strict = base64.RawURLEncoding.Strict()
 // parse takes a token apart by its form alone. Only the compact form is taken: what go-jose would also read, such as JSON
 // serialisations with an unsigned header, or text with white space in it, is refused before it gets there.
 func parse(token []byte, e Expect) (*compact, *federation.Refusal) {
+	if len(token) == 0 {
+		return nil, malformed("an empty token")
+	}
 	if len(token) > MaxToken {
 		return nil, malformed("longer than %d bytes", MaxToken)
 	}

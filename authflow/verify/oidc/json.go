@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -240,13 +241,9 @@ func escape(b []byte) rune {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1
 	}
-	var r rune
-	for _, c := range b[2:6] {
-		digit := strings.IndexByte("0123456789abcdef", c|0x20)
-		if digit < 0 {
-			return -1
-		}
-		r = r<<4 | rune(digit)
+	var unit [2]byte
+	if _, err := hex.Decode(unit[:], b[2:6]); err != nil {
+		return -1
 	}
-	return r
+	return rune(unit[0])<<8 | rune(unit[1])
 }

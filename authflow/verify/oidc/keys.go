@@ -57,8 +57,11 @@ type jwk struct {
 	D      string   `json:"d,omitempty"`
 }
 
+// jwkNames are the members of jwk.
+var jwkNames = []string{"kty", "use", "key_ops", "kid", "alg", "crv", "n", "e", "x", "y", "d"}
+
 // ParseKeys reads a JSON Web Key Set. Keys that can never check a token are left out, as RFC 7517 wants: of kinds not known
-// here, incomplete, symmetric, private, or with key_ops that do not say verify. An error means that it is no key set at all.
+// here, incomplete, symmetric, private, ambiguous, or with key_ops that do not say verify. An error means that it is no key set at all.
 func ParseKeys(jwks []byte) (*StaticKeys, error) {
 	if len(jwks) > MaxKeySet {
 		return nil, fmt.Errorf("a key set of more than %d bytes", MaxKeySet)
@@ -89,6 +92,13 @@ func ParseKeys(jwks []byte) (*StaticKeys, error) {
 }
 
 func parseKey(raw []byte) (jose.JSONWebKey, bool) {
+	members, err := object(raw)
+	if err != nil {
+		return jose.JSONWebKey{}, false
+	}
+	if _, found := folded(members, jwkNames); found {
+		return jose.JSONWebKey{}, false
+	}
 	var k jwk
 	if json.Unmarshal(raw, &k) != nil || k.D != "" {
 		return jose.JSONWebKey{}, false

@@ -90,9 +90,9 @@ func (r *RemoteKeys) Keys(ctx context.Context, kid string) ([]jose.JSONWebKey, e
 	var wait chan struct{}
 	switch {
 	case missing || old >= waitAfter:
-		wait = r.fetch(now)
+		wait = r.fetch(ctx, now)
 	case old >= refreshAfter:
-		r.fetch(now)
+		r.fetch(ctx, now)
 	}
 	r.mu.Unlock()
 	if refusal := r.await(ctx, wait); refusal != nil {
@@ -104,7 +104,7 @@ func (r *RemoteKeys) Keys(ctx context.Context, kid string) ([]jose.JSONWebKey, e
 // Refetch implements Refetcher.
 func (r *RemoteKeys) Refetch(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
 	r.mu.Lock()
-	wait := r.fetch(r.now())
+	wait := r.fetch(ctx, r.now())
 	r.mu.Unlock()
 	if refusal := r.await(ctx, wait); refusal != nil {
 		return nil, refusal

@@ -58,6 +58,9 @@ func parsed(t testing.TB, set []byte) *oidc.StaticKeys {
 	return keys
 }
 
+// yes is no demand on an identity.
+func yes(federation.Identity) bool { return true }
+
 // refused demands a refusal of a reason.
 func refused(t *testing.T, token, reason string, err error) {
 	t.Helper()

@@ -43,8 +43,7 @@ func Verify(ctx context.Context, token []byte, e Expect, keys Keys, now time.Tim
 			id, err = federation.Identity{}, federation.Refuse(audit.ReasonVerifierError, "the verifier broke")
 		}
 	}()
-	e, err = e.settled()
-	if err != nil || keys == nil {
+	if e, err = e.settled(); err != nil {
 		return federation.Identity{}, federation.Refuse(audit.ReasonVerifierError, "expectations: %v", err)
 	}
 	c, refusal := parse(token, e)
@@ -136,11 +135,17 @@ func (v *verification) signature(ctx context.Context) *federation.Refusal {
 	return federation.Refuse(audit.ReasonSignatureInvalid, "%s", why)
 }
 
+// maxTries is how many keys are tried on one token; more fit only when it names none and the issuer has very many.
+const maxTries = 32
+
 // try looks for a key that checks the signature, or says why there is none.
 func (v *verification) try(keys []jose.JSONWebKey) (why string, ok bool) {
 	why = fmt.Sprintf("the issuer has no key %q", v.token.kid)
 	tried := 0
 	for i := range keys {
+		if tried == maxTries {
+			break
+		}
 		k := &keys[i]
 		if flaw := unfit(k, v.token.alg); flaw != "" {
 			if tried == 0 {
@@ -184,12 +189,12 @@ const (
 	maxAddress = 254
 )
 
-// identity is what the checked claims come to.
+// identity is what the checked claims come to. Its uses are kept as long as the token would do with any skew.
 func (v *verification) identity() federation.Identity {
 	c := v.claims
 	id := federation.Identity{
 		Issuer: *c.iss, ID: *c.sub, Tenant: federation.Text(c.tenant(), maxName), Name: federation.Text(c.name, maxName),
-		ACR: whole(c.acr, maxACR), AMR: methods(c.amr), Issued: *c.iat, Until: c.exp.Add(v.Skew), Uses: v.uses(), Checks: v.done,
+		ACR: whole(c.acr, maxACR), AMR: methods(c.amr), Issued: *c.iat, Until: c.exp.Add(MaxSkew), Uses: v.uses(), Checks: v.done,
 	}
 	if c.authTime != nil && c.authTime.Unix() != 0 {
 		id.AuthTime = *c.authTime

@@ -179,6 +179,8 @@ func (in Setting) keyCases() []draft {
 		{name: "x5u-header", token: Token{Header: M{"x5u": "http://127.0.0.1:1/cert", "kid": "forger"}}, reason: sig},
 		{name: "x5u-header-not-looked-at", token: Token{Header: M{"x5u": "http://127.0.0.1:1/cert"}}},
 		{name: "set-with-private-key", set: set(with(publicJWK("rsa", "rsa"), M{"d": "AQAB"})), reason: sig},
+		{name: "set-with-ambiguous-key", set: set(with(publicJWK("rsa", "rsa"), M{"N": publicJWK("forger", "x")["n"]})), reason: sig},
+		{name: "set-with-casefold-key", set: set(M{"KTY": "RSA", "KID": "rsa", "E": "AQAB", "N": publicJWK("rsa", "rsa")["n"]}), reason: sig},
 		{name: "set-with-symmetric-key", set: []byte(`{"keys":[{"kty":"oct","kid":"rsa","k":"AAAA"}]}`), reason: sig},
 		{name: "set-with-broken-keys", set: set(M{"kty": "RSA", "kid": "x"}, M{"kty": "new", "kid": "rsa"}, publicJWK("rsa", "rsa"))},
 		{name: "set-with-broken-certificate", set: set(with(publicJWK("rsa", "rsa"), M{"x5c": []string{"AAAA"}, "x5t": "AAAA"}))},

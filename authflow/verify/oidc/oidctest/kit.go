@@ -71,6 +71,12 @@ func JWKS(names ...string) []byte {
 // Public is a public key of the issuer by its name.
 func Public(name string) crypto.PublicKey { return secretKeys()[name].Public() }
 
+// NewKey is an EC key the issuer has no private part of, as a member of a key set.
+func NewKey(kid string) []byte {
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	return must(json.Marshal(jose.JSONWebKey{Key: key.Public(), KeyID: kid}))
+}
+
 func publicJWK(name, kid string) M {
 	k := M{}
 	text := must(json.Marshal(jose.JSONWebKey{Key: Public(name), KeyID: kid}))
