@@ -120,7 +120,7 @@ func TestATestLooksAnewAndSaysWhatOnlyThisProviderDoes(t *testing.T) {
 	list := c.Test(t.Context(), orgUID, conn)
 	wantFinding(t, list, "PKCE", policy.SeverityWarning, "S256")
 	wantFinding(t, list, "client_auth", policy.SeverityWarning, "client_secret_basic")
-	if got := said(list, "client_auth"); got.Fix != "use one of client_secret_post" {
+	if got := said(list, "client_auth"); got.Fix != "write one the provider takes: client_secret_post" {
 		t.Errorf("%+v", got)
 	}
 	p.change = nil

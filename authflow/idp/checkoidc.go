@@ -104,14 +104,9 @@ func (c *Client) testDiscovery(ctx context.Context, conn *policy.Connection, f *
 		way = policy.ClientSecretBasic
 	}
 	if p.clientAuths != nil && !presetOf(conn).teamSecret && !slices.Contains(p.clientAuths, way) {
-		f.warn("client_auth", "use one of "+strings.Join(known(p.clientAuths), ", "), "the provider does not say that it takes %s", way)
+		f.warn("client_auth", "write one the provider takes: "+strings.Join(p.clientAuths, ", "), "the provider does not say that it takes %s", way)
 	}
 	return p
-}
-
-// known are the ways of a list that a connection can be set to.
-func known(list []string) []string {
-	return slices.DeleteFunc(policy.ClientAuths(), func(s string) bool { return !slices.Contains(list, s) })
 }
 
 func (c *Client) testKeys(ctx context.Context, p *provider, f *findings) {
@@ -198,7 +193,7 @@ func (c *Client) testTokens(ctx context.Context, organizationUID string, conn *p
 	switch {
 	case err != nil:
 		f.failWith(what, err)
-	case t.IDToken != "" || t.AccessToken != "":
+	case !t.IDToken.IsZero() || !t.AccessToken.IsZero():
 		f.fail(what, "do not use this provider: anybody could sign in as somebody", "it takes a code that nobody was given")
 	case slices.Contains([]string{"invalid_grant", "bad_verification_code", "invalid_code"}, t.Error):
 		f.ok(what, "the provider knows the client, and says no to a made-up code")

@@ -12,6 +12,7 @@ import (
 	"github.com/postern-audit/postern/authflow/federation"
 	"github.com/postern-audit/postern/authflow/verify/oidc"
 	"github.com/postern-audit/postern/internal/outbound"
+	"github.com/postern-audit/postern/internal/secret"
 	"github.com/postern-audit/postern/policy"
 )
 
@@ -47,6 +48,7 @@ type Client struct {
 	discoveries *cache[*document[discovery]] // by issuer
 	keySets     *cache[*oidc.RemoteKeys]     // by address
 	metadata    *cache[*metadata]            // by metadataName
+	pinned      *cache[*described]           // by pinnedName
 	watched     *cache[*seen]                // by organization and connection
 }
 
@@ -71,6 +73,7 @@ func New(cfg Config) (*Client, error) {
 		http: outbound.New(options), outbound: &options, secrets: cfg.Secrets, now: cfg.Now, rand: cfg.Rand, watch: cfg.Watch,
 		timeout: cfg.Timeout, discoveries: newCache[*document[discovery]](cfg.MaxProviders),
 		keySets: newCache[*oidc.RemoteKeys](cfg.MaxProviders), metadata: newCache[*metadata](cfg.MaxProviders),
+		pinned:  newCache[*described](cfg.MaxProviders),
 		watched: newCache[*seen](cfg.MaxProviders),
 	}, nil
 }
@@ -120,7 +123,7 @@ func (c *Client) Redeem(ctx context.Context, organizationUID string, conn *polic
 	}
 	nonce := code.NonceHash
 	return c.idToken(ctx, organizationUID, &applied, p, token{
-		raw: got.id, access: got.access, code: code.Code, nonce: &nonce, maxAge: code.MaxAge, now: code.Now, fromCode: true,
+		raw: got.id, access: got.access, code: secret.NewString(code.Code), nonce: &nonce, maxAge: code.MaxAge, now: code.Now, fromCode: true,
 	})
 }
 

@@ -96,7 +96,7 @@ func (p *provider) fill(d *discovery) {
 	take(&p.authorization, d.Authorization)
 	take(&p.token, d.Token)
 	take(&p.jwks, d.JWKS)
-	if len(d.Algorithms) > 0 {
+	if d.Algorithms != nil {
 		p.algorithms = slices.DeleteFunc(slices.Clone(p.algorithms), func(a string) bool { return !slices.Contains(d.Algorithms, a) })
 	}
 	p.clientAuths, p.challenges, p.namesItself, p.discovered = d.ClientAuths, d.Challenges, d.NamesItself, true
@@ -138,9 +138,25 @@ func (c *Client) fetchDiscovery(ctx context.Context, issuer string) (*discovery,
 	if d.Issuer != issuer {
 		return nil, life{}, federation.Refuse(audit.ReasonIssuerMismatch, "discovery: the provider calls itself %s", cut(d.Issuer, maxWords))
 	}
+	if !d.bounded() {
+		return nil, life{}, federation.Refuse(audit.ReasonIDPError, "discovery: an endpoint is longer than %d bytes", policy.MaxURL)
+	}
 	d.date = a.date
 	now := c.now()
 	return &d, life{fresh: now.Add(freshFor), usable: now.Add(usableFor)}, nil
+}
+
+// bounded drops what nobody here asks for, so that little of a document is kept, and reports whether the rest is short.
+func (d *discovery) bounded() bool {
+	for _, list := range []struct {
+		at    *[]string
+		known []string
+	}{{&d.Algorithms, policy.Algorithms()}, {&d.ClientAuths, policy.ClientAuths()}, {&d.Challenges, []string{"S256"}}} {
+		if given := *list.at; given != nil {
+			*list.at = slices.DeleteFunc(list.known, func(s string) bool { return !slices.Contains(given, s) })
+		}
+	}
+	return max(len(d.Authorization), len(d.Token), len(d.JWKS)) <= policy.MaxURL
 }
 
 func discoveryURL(issuer string) string {

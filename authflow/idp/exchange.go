@@ -28,11 +28,11 @@ type tokens struct {
 
 // tokenAnswer is what is read of a token endpoint's answer, right or wrong.
 type tokenAnswer struct {
-	IDToken     string `json:"id_token"`
-	AccessToken string `json:"access_token"`
-	OK          *bool  `json:"ok"` // Slack
-	Error       string `json:"error"`
-	Description string `json:"error_description"`
+	IDToken     secret.String `json:"id_token"`
+	AccessToken secret.String `json:"access_token"`
+	OK          *bool         `json:"ok"` // Slack
+	Error       string        `json:"error"`
+	Description string        `json:"error_description"`
 }
 
 // told is how a token endpoint answered.
@@ -59,12 +59,12 @@ func (c *Client) exchange(ctx context.Context, organizationUID string, conn *pol
 		why = "the provider answered with HTTP status " + strconv.Itoa(t.status)
 	case !t.readable:
 		why = "the provider's answer is not JSON"
-	case plain && t.AccessToken == "":
+	case plain && t.AccessToken.IsZero():
 		why = "the provider's answer has no access token"
-	case !plain && t.IDToken == "":
+	case !plain && t.IDToken.IsZero():
 		why = "the provider's answer has no ID token; is the scope openid asked for?"
 	default:
-		return tokens{id: secret.NewString(t.IDToken), access: secret.NewString(t.AccessToken)}, nil
+		return tokens{id: t.IDToken, access: t.AccessToken}, nil
 	}
 	return tokens{}, federation.Refuse(audit.ReasonCodeExchangeFailed, "%s", why)
 }
@@ -97,7 +97,8 @@ func (c *Client) ask(ctx context.Context, organizationUID string, conn *policy.C
 	return t, nil
 }
 
-// post sends a form, once: neither the client nor the transport beneath can send the body again.
+// post sends a form, once: no redirect is followed, and the transport tries another connection for a POST only when the one it
+// had was closed before a byte of it was written.
 func (c *Client) post(ctx context.Context, at string, form map[string]secret.String, authorization secret.String) (answer, error) {
 	var body bytes.Buffer
 	for i, name := range slices.Sorted(maps.Keys(form)) {
@@ -110,7 +111,6 @@ func (c *Client) post(ctx context.Context, at string, form map[string]secret.Str
 	if err != nil {
 		return answer{}, err
 	}
-	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if !authorization.IsZero() {
 		req.Header.Set("Authorization", authorization.Reveal())

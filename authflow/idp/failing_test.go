@@ -169,3 +169,24 @@ func TestOneCallerFetchesWhileOthersWait(t *testing.T) {
 		t.Errorf("%d fetches", n)
 	}
 }
+
+func TestACodeIsNotSentAgainWhenAConnectionBreaks(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(t, nil)
+	if _, err := c.Redeem(t.Context(), orgUID, p.connection(), code()); err != nil {
+		t.Fatal(err) // from now on there is a connection to be used again
+	}
+	p.on("/token", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	_, err := c.Redeem(t.Context(), orgUID, p.connection(), code())
+	wantReason(t, err, audit.ReasonCodeExchangeFailed)
+	if n := p.count("/token"); n != 2 {
+		t.Errorf("%d token requests for two codes", n)
+	}
+}
+
+func TestADiscoveryDocumentIsKeptShort(t *testing.T) {
+	p := newProvider(t)
+	p.change = func(d map[string]any) { d["token_endpoint"] = p.URL + "/" + strings.Repeat("x", 3000) }
+	_, err := p.client(t, nil).Begin(t.Context(), orgUID, p.connection(), beginning())
+	wantReason(t, err, audit.ReasonIDPError)
+}

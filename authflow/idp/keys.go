@@ -2,14 +2,9 @@ package idp
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/postern-audit/postern/authflow/federation"
 	"github.com/postern-audit/postern/authflow/verify/oidc"
 	"github.com/postern-audit/postern/policy"
 )
@@ -81,11 +76,11 @@ func (c *Client) KeyFingerprint(conn *policy.Connection) string {
 	case applied.SAML != nil:
 		if m, _ := c.metadata.at(metadataName(applied.SAML), newMetadata); applied.SAML.MetadataURL != "" && m.once.Load() {
 			if p := m.old(c.now()); p != nil {
-				return samlKeys(p).Fingerprint
+				return p.keys.Fingerprint
 			}
 			return ""
 		}
-		return certificateKeys(applied.SAML.Certificates).Fingerprint
+		return describe(pinned(applied.SAML)).keys.Fingerprint
 	case applied.OIDC == nil:
 		return ""
 	}
@@ -99,34 +94,4 @@ func (c *Client) KeyFingerprint(conn *policy.Connection) string {
 		address = d.JWKS
 	}
 	return c.keysOf(address).Fingerprint()
-}
-
-// certificateKeys describes certificates. What cannot be read is left out: the verifier does not take it either.
-func certificateKeys(list [][]byte) ProviderKeys {
-	var keys ProviderKeys
-	for _, der := range list {
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			continue
-		}
-		sum := sha256.Sum256(der)
-		keys.Certificates = append(keys.Certificates, Certificate{
-			Subject: federation.Text(cert.Subject.String(), maxWords), Fingerprint: hex.EncodeToString(sum[:]),
-			NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, DER: cert.Raw,
-		})
-	}
-	if len(keys.Certificates) == 0 {
-		return keys
-	}
-	prints := make([]string, 0, len(keys.Certificates))
-	for _, k := range keys.Certificates {
-		prints = append(prints, k.Fingerprint)
-	}
-	slices.Sort(prints)
-	all := sha256.New()
-	for _, p := range slices.Compact(prints) {
-		all.Write([]byte(p))
-	}
-	keys.Fingerprint = hex.EncodeToString(all.Sum(nil))
-	return keys
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,34 +25,47 @@ const (
 	metadataUsableFor = 30 * 24 * time.Hour
 )
 
+// maxCertificates is how many bytes of certificates are kept of a provider.
+const maxCertificates = 64 << 10
+
+// described is a SAML provider with what Watch is told of it.
+type described struct {
+	saml.Provider
+	keys ProviderKeys
+}
+
+func describe(p saml.Provider) *described { return &described{Provider: p, keys: samlKeys(&p)} }
+
 // metadata is a provider's own description of itself.
 type metadata struct {
-	*document[saml.Provider]
+	*document[described]
 	once atomic.Bool // there was a good one
 }
 
-func newMetadata() *metadata { return &metadata{document: newDocument[saml.Provider]()} }
+func newMetadata() *metadata { return &metadata{document: newDocument[described]()} }
 
-// describe says where a SAML provider is and what it signs with: as its metadata says it if the connection names any, else as
-// the connection does. What the connection says also holds as long as this process has never seen good metadata, so that a
-// provider whose metadata is away can still be signed in at; good metadata that has run out is not replaced by it.
-func (c *Client) describe(ctx context.Context, organizationUID string, conn *policy.Connection) (saml.Provider, error) {
+// whereabouts says where a SAML provider is and what it signs with: as its metadata says it if the connection names any, else
+// as the connection does. What the connection says also holds as long as this process has never seen good metadata, so that
+// people can sign in while the metadata is away; good metadata that has run out is not replaced by it.
+func (c *Client) whereabouts(ctx context.Context, organizationUID string, conn *policy.Connection) (saml.Provider, error) {
 	s := conn.SAML
-	fixed, known := pinned(s), len(s.Certificates) > 0
+	var p *described
 	if s.MetadataURL != "" {
 		m, _ := c.metadata.at(metadataName(s), newMetadata)
-		p, err := m.get(ctx, c.now, func(ctx context.Context) (*saml.Provider, life, error) { return c.fetchMetadata(ctx, s, m) })
-		if err == nil {
-			fixed, known = *p, true
-		} else if !known || m.once.Load() {
+		var err error
+		p, err = m.get(ctx, c.now, func(ctx context.Context) (*described, life, error) { return c.fetchMetadata(ctx, s, m) })
+		if err != nil && (len(s.Certificates) == 0 || m.once.Load()) {
 			return saml.Provider{}, err
 		}
 	}
-	if !known {
+	if p == nil {
+		p, _ = c.pinned.at(pinnedName(s), func() *described { return describe(pinned(s)) })
+	}
+	if len(p.Certificates) == 0 {
 		return saml.Provider{}, federation.Refuse(audit.ReasonKeysUnavailable, "the connection has no certificate of the identity provider")
 	}
-	c.tell(ctx, organizationUID, conn.UID, samlKeys(&fixed))
-	return fixed, nil
+	c.tell(ctx, organizationUID, conn.UID, p.keys)
+	return p.Provider, nil
 }
 
 // pinned is the provider as the connection itself describes it.
@@ -63,13 +79,23 @@ func pinned(s *policy.SAML) saml.Provider {
 	return p
 }
 
+// pinnedName names a pinned provider by all that it is made of.
+func pinnedName(s *policy.SAML) string {
+	h := sha256.New()
+	for _, part := range append([][]byte{[]byte(s.EntityID), []byte(s.RedirectURL), []byte(s.PostURL)}, s.Certificates...) {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write(part)
+	}
+	return string(h.Sum(nil))
+}
+
 // metadataName names metadata by what makes it good: where it is, whose it must be and who must have signed it.
 func metadataName(s *policy.SAML) string {
 	h := sha256.Sum256(s.MetadataCertificate)
 	return s.MetadataURL + "\x00" + s.EntityID + "\x00" + hex.EncodeToString(h[:])
 }
 
-func (c *Client) fetchMetadata(ctx context.Context, s *policy.SAML, m *metadata) (*saml.Provider, life, error) {
+func (c *Client) fetchMetadata(ctx context.Context, s *policy.SAML, m *metadata) (*described, life, error) {
 	a, err := c.get(ctx, "the metadata", s.MetadataURL, "", maxMetadata)
 	if err != nil {
 		return nil, life{}, err
@@ -88,7 +114,7 @@ func (c *Client) fetchMetadata(ctx context.Context, s *policy.SAML, m *metadata)
 		}
 	}
 	m.once.Store(true)
-	return p, metadataLife(p, now), nil
+	return describe(*p), metadataLife(p, now), nil
 }
 
 // readMetadata reads metadata, which must be of the connection's provider and signed by whom the connection says.
@@ -110,6 +136,8 @@ func readMetadata(doc []byte, s *policy.SAML, now time.Time) (*saml.Provider, er
 		return nil, r
 	case err != nil:
 		return nil, federation.Refuse(audit.ReasonKeysUnavailable, "the metadata is not taken: %v", err)
+	case !bounded(p.Certificates):
+		return nil, federation.Refuse(audit.ReasonKeysUnavailable, "the certificates in the metadata have more than %d bytes", maxCertificates)
 	case p.EntityID != s.EntityID:
 		return nil, federation.Refuse(audit.ReasonIssuerMismatch, "the metadata is of %s", cut(p.EntityID, maxWords))
 	}
@@ -132,13 +160,32 @@ func metadataLife(p *saml.Provider, now time.Time) life {
 	return l
 }
 
+// bounded reports whether certificates are short enough to be kept.
+func bounded(list []*x509.Certificate) bool {
+	total := 0
+	for _, cert := range list {
+		total += len(cert.Raw)
+	}
+	return total <= maxCertificates
+}
+
 // samlKeys describes what a SAML provider signs with.
 func samlKeys(p *saml.Provider) ProviderKeys {
-	list := make([][]byte, 0, len(p.Certificates))
+	keys := ProviderKeys{RedirectURL: p.RedirectURL, PostURL: p.PostURL}
+	prints := make([]string, 0, len(p.Certificates))
 	for _, cert := range p.Certificates {
-		list = append(list, cert.Raw)
+		sum := sha256.Sum256(cert.Raw)
+		one := hex.EncodeToString(sum[:])
+		prints = append(prints, one)
+		keys.Certificates = append(keys.Certificates, Certificate{
+			Subject: federation.Text(cert.Subject.String(), maxWords), Fingerprint: one, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+			DER: cert.Raw,
+		})
 	}
-	keys := certificateKeys(list)
-	keys.RedirectURL, keys.PostURL = p.RedirectURL, p.PostURL
+	if len(prints) > 0 {
+		slices.Sort(prints)
+		all := sha256.Sum256([]byte(strings.Join(slices.Compact(prints), "")))
+		keys.Fingerprint = hex.EncodeToString(all[:])
+	}
 	return keys
 }

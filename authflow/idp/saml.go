@@ -15,7 +15,7 @@ import (
 
 // request makes an AuthnRequest.
 func (c *Client) request(ctx context.Context, organizationUID string, conn *policy.Connection, b authflow.Beginning) (authflow.Redirect, error) {
-	p, err := c.describe(ctx, organizationUID, conn)
+	p, err := c.whereabouts(ctx, organizationUID, conn)
 	if err != nil {
 		return authflow.Redirect{}, err
 	}
@@ -96,7 +96,7 @@ func (c *Client) Response(
 	if err != nil {
 		return federation.Identity{}, err
 	}
-	p, err := c.describe(ctx, organizationUID, conn)
+	p, err := c.whereabouts(ctx, organizationUID, conn)
 	if err != nil {
 		return federation.Identity{}, err
 	}

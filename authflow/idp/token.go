@@ -19,7 +19,7 @@ import (
 type token struct {
 	raw      secret.String
 	access   secret.String
-	code     string
+	code     secret.String
 	nonce    *[32]byte
 	maxAge   time.Duration
 	now      time.Time
@@ -53,7 +53,7 @@ func (c *Client) idToken(
 ) (federation.Identity, error) {
 	o := conn.OIDC
 	expect := oidc.Expect{
-		Issuer: p.issuer, ClientID: o.ClientID, Nonce: t.nonce, MaxAge: t.maxAge, AccessToken: t.access.Reveal(), Code: t.code,
+		Issuer: p.issuer, ClientID: o.ClientID, Nonce: t.nonce, MaxAge: t.maxAge, AccessToken: t.access.Reveal(), Code: t.code.Reveal(),
 		Algorithms: p.algorithms, Audiences: o.Audiences, AuthorizedParties: o.AuthorizedParties, Tenant: tenantExpected(conn),
 	}
 	raw := t.raw.Reveal()
@@ -84,7 +84,11 @@ func tenantExpected(conn *policy.Connection) string {
 
 // presetClaims looks at what a preset says otherwise than OpenID Connect. The token was checked.
 func presetClaims(conn *policy.Connection, raw string, id federation.Identity) (federation.Identity, error) {
-	known, claims := presetOf(conn), claimsOf(raw)
+	known := presetOf(conn)
+	if known.emailClaim == "" && known.tenantClaim == "" {
+		return id, nil
+	}
+	claims := claimsOf(raw)
 	if known.emailClaim != "" {
 		id.EmailVerified = id.Email != "" && jsonTrue(claims[known.emailClaim])
 	}

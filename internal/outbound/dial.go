@@ -58,7 +58,8 @@ func (d *dialer) fit(host string, found []netip.Addr) ([]netip.Addr, error) {
 	}
 	for i, a := range found {
 		if what := d.o.refusal(a); what != "" {
-			return nil, refuse("%s leads to %s, a %s address", host, a.Unmap(), what)
+			// Which address it is stays here: whoever typed the name is not told about the network inside.
+			return nil, refuse("%s leads to a %s address", host, what)
 		}
 		found[i] = a.Unmap()
 	}
