@@ -25,5 +25,8 @@ await listen((issuer) => {
       claims: () => ({ sub: id, email: settings.user.email, email_verified: true, name: settings.user.name }),
     }),
   });
+  for (const event of ['server_error', 'grant.error', 'authorization.error', 'jwks.error', 'discovery.error']) {
+    provider.on(event, (_ctx, error) => console.error(event, error));
+  }
   return provider.callback();
 });

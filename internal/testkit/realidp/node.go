@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 )
 
 // startNode runs a script of hack/idps with its settings as a file in dir and returns the URL it serves.
 func startNode(dir, script string, settings any) (*process, string, error) {
-	node, err := exec.LookPath("node")
+	node, err := installed("bin-node")
 	if err != nil {
-		return nil, "", fmt.Errorf("realidp: %w: %w", ErrNotInstalled, err)
+		return nil, "", err
 	}
 	path, err := installed(script)
 	if err != nil {

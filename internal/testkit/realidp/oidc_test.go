@@ -87,6 +87,7 @@ func TestWrongPasswordIsAnError(t *testing.T) {
 // signsIn goes from the login page to an identity that the verifier of this project takes.
 func signsIn(t *testing.T, idp *realidp.OIDC) federation.Identity {
 	t.Helper()
+	logs(t, idp)
 	v := begin(t, idp)
 	got := idp.Login(t, v.url)
 	if got.Method != http.MethodGet || got.Form.Get("state") != v.state || got.Form.Get("code") == "" {
@@ -106,6 +107,15 @@ func signsIn(t *testing.T, idp *realidp.OIDC) federation.Identity {
 		t.Errorf("the identity is %+v", id)
 	}
 	return id
+}
+
+// logs shows what the provider has to say about a failure.
+func logs(t *testing.T, idp *realidp.OIDC) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(idp.Log())
+		}
+	})
 }
 
 // exchange takes the ID token for a code.
@@ -169,6 +179,7 @@ func TestClientsProveThemselvesWithAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	idp := realidp.OIDCProvider(t, realidp.Client{ID: "postern", RedirectURI: redirectURI, Auth: "private_key_jwt", Keys: set})
+	logs(t, idp)
 	v := begin(t, idp)
 	code := idp.Login(t, v.url).Form.Get("code")
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", "k"))
