@@ -146,6 +146,7 @@ type Event struct {
 	Uses            int64      // how many alike uses the event stands for; 0 means one
 	Authenticator   string     // uid of the authenticator's secret the event is about
 	InitiatedBy     string     // IDP when the identity provider began the sign-in, unasked; "" otherwise
+	SessionExpires  time.Time  // when the identity provider wants sessions to end; zero: not said
 	Expectations    string     // CALLER when the login service said what federated evidence had to fit; "" otherwise
 	PersonalState   string     // "", ERASED or UNREADABLE; set by readers
 

@@ -74,13 +74,14 @@ type Reported struct {
 	Attempt        *Attempt          // a code that was looked at here; only with mfa.verified and mfa.rejected
 	Session        string            // keyed hash of SessionHandle, in hex
 	// Of a sign-in elsewhere that runs or was judged here.
-	Begins       *Pending // only with *.started: what was begun
-	UsesUp       bool     // what was begun is used up by this step
-	Links        bool     // an identity without account is linked to the bound one
-	Issuer       string   // who vouches for the identity; with IdentityKey
-	SubjectID    string   // its id there; with IdentityKey
-	Expectations string   // audit.ExpectationsCaller, or ""
-	Linked       *Link    // of the identity, as it was read; nil: it has no account
+	Begins       *Pending  // only with *.started: what was begun
+	UsesUp       bool      // what was begun is used up by this step
+	Links        bool      // an identity without account is linked to the bound one
+	Issuer       string    // who vouches for the identity; with IdentityKey
+	SubjectID    string    // its id there; with IdentityKey
+	SessionEnds  time.Time // when the provider wants sessions to end; zero: not said
+	Expectations string    // audit.ExpectationsCaller, or ""
+	Linked       *Link     // of the identity, as it was read; nil: it has no account
 }
 
 // Attempt is a code that was looked at here: what it came to, and the authenticator as it leaves it.

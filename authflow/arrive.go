@@ -76,9 +76,7 @@ func (f *Flows) arriveOnce(ctx context.Context, who Caller, in CompleteInput) (C
 			state = reading.Flow.State
 		}
 	}
-	if out.Identity = identityAt(state, a.Outcome); out.Identity != nil && s.arrival.proved != nil {
-		out.Identity.SessionEnds = s.arrival.proved.SessionEnds
-	}
+	out.Identity = identityAt(state, a.Outcome)
 	return out, nil
 }
 

@@ -235,7 +235,7 @@ func (rep *Reported) proven(kind policy.ConnectionKind, id *federation.Identity,
 	}
 	rep.Evidence, rep.Checks = audit.EvidenceVerified, id.Checks
 	rep.Issuer, rep.SubjectID, rep.AMR, rep.ACR = id.Issuer, id.ID, id.AMR, id.ACR
-	rep.Subject = Subject{Address: address, DisplayName: id.Name}
+	rep.Subject, rep.SessionEnds = Subject{Address: address, DisplayName: id.Name}, id.SessionEnds
 	if !address.IsZero() {
 		rep.Subject.EmailVerified = &verified
 	}
@@ -270,9 +270,6 @@ func (x *completing) completed(ctx context.Context, a Answer) (Completed, error)
 	}
 	if !a.Repeated {
 		out.Identity = identityAt(x.c.last, a.Outcome)
-		if out.Identity != nil {
-			out.Identity.SessionEnds = x.identity.SessionEnds
-		}
 		return out, nil
 	}
 	reading, err := x.f.c.Store.Read(ctx, Read{OrganizationUID: x.c.uid, Flow: a.Flow})
@@ -300,7 +297,7 @@ func identityAt(s *State, o Outcome) *ProvenIdentity {
 	}
 	p := &e.Personal
 	return &ProvenIdentity{Connection: e.Connection, Issuer: p.Issuer, SubjectID: p.SubjectID, Email: p.Email,
-		EmailVerified: p.EmailVerified != nil && *p.EmailVerified, DisplayName: p.DisplayName, AccountID: p.AccountID}
+		EmailVerified: p.EmailVerified != nil && *p.EmailVerified, DisplayName: p.DisplayName, AccountID: p.AccountID, SessionEnds: e.SessionExpires}
 }
 
 func disabled() *federation.Refusal {

@@ -41,7 +41,7 @@ func (r *run) reported() *audit.Event {
 	e.AuthenticatedAt, e.IdentifierHash, e.UserVerified = rep.AuthenticatedAt, rep.IdentifierHash, rep.UserVerified
 	e.Personal.Detail, e.Personal.AMR, e.Personal.ACR = rep.Detail, slices.Clone(rep.AMR), rep.ACR
 	e.Personal.DisplayName = rep.Subject.DisplayName
-	e.Session, e.Expectations = rep.Session, rep.Expectations
+	e.Session, e.Expectations, e.SessionExpires = rep.Session, rep.Expectations, rep.SessionEnds
 	e.Personal.Issuer, e.Personal.SubjectID = rep.Issuer, rep.SubjectID
 	if a := rep.Attempt; a != nil {
 		e.Authenticator = a.Next.Active.UID

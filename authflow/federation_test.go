@@ -350,3 +350,18 @@ func TestAChangedConnectionHasItsEvidenceJudgedAgain(t *testing.T) {
 		t.Fatalf("a code that was exchanged meanwhile: %+v", c.Outcome)
 	}
 }
+
+func TestASessionEndsWhenTheProviderWantsItTo(t *testing.T) {
+	p := newPartners(t, federated(noDemands))
+	p.idp.ends = noon.Add(time.Hour)
+	if c := p.complete(p.came(p.begin("okta"), "s1", "")); !c.Identity.SessionEnds.Equal(p.idp.ends) {
+		t.Fatalf("%+v", c.Identity)
+	}
+	handle := []byte("a-session-handle-of-the-site")
+	if _, err := p.flows.RecordSession(t.Context(), caller, SessionInput{Organization: "acme", Site: "portal", RequestID: "s", Event: SessionStarted, Handle: handle, Flow: p.flow}); err != nil {
+		t.Fatal(err)
+	}
+	if s := p.store.sessions[(hashNamer{}).SessionHandle(p.store.org.UID, handle)]; !s.Expires.Equal(p.idp.ends) {
+		t.Errorf("the session ends %v", s.Expires)
+	}
+}

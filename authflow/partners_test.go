@@ -22,7 +22,8 @@ type idp struct {
 	begun    Beginning
 	down     bool
 	verified bool
-	during   func() // while a code is exchanged
+	ends     time.Time // of sessions
+	during   func()    // while a code is exchanged
 }
 
 func (p *idp) Begin(_ context.Context, _ string, c *policy.Connection, b Beginning) (Redirect, error) {
@@ -51,7 +52,7 @@ func (p *idp) judge(c *policy.Connection, evidence string, fits func(string) boo
 		return federation.Identity{}, federation.Refuse(audit.ReasonNonceMismatch, "another nonce")
 	}
 	return federation.Identity{Issuer: issuerOf(c), ID: parts[0], Email: parts[1], EmailVerified: p.verified, ACR: "mfa", AuthTime: noon.Add(-time.Minute),
-		Until: noon.Add(10 * time.Minute), Uses: []federation.Use{sha256.Sum256([]byte(evidence))}, Checks: []string{"signature"}}, nil
+		Until: noon.Add(10 * time.Minute), Uses: []federation.Use{sha256.Sum256([]byte(evidence))}, Checks: []string{"signature"}, SessionEnds: p.ends}, nil
 }
 
 func (p *idp) Redeem(_ context.Context, _ string, c *policy.Connection, code Code) (federation.Identity, error) {

@@ -135,8 +135,22 @@ func (r *recording) started(ctx context.Context) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	s.Started, s.Expires = r.at, expires
+	s.Started = r.at
+	if s.Expires = expires; reading.Flow != nil {
+		s.Expires = wanted(reading.Flow.State, expires)
+	}
 	return r.commit(ctx, e, &SessionWrite{Handle: r.handle, Session: s, IsNew: true})
+}
+
+// wanted is when a session ends that would end at a moment: earlier when an identity provider that vouched for the person wants
+// it earlier.
+func wanted(s *State, expires time.Time) time.Time {
+	for i := range s.Steps {
+		if ends := s.Steps[i].Event.SessionExpires; !ends.IsZero() {
+			expires = earlier(expires, ends)
+		}
+	}
+	return expires
 }
 
 // describe says what the flow let in: from its live state, else from the archive.

@@ -81,6 +81,7 @@ func body(e *audit.Event) *posternv1.Event {
 		Authenticator:   e.Authenticator,
 		InitiatedBy:     e.InitiatedBy,
 		Expectations:    e.Expectations,
+		SessionExpires:  timeToProto(e.SessionExpires),
 	}
 	if t := e.Target; t != nil {
 		m.Target = &posternv1.Target{Type: t.Type, Id: t.ID, Uid: t.UID, Count: t.Count}
@@ -149,6 +150,9 @@ func fromBodyChecked(m *posternv1.Event, e *audit.Event) (err error) {
 		return err
 	}
 	if e.AuthenticatedAt, err = timeFromProto(m.GetAuthenticatedAt()); err != nil {
+		return err
+	}
+	if e.SessionExpires, err = timeFromProto(m.GetSessionExpires()); err != nil {
 		return err
 	}
 	if e.TallyHour, err = timeFromProto(m.GetTallyHour()); err != nil {

@@ -191,6 +191,7 @@ func (w *wire) event(e *audit.Event) {
 	w.text(50, e.Authenticator)
 	w.text(51, e.InitiatedBy)
 	w.text(52, e.Expectations)
+	w.time(53, e.SessionExpires)
 }
 
 // AppendDecision writes a decision as field n of a message that b holds so far.

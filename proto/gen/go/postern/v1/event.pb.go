@@ -129,6 +129,8 @@ type Event struct {
 	InitiatedBy string `protobuf:"bytes,51,opt,name=initiated_by,json=initiatedBy,proto3" json:"initiated_by,omitempty"`
 	// CALLER when the login service itself said what federated evidence had to fit (request id, nonce, callback). Empty otherwise.
 	Expectations string `protobuf:"bytes,52,opt,name=expectations,proto3" json:"expectations,omitempty"`
+	// When the identity provider wants sessions from this sign-in to end (SAML SessionNotOnOrAfter). Absent when it does not say.
+	SessionExpires *timestamppb.Timestamp `protobuf:"bytes,53,opt,name=session_expires,json=sessionExpires,proto3" json:"session_expires,omitempty"`
 	// Fields that identify a person. Stored sealed; opened for entitled readers.
 	Personal      *Personal `protobuf:"bytes,45,opt,name=personal,proto3" json:"personal,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -520,6 +522,13 @@ func (x *Event) GetExpectations() string {
 		return x.Expectations
 	}
 	return ""
+}
+
+func (x *Event) GetSessionExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SessionExpires
+	}
+	return nil
 }
 
 func (x *Event) GetPersonal() *Personal {
@@ -1161,7 +1170,7 @@ var File_postern_v1_event_proto protoreflect.FileDescriptor
 const file_postern_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x16postern/v1/event.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\xee\x0f\n" +
+	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\xb3\x10\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
@@ -1217,7 +1226,8 @@ const file_postern_v1_event_proto_rawDesc = "" +
 	"\x04uses\x181 \x01(\x03R\x04uses\x12$\n" +
 	"\rauthenticator\x182 \x01(\tR\rauthenticator\x12!\n" +
 	"\finitiated_by\x183 \x01(\tR\vinitiatedBy\x12\"\n" +
-	"\fexpectations\x184 \x01(\tR\fexpectations\x120\n" +
+	"\fexpectations\x184 \x01(\tR\fexpectations\x12C\n" +
+	"\x0fsession_expires\x185 \x01(\v2\x1a.google.protobuf.TimestampR\x0esessionExpires\x120\n" +
 	"\bpersonal\x18- \x01(\v2\x14.postern.v1.PersonalR\bpersonal\x1a8\n" +
 	"\n" +
 	"TallyEntry\x12\x10\n" +
@@ -1337,16 +1347,17 @@ var file_postern_v1_event_proto_depIdxs = []int32{
 	15, // 15: postern.v1.Event.subject_kind:type_name -> postern.v1.SubjectKind
 	16, // 16: postern.v1.Event.origin:type_name -> postern.v1.Origin
 	3,  // 17: postern.v1.Event.enrolment:type_name -> postern.v1.Enrolment
-	1,  // 18: postern.v1.Event.personal:type_name -> postern.v1.Personal
-	8,  // 19: postern.v1.StepSummary.time:type_name -> google.protobuf.Timestamp
-	11, // 20: postern.v1.StepSummary.evidence:type_name -> postern.v1.Evidence
-	8,  // 21: postern.v1.Enrolment.time:type_name -> google.protobuf.Timestamp
-	11, // 22: postern.v1.Enrolment.evidence:type_name -> postern.v1.Evidence
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	8,  // 18: postern.v1.Event.session_expires:type_name -> google.protobuf.Timestamp
+	1,  // 19: postern.v1.Event.personal:type_name -> postern.v1.Personal
+	8,  // 20: postern.v1.StepSummary.time:type_name -> google.protobuf.Timestamp
+	11, // 21: postern.v1.StepSummary.evidence:type_name -> postern.v1.Evidence
+	8,  // 22: postern.v1.Enrolment.time:type_name -> google.protobuf.Timestamp
+	11, // 23: postern.v1.Enrolment.evidence:type_name -> postern.v1.Evidence
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_event_proto_init() }
