@@ -25,22 +25,24 @@ type Metrics struct {
 	catalog  []Metric
 	now      func() time.Time
 
-	commits       *prometheus.CounterVec
-	commitSeconds prometheus.Histogram
-	ended         *prometheus.CounterVec
-	calls         *prometheus.CounterVec
-	callSeconds   *prometheus.HistogramVec
-	refusals      *prometheus.CounterVec
-	archived      prometheus.Counter
-	archiveFailed *prometheus.CounterVec
-	swept         prometheus.Counter
-	sweepFailed   prometheus.Counter
-	outbox        prometheus.Gauge
-	lag           prometheus.Gauge
-	ready         prometheus.Gauge
-	skew          prometheus.Gauge
-	trips         *prometheus.CounterVec
-	build         *prometheus.GaugeVec
+	commits         *prometheus.CounterVec
+	commitSeconds   prometheus.Histogram
+	ended           *prometheus.CounterVec
+	evidence        *prometheus.CounterVec
+	exchangeSeconds prometheus.Histogram
+	calls           *prometheus.CounterVec
+	callSeconds     *prometheus.HistogramVec
+	refusals        *prometheus.CounterVec
+	archived        prometheus.Counter
+	archiveFailed   *prometheus.CounterVec
+	swept           prometheus.Counter
+	sweepFailed     prometheus.Counter
+	outbox          prometheus.Gauge
+	lag             prometheus.Gauge
+	ready           prometheus.Gauge
+	skew            prometheus.Gauge
+	trips           *prometheus.CounterVec
+	build           *prometheus.GaugeVec
 }
 
 // NewMetrics makes a process's metrics, with those of the Go runtime and the process itself.
@@ -51,6 +53,9 @@ func NewMetrics(now func() time.Time) *Metrics {
 		"request id was committed before), conflict, refused, not_recorded or outcome_unknown.", "result")
 	m.commitSeconds = m.histogram("postern_commit_seconds", "Duration of such commits, whatever the result.")
 	m.ended = m.counterVec("postern_flows_ended_total", "Flows this process ended, by ending.", "ending")
+	m.evidence = m.counterVec("postern_evidence_total", "Evidence of sign-ins elsewhere that was judged here, by kind (oidc_code, oidc_token, "+
+		"saml_response) and result: ACCEPTED, a reason of the catalogue, or FAULT. VERIFIER_ERROR and FAULT should stay 0.", "evidence", "result")
+	m.exchangeSeconds = m.histogram("postern_code_exchange_seconds", "Duration of exchanges of a code with an identity provider, judging included.")
 	m.calls = m.counterVec("postern_calls_total", "Calls answered, by method and gRPC status code.", "method", "code")
 	m.callSeconds = m.histogramVec("postern_call_seconds", "Duration of unary calls, by method.", "method")
 	m.refusals = m.counterVec("postern_refusals_total", "Calls refused or failed, by gRPC status code.", "code")

@@ -62,7 +62,7 @@ func (p *process) makeWork(ctx context.Context) error {
 	}
 	w.flows, err = authflow.New(authflow.Config{
 		Store: waking{p.metrics.Store(p.stores.flows), w.wake}, Directory: p.stores.directory, Namer: p.stores.namer, Archive: p.stores.archive,
-		Verifier: secrets, Providers: w.providers, ExchangeTimeout: p.c.Outbound.Timeout,
+		Verifier: secrets, Providers: p.metrics.Providers(w.providers), ExchangeTimeout: p.c.Outbound.Timeout,
 		Now: p.clock.Now, NewID: newID, NewCode: newSupportCode, Log: p.log, MinLifetime: p.c.SignIn.MinLifetime})
 	if err != nil {
 		return err
