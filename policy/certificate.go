@@ -115,6 +115,7 @@ func checkPrivateKey(text []byte, saml bool) error {
 			certificate = c
 		case block.Type == pemCertificate:
 			return badKey("a certificate that has no use here")
+		case block.Type == "EC PARAMETERS": // some tools write the curve in front of the key, which names it as well
 		case key != nil:
 			return badKey("more than one private key")
 		default:

@@ -187,6 +187,7 @@ func TestASecretFitsWhatTheConnectionTakes(t *testing.T) {
 		"one with a line break":        {policy.SecretClient, []byte("12345678\n"), "CLIENT_SECRET_INVALID"},
 		"RSA":                          {policy.SecretPrivateKey, keyPEM(t, k["rsa"]), ""},
 		"P-256 of SEC 1":               {policy.SecretPrivateKey, pemOf("EC PRIVATE KEY", sec1), ""},
+		"SEC 1 with its curve":         {policy.SecretPrivateKey, append(pemOf("EC PARAMETERS", []byte{6, 0}), pemOf("EC PRIVATE KEY", sec1)...), ""},
 		"RSA of PKCS #1":               {policy.SecretPrivateKey, pemOf("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(k["rsa"].(*rsa.PrivateKey))), ""}, //nolint:forcetypeassert // made above
 		"Ed25519":                      {policy.SecretPrivateKey, keyPEM(t, k["ed"]), ""},
 		"RSA of 1024 bits":             {policy.SecretPrivateKey, keyPEM(t, k["short"]), "PRIVATE_KEY_INVALID"},

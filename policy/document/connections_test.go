@@ -8,6 +8,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -236,6 +238,24 @@ func TestMetadataInADocumentIsRead(t *testing.T) {
 		if len(problems) != 1 || !strings.Contains(problems[0].String(), want) {
 			t.Errorf("%v", problems)
 		}
+	}
+}
+
+func TestTheExampleOfConnectionsApplies(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "examples", "connections.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, problems := document.PlanOf(parse(t, string(b)), document.Current{UID: "u"}, namer{}, counter())
+	if p == nil || len(problems) != 0 {
+		t.Fatalf("%v", problems)
+	}
+	presets := map[string]bool{}
+	for _, c := range p.Organization.Connections {
+		presets[c.Preset] = true
+	}
+	if len(presets) != len(policy.Presets())+1 { // and one with none
+		t.Errorf("it shows the presets %v", presets)
 	}
 }
 
