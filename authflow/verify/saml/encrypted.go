@@ -7,8 +7,6 @@ import (
 	"crypto/rsa"
 	_ "crypto/sha1" // OAEP of the year 2002 makes its mask with it
 	_ "crypto/sha256"
-	"encoding/base64"
-	"strings"
 
 	"github.com/beevik/etree"
 
@@ -177,7 +175,7 @@ func cipherValue(n *node) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+	b, err := fromBase64(text)
 	return b, err == nil
 }
 

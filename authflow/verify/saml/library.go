@@ -29,25 +29,22 @@ func widen(tolerances ...*time.Duration) struct{} {
 // hook is how the library verifies signatures: as we do.
 type hook struct {
 	*trial
-	outer    bool // the signature of the response was verified before
-	response *etree.Element
-	refusal  *federation.Refusal
+	outer   bool           // the signature of the response was verified before
+	inner   *etree.Element // the assertion in a verified response: the library does not look whether it is signed too
+	refusal *federation.Refusal
 }
 
 // VerifySignature implements the library's SignatureVerifier. The element stands for itself.
 func (h *hook) VerifySignature(_ *dsig.ValidationContext, el *etree.Element) error {
-	if h.outer && el.Tag == "Response" {
+	var r *federation.Refusal
+	switch {
+	case el.Tag != "Response":
+		h.assertion, r = h.verify(el)
+	case h.outer:
 		return nil
-	}
-	found, r := h.verify(el)
-	if r == nil && el.Tag == "Response" {
-		h.response = found
-		r = h.take(found)
-	} else if r == nil {
-		var err error
-		if h.assertion, err = fromElement(found); err != nil {
-			r = malformed("the assertion: %v", err)
-		}
+	default:
+		r = h.takeResponse(el)
+		h.inner = childOf(el, "Assertion")
 	}
 	if r != nil {
 		h.refusal = r

@@ -3,7 +3,6 @@ package saml
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -66,11 +65,7 @@ func ParseSignedMetadata(doc []byte, cert *x509.Certificate, now time.Time) (p P
 	if r != nil {
 		return Provider{}, fmt.Errorf("saml metadata: %s: %s", r.Reason, r.Detail)
 	}
-	signed, err := fromElement(found)
-	if err != nil {
-		return Provider{}, fmt.Errorf("saml metadata: %w", err)
-	}
-	return readMetadata(signed, now)
+	return readMetadata(found, now)
 }
 
 func screenMetadata(doc []byte) (*node, error) {
@@ -110,9 +105,6 @@ func readMetadata(root *node, now time.Time) (Provider, error) {
 	}
 	if p.PostURL, err = readLocation(role, bindingPost); err != nil {
 		return Provider{}, err
-	}
-	if p.RedirectURL == "" && p.PostURL == "" {
-		return Provider{}, errors.New("saml metadata: there is no SingleSignOnService for HTTP-Redirect or HTTP-POST")
 	}
 	wants := role.attr("WantAuthnRequestsSigned")
 	p.WantsSigned = wants == "true" || wants == "1"
@@ -199,7 +191,7 @@ func readCertificates(role *node) ([]*x509.Certificate, error) {
 }
 
 func readCertificate(text string) (*x509.Certificate, error) {
-	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+	der, err := fromBase64(text)
 	if err != nil {
 		return nil, errors.New("saml metadata: a certificate is no base64")
 	}

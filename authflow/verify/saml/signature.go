@@ -1,13 +1,16 @@
 package saml
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	_ "crypto/sha512" // SHA-384 and SHA-512
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
-	"errors"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/beevik/etree"
@@ -18,32 +21,44 @@ import (
 	"github.com/postern-audit/postern/authflow/federation"
 )
 
-// keyKind is what kind of key a signature method needs.
-type keyKind uint8
-
-const (
-	keyRSA   keyKind = 1
-	keyECDSA keyKind = 2
-)
-
-func methodKind(algorithm string) keyKind {
-	switch algorithm {
-	case dsig.RSASHA256SignatureMethod, dsig.RSASHA384SignatureMethod, dsig.RSASHA512SignatureMethod:
-		return keyRSA
-	case dsig.ECDSASHA256SignatureMethod, dsig.ECDSASHA384SignatureMethod, dsig.ECDSASHA512SignatureMethod:
-		return keyECDSA
-	}
-	return 0
+// method is how a signature is made.
+type method struct {
+	algorithm x509.SignatureAlgorithm
+	elliptic  bool
 }
 
-func digestAllowed(algorithm string) bool {
+func methodOf(algorithm string) (method, bool) {
 	switch algorithm {
-	case "http://www.w3.org/2001/04/xmlenc#sha256", "http://www.w3.org/2001/04/xmldsig-more#sha384",
-		"http://www.w3.org/2001/04/xmlenc#sha512":
-		return true
+	case dsig.RSASHA256SignatureMethod:
+		return method{algorithm: x509.SHA256WithRSA}, true
+	case dsig.RSASHA384SignatureMethod:
+		return method{algorithm: x509.SHA384WithRSA}, true
+	case dsig.RSASHA512SignatureMethod:
+		return method{algorithm: x509.SHA512WithRSA}, true
+	case dsig.ECDSASHA256SignatureMethod:
+		return method{algorithm: x509.ECDSAWithSHA256, elliptic: true}, true
+	case dsig.ECDSASHA384SignatureMethod:
+		return method{algorithm: x509.ECDSAWithSHA384, elliptic: true}, true
+	case dsig.ECDSASHA512SignatureMethod:
+		return method{algorithm: x509.ECDSAWithSHA512, elliptic: true}, true
 	}
-	return false
+	return method{}, false
 }
+
+func digestOf(algorithm string) (crypto.Hash, bool) {
+	switch algorithm {
+	case digestSHA256:
+		return crypto.SHA256, true
+	case "http://www.w3.org/2001/04/xmldsig-more#sha384":
+		return crypto.SHA384, true
+	case "http://www.w3.org/2001/04/xmlenc#sha512":
+		return crypto.SHA512, true
+	}
+	return 0, false
+}
+
+// covered is what is allowed in a canonical form. It can be longer than what it was made of.
+func covered() bounds { return bounds{bytes: 8 * MaxMetadata, elements: maxMetadataElements} }
 
 // verifier verifies enveloped signatures with the keys of certificates.
 type verifier struct {
@@ -52,125 +67,162 @@ type verifier struct {
 }
 
 // verify verifies the signature directly inside el, an element that stands for itself: all namespaces are declared on it. It
-// returns the element as it reads in the bytes the signature covers, without that signature. It changes el: the key that came
-// along is thrown away.
+// returns the element as it reads in the bytes the signature covers. It changes el into what these bytes are, without that
+// signature.
 //
 // Only exclusive canonicalization, SHA-2, RSA and ECDSA are taken, with one reference to el by its ID and nothing else in the
-// signature. Certificates are tried in turn, so keys can be rolled over whether the signature names its key or not.
-func (v *verifier) verify(el *etree.Element) (*etree.Element, *federation.Refusal) {
-	sig := signatureIn(el)
+// signature. Certificates are tried in turn and a key that came along is not looked at, so keys can be rolled over whether the
+// signature names its key or not.
+func (v *verifier) verify(el *etree.Element) (*node, *federation.Refusal) {
+	sig := childOf(el, dsig.SignatureTag)
 	if sig == nil {
 		return nil, refuseSignature("there is no signature")
 	}
-	shape, err := fromElement(sig, el)
-	if err != nil {
-		return nil, malformed("the signature: %v", err)
-	}
-	method, r := checkSignature(shape, el.SelectAttrValue(dsig.DefaultIdAttr, ""))
+	value, r := signatureValue(sig, el)
 	if r != nil {
 		return nil, r
 	}
-	for _, k := range sig.ChildElements() {
-		if k.Tag == dsig.KeyInfoTag {
-			sig.RemoveChild(k)
-		}
+	info, r := detach(childOf(sig, dsig.SignedInfoTag))
+	if r != nil {
+		return nil, r
 	}
-	return v.try(el, sig, methodKind(method))
-}
-
-// try verifies with each certificate.
-func (v *verifier) try(el, sig *etree.Element, kind keyKind) (*etree.Element, *federation.Refusal) {
-	value := valueOf(sig)
-	if value == nil {
-		return nil, refuseSignature("there is no signature value")
+	signed, what, r := canonical(info)
+	if r != nil {
+		return nil, r
 	}
-	written := value.Text()
-	refused := refuseSignature("no certificate of the identity provider has a key of the kind the signature needs")
-	var expired *federation.Refusal
-	for _, cert := range v.certificates {
-		switch key := cert.PublicKey.(type) {
-		case *rsa.PublicKey:
-			if kind != keyRSA {
-				continue
-			}
-		case *ecdsa.PublicKey:
-			if kind != keyECDSA {
-				continue
-			}
-			value.SetText(derSignature(written, key))
-		default:
-			continue
-		}
-		at, early, late := v.now, v.now.Before(cert.NotBefore), v.now.After(cert.NotAfter)
-		if early || late {
-			at = cert.NotBefore
-		}
-		found, err := validate(el, cert, at)
-		switch {
-		case errors.Is(err, etreeutils.ErrTraversalLimit):
-			return nil, malformed("what is signed has too many elements")
-		case err != nil:
-			refused = refuseSignature("the signature is not one of the identity provider over this content")
-		case early:
-			expired = federation.Refuse(audit.ReasonCertificateExpired, "signed with a certificate that is valid from %s", cert.NotBefore.UTC().Format(time.RFC3339))
-		case late:
-			expired = federation.Refuse(audit.ReasonCertificateExpired, "signed with a certificate that was valid until %s", cert.NotAfter.UTC().Format(time.RFC3339))
-		default:
-			return found, nil
-		}
+	want, r := checkInfo(what, el.SelectAttrValue(dsig.DefaultIdAttr, ""))
+	if r != nil {
+		return nil, r
 	}
-	if expired != nil {
-		return nil, expired
+	if r := v.try(signed, value, want.method); r != nil {
+		return nil, r
 	}
-	return nil, refused
-}
-
-func validate(el *etree.Element, cert *x509.Certificate, at time.Time) (*etree.Element, error) {
-	ctx := dsig.NewDefaultValidationContext(&dsig.MemoryX509CertificateStore{Roots: []*x509.Certificate{cert}})
-	ctx.Clock = dsig.NewFakeClockAt(at)
-	found, err := ctx.Validate(el)
-	if err != nil {
-		return nil, err
+	el.RemoveChild(sig)
+	content, found, r := canonical(el)
+	if r != nil {
+		return nil, r
 	}
-	if found == nil || found.Tag != el.Tag {
-		return nil, dsig.ErrInvalidSignature
+	h := want.hash.New()
+	h.Write(content)
+	if !bytes.Equal(h.Sum(nil), want.digest) {
+		return nil, refuseSignature("the signature is not one over this content: something was changed")
 	}
 	return found, nil
 }
 
-// checkSignature returns the method of a signature that has nothing in it but what must be there.
-func checkSignature(sig *node, id string) (string, *federation.Refusal) {
-	parts := sig.kids
+// canonical makes an element canonical, and returns its bytes with what they read as.
+func canonical(el *etree.Element) ([]byte, *node, *federation.Refusal) {
+	b, err := dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList("").Canonicalize(el)
+	if err != nil {
+		return nil, nil, malformed("what is signed has no canonical form")
+	}
+	n, err := screen(b, covered())
+	if err != nil {
+		return nil, nil, malformed("what is signed: %v", err)
+	}
+	return b, n, nil
+}
+
+// signatureValue returns the value of a signature that has the parts it must have and no other.
+func signatureValue(sig, around *etree.Element) ([]byte, *federation.Refusal) {
+	n, err := fromElement(sig, around)
+	if err != nil {
+		return nil, malformed("the signature: %v", err)
+	}
+	parts := n.kids
 	if len(parts) == 3 && parts[2].is(nsSignature, dsig.KeyInfoTag) {
 		parts = parts[:2]
 	}
 	if !names(parts, dsig.SignedInfoTag, dsig.SignatureValueTag) {
-		return "", refuseSignature("the signature has other parts than it must have")
+		return nil, refuseSignature("the signature has other parts than it must have")
 	}
-	info := parts[0]
-	if !names(info.kids, dsig.CanonicalizationMethodTag, dsig.SignatureMethodTag, dsig.ReferenceTag) {
-		return "", refuseSignature("the signature covers not just one thing")
+	value, err := fromBase64(parts[1].text)
+	if err != nil || len(value) == 0 || len(parts[1].kids) > 0 {
+		return nil, refuseSignature("the signature has no readable value")
 	}
-	canonical, method, reference := info.kids[0], info.kids[1], info.kids[2]
-	if a := canonical.attr("Algorithm"); a != string(dsig.CanonicalXML10ExclusiveAlgorithmId) || len(canonical.kids) > 0 {
-		return "", refuseAlgorithm("canonicalization", a)
+	return value, nil
+}
+
+// try verifies with each certificate.
+func (v *verifier) try(signed, value []byte, m method) *federation.Refusal {
+	refused := refuseSignature("no certificate of the identity provider has a key of the kind the signature needs")
+	var expired *federation.Refusal
+	for _, cert := range v.certificates {
+		given := value
+		switch key := cert.PublicKey.(type) {
+		case *rsa.PublicKey:
+			if m.elliptic {
+				continue
+			}
+		case *ecdsa.PublicKey:
+			if !m.elliptic {
+				continue
+			}
+			given = derSignature(value, key)
+		default:
+			continue
+		}
+		switch err := cert.CheckSignature(m.algorithm, signed, given); {
+		case err != nil:
+			refused = refuseSignature("the signature is not one of the identity provider")
+		case v.now.Before(cert.NotBefore):
+			expired = federation.Refuse(audit.ReasonCertificateExpired, "signed with a certificate that is valid from %s", cert.NotBefore.UTC().Format(time.RFC3339))
+		case v.now.After(cert.NotAfter):
+			expired = federation.Refuse(audit.ReasonCertificateExpired, "signed with a certificate that was valid until %s", cert.NotAfter.UTC().Format(time.RFC3339))
+		default:
+			return nil
+		}
 	}
-	if a := method.attr("Algorithm"); methodKind(a) == 0 || len(method.kids) > 0 {
-		return "", refuseAlgorithm("signature", a)
+	if expired != nil {
+		return expired
+	}
+	return refused
+}
+
+// signedInfo is what a signature says about itself, in the bytes it covers.
+type signedInfo struct {
+	method method
+	hash   crypto.Hash
+	digest []byte
+}
+
+// checkInfo reads a SignedInfo that has nothing in it but what must be there.
+func checkInfo(info *node, id string) (signedInfo, *federation.Refusal) {
+	var s signedInfo
+	if !info.is(nsSignature, dsig.SignedInfoTag) || !names(info.kids, dsig.CanonicalizationMethodTag, dsig.SignatureMethodTag, dsig.ReferenceTag) {
+		return s, refuseSignature("the signature covers not just one thing")
+	}
+	form, how, reference := info.kids[0], info.kids[1], info.kids[2]
+	if a := form.attr("Algorithm"); a != string(dsig.CanonicalXML10ExclusiveAlgorithmId) || len(form.kids) > 0 {
+		return s, refuseAlgorithm("canonicalization", a)
+	}
+	var ok bool
+	if s.method, ok = methodOf(how.attr("Algorithm")); !ok || len(how.kids) > 0 {
+		return s, refuseAlgorithm("signature", how.attr("Algorithm"))
 	}
 	if uri := reference.attr("URI"); id == "" || uri != "#"+id {
-		return "", refuseSignature("the signature covers something else than the element it is in")
+		return s, refuseSignature("the signature covers something else than the element it is in")
 	}
 	if !names(reference.kids, dsig.TransformsTag, dsig.DigestMethodTag, dsig.DigestValueTag) {
-		return "", refuseSignature("the reference of the signature has other parts than it must have")
+		return s, refuseSignature("the reference of the signature has other parts than it must have")
 	}
 	if r := checkTransforms(reference.kids[0]); r != nil {
-		return "", r
+		return s, r
 	}
-	if a := reference.kids[1].attr("Algorithm"); !digestAllowed(a) {
-		return "", refuseAlgorithm("digest", a)
+	digest := reference.kids[1]
+	if s.hash, ok = digestOf(digest.attr("Algorithm")); !ok || len(digest.kids) > 0 {
+		return s, refuseAlgorithm("digest", digest.attr("Algorithm"))
 	}
-	return method.attr("Algorithm"), nil
+	var err error
+	if s.digest, err = fromBase64(reference.kids[2].text); err != nil || len(reference.kids[2].kids) > 0 {
+		return s, refuseSignature("the signature has no readable digest")
+	}
+	return s, nil
+}
+
+// fromBase64 reads base64 as XML has it, with white space anywhere.
+func fromBase64(s string) ([]byte, error) {
+	return base64.StdEncoding.DecodeString(strings.Join(strings.Fields(s), ""))
 }
 
 // checkTransforms demands that the signature itself is left out and the rest made canonical, in this order and without
@@ -205,23 +257,18 @@ func names(elements []*node, want ...string) bool {
 	return true
 }
 
-// derSignature turns a signature r‖s, as XML has it, into the form the library reads. One that is of that form stays.
-func derSignature(written string, key *ecdsa.PublicKey) string {
-	raw, err := base64.StdEncoding.DecodeString(written)
+// derSignature turns a signature r‖s, as XML has it, into the form of certificates. One that is of that form stays.
+func derSignature(value []byte, key *ecdsa.PublicKey) []byte {
 	half := (key.Params().BitSize + 7) / 8
-	if err != nil || len(raw) != 2*half {
-		return written
+	if len(value) != 2*half {
+		return value
 	}
-	der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:])})
+	der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(value[:half]), new(big.Int).SetBytes(value[half:])})
 	if err != nil {
-		return written
+		return value
 	}
-	return base64.StdEncoding.EncodeToString(der)
+	return der
 }
-
-func signatureIn(el *etree.Element) *etree.Element { return childOf(el, dsig.SignatureTag) }
-
-func valueOf(sig *etree.Element) *etree.Element { return childOf(sig, dsig.SignatureValueTag) }
 
 // childOf returns the first child of this name. Where it counts, the screening made sure that there is but one, of its namespace.
 func childOf(el *etree.Element, tag string) *etree.Element {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/beevik/etree"
+	dsig "github.com/russellhaering/goxmldsig"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/authflow/federation"
@@ -48,10 +49,7 @@ func (t *trial) plain(raw []byte, root *node) *federation.Refusal {
 	}
 	h := &hook{trial: t}
 	if t.ask(raw, h) {
-		if h.response != nil && h.assertion == nil {
-			return t.proveInner(h.response)
-		}
-		return nil
+		return t.proveAssertion(h.inner)
 	}
 	t.signed, t.assertion, t.vetoed = nil, nil, true
 	if h.refusal != nil {
@@ -159,50 +157,30 @@ func (t *trial) proveResponse(root *etree.Element) *federation.Refusal {
 	if r != nil {
 		return r
 	}
-	found, r := t.verify(alone)
-	if r != nil {
+	if r := t.takeResponse(alone); r != nil {
 		return r
 	}
-	if r := t.take(found); r != nil {
-		return r
-	}
-	return t.proveInner(found)
+	return t.proveAssertion(childOf(alone, "Assertion"))
 }
 
-// take makes a verified response the one that is read.
-func (t *trial) take(found *etree.Element) *federation.Refusal {
-	var err error
-	if t.signed, err = fromElement(found); err != nil {
-		return malformed("the response: %v", err)
+// takeResponse verifies the signature of a response that stands for itself.
+func (t *trial) takeResponse(alone *etree.Element) (r *federation.Refusal) {
+	if t.signed, r = t.verify(alone); r != nil {
+		return r
 	}
-	var r *federation.Refusal
 	t.reply, r = readReply(t.signed)
 	return r
 }
 
-func (t *trial) proveInner(response *etree.Element) *federation.Refusal {
-	if inner := childOf(response, "Assertion"); inner != nil {
-		return t.proveAssertion(inner)
-	}
-	return nil
-}
-
-// proveAssertion verifies the signature of an assertion, if it has one.
+// proveAssertion verifies the signature of an assertion, if there is one and it has one.
 func (t *trial) proveAssertion(el *etree.Element) *federation.Refusal {
-	if el == nil || signatureIn(el) == nil {
+	if el == nil || childOf(el, dsig.SignatureTag) == nil {
 		return nil
 	}
 	alone, r := detach(el)
 	if r != nil {
 		return r
 	}
-	found, r := t.verify(alone)
-	if r != nil {
-		return r
-	}
-	var err error
-	if t.assertion, err = fromElement(found); err != nil {
-		return malformed("the assertion: %v", err)
-	}
-	return nil
+	t.assertion, r = t.verify(alone)
+	return r
 }

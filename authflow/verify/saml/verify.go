@@ -2,9 +2,7 @@ package saml
 
 import (
 	"crypto/x509"
-	"encoding/base64"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -78,7 +76,7 @@ func DecodeResponse(form string) ([]byte, error) {
 	if len(form) > MaxForm {
 		return nil, malformed("the response is longer than %d bytes", MaxResponse)
 	}
-	doc, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(form), ""))
+	doc, err := fromBase64(form)
 	switch {
 	case err != nil:
 		return nil, malformed("the response is no base64")

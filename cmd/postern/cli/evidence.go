@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) evidence() *cobra.Command {
-	return group(&cobra.Command{Use: "evidence", Short: "What the verifiers make of a piece of evidence, without a sidecar"}, a.evidenceTotp(), a.evidenceOidc())
+	return group(&cobra.Command{Use: "evidence", Short: "What the verifiers make of a piece of evidence, without a sidecar"}, a.evidenceTotp(), a.evidenceOidc(), a.evidenceSaml())
 }
 
 // neverUsed is the last step of a secret of which no code was accepted.

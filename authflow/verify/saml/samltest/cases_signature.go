@@ -36,6 +36,11 @@ func (s *suite) signatures() {
 			return head + "<ds:SignatureValue>" + strings.Repeat("A", 342) + "==" + tail[strings.Index(tail, "<"):]
 		}
 	})
+	s.signed("ok-signature-value-indented", "", func(g *Signing) {
+		g.Finish = func(t string) string {
+			return strings.Replace(t, "<ds:SignatureValue>", "<ds:SignatureValue>\n      ", 1)
+		}
+	}, beyond("it reads no base64 with spaces in it"))
 	s.signed("signature-value-empty", badSignature, emptied("SignatureValue"))
 	s.signed("signature-value-missing", badSignature, func(g *Signing) {
 		g.Finish = func(t string) string { return dropped(t, "SignatureValue") }

@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"math/big"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -136,15 +137,21 @@ func (w *World) Decrypt() *saml.Key {
 	return k
 }
 
-// Metadata is the identity provider's metadata with these certificates to sign with.
-func (w *World) Metadata(signers ...Signer) string {
-	text := `<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" entityID="` + IdP + `">` +
+// Metadata is the metadata of a provider.
+func Metadata(p saml.Provider) string {
+	text := `<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" ID="_metadata" entityID="` + p.EntityID + `">` +
 		`<md:IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">`
-	for _, s := range signers {
+	for _, cert := range p.Certificates {
 		text += `<md:KeyDescriptor use="signing"><ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:X509Data><ds:X509Certificate>` +
-			base64.StdEncoding.EncodeToString(s.Certificate.Raw) + `</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>`
+			base64.StdEncoding.EncodeToString(cert.Raw) + `</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>`
 	}
-	return text + `<md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" Location="https://idp.example.com/sso"/>` +
-		`<md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="https://idp.example.com/sso/post"/>` +
+	return text + `<md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" Location="` + p.RedirectURL + `"/>` +
+		`<md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="` + p.PostURL + `"/>` +
 		`</md:IDPSSODescriptor></md:EntityDescriptor>`
+}
+
+// SignedMetadata is the metadata of a provider, signed.
+func (w *World) SignedMetadata(p saml.Provider, s *Signing) string {
+	w.t.Helper()
+	return w.sign(strings.Replace(Metadata(p), "<md:IDPSSODescriptor", placeholder+"<md:IDPSSODescriptor", 1), s)
 }
