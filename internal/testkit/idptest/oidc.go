@@ -56,6 +56,7 @@ type OIDC struct {
 	grants    map[string]*grant
 	access    map[string]Person // by access token
 	exchanged int
+	strangers map[string]crypto.Signer // keys that are in no key set, by algorithm
 }
 
 type signingKey struct {
@@ -79,7 +80,7 @@ func NewOIDC(t testing.TB, opts ...Option) *OIDC {
 		web: serve(t, c, OIDCFaults(), mux), client: c.client, clients: map[string]Client{},
 		person:    Person{Subject: "248289761001", Email: "gwen@partner-postern-demo.com", EmailVerified: true, Name: "Gwen Guest", Login: "gwen", ID: 583231},
 		claims:    Claims{},
-		algorithm: "RS256", grants: map[string]*grant{}, access: map[string]Person{},
+		algorithm: "RS256", grants: map[string]*grant{}, access: map[string]Person{}, strangers: map[string]crypto.Signer{},
 	}
 	o.short = sync.OnceValue(func() signingKey { return signingKey{id: "key-short", algorithm: "RS256", key: shortKey(t)} })
 	o.keys = []signingKey{o.newSigningKey("RS256")}
@@ -191,6 +192,17 @@ func (o *OIDC) Exchanged() int {
 func (o *OIDC) newSigningKey(algorithm string) signingKey {
 	o.t.Helper()
 	return signingKey{id: "key-" + rand.Text()[:8], algorithm: algorithm, key: newKey(o.t, algorithm)}
+}
+
+// stranger is a key that is in no key set.
+func (o *OIDC) stranger(algorithm string) crypto.Signer {
+	o.t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.strangers[algorithm] == nil {
+		o.strangers[algorithm] = newKey(o.t, algorithm)
+	}
+	return o.strangers[algorithm]
 }
 
 // current is the key tokens are signed with.

@@ -136,9 +136,9 @@ func (o *OIDC) sign(payload []byte) string {
 		}
 		key = jose.SigningKey{Algorithm: jose.HS256, Key: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})}
 	case o.is(OtherKey):
-		key.Key = newKey(o.t, k.algorithm)
+		key.Key = o.stranger(k.algorithm)
 	case o.is(UnknownKid):
-		key.Key, kid = newKey(o.t, k.algorithm), "key-unknown"
+		key.Key, kid = o.stranger(k.algorithm), "key-unknown"
 	}
 	signer, err := jose.NewSigner(key, (&jose.SignerOptions{}).WithType(typ).WithHeader("kid", kid))
 	if err != nil {
