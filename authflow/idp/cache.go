@@ -112,7 +112,7 @@ func (d *document[T]) get(ctx context.Context, now func() time.Time, fetch func(
 }
 
 // look says whether a fetch is due; if not, what there is.
-func (d *document[T]) look(now time.Time) (*T, error, bool) { //nolint:revive // the verdict stands last, as in a map
+func (d *document[T]) look(now time.Time) (*T, error, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.value != nil && now.Before(d.life.fresh) {

@@ -244,3 +244,25 @@ func TestASmallKeyOfAProviderIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestOwnKeysAreLookedAt(t *testing.T) {
+	s := idptest.NewSAML(t, idptest.Clock(now))
+	conn := assertions(s)
+	conn.SAML.AllowsEncryption, conn.SAML.Key = true, ecdsaPair(t)
+	wantFinding(t, speaks(t, s.RootCAs(), nil).Test(t.Context(), orgUID, conn), "private key", policy.SeverityError, "no RSA key")
+	conn.SAML.AllowsEncryption, conn.SAML.SignsRequests = false, true
+	later := speaks(t, s.RootCAs(), func(cfg *idp.Config) { cfg.Now = func() time.Time { return now().AddDate(0, 11, 20) } })
+	wantFinding(t, later.Test(t.Context(), orgUID, conn), "private key", policy.SeverityWarning, "its certificate ends at")
+
+	p := newProvider(t)
+	apple := p.as(policy.PresetApple, "")
+	apple.OIDC.KeyID, apple.OIDC.Secret = "K", append([]byte("sealed:"), pkcs8(p.key)...)
+	client := p.client(t, func(cfg *idp.Config) { cfg.Now = time.Now })
+	p.on("/token", func(w http.ResponseWriter, _ *http.Request) { answer(w, map[string]string{"error": "invalid_grant"}) })
+	wantFinding(t, client.Test(t.Context(), orgUID, apple), "secret", policy.SeverityError, "team")
+	apple.OIDC.Tenant = "TEAM"
+	wantFinding(t, client.Test(t.Context(), orgUID, apple), "secret", policy.SeverityOK, "ES256")
+	open := p.connection()
+	open.OIDC.ClientAuth, open.OIDC.Secret = policy.ClientAuthNone, nil
+	wantFinding(t, client.Test(t.Context(), orgUID, open), "secret", policy.SeverityOK, "PKCE")
+}

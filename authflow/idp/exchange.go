@@ -83,7 +83,7 @@ func (c *Client) ask(ctx context.Context, organizationUID string, conn *policy.C
 		"redirect_uri":  secret.NewString(callback(code.CallbackURL, conn.OIDC.RedirectURIs)),
 		"code_verifier": secret.NewString(code.Verifier),
 	}
-	hidden := append(who.hidden, form["code"], form["code_verifier"])
+	hidden := slices.Concat(who.hidden, []secret.String{form["code"], form["code_verifier"]})
 	maps.Copy(form, who.form)
 	a, err := c.post(ctx, p.token, form, who.header)
 	if err != nil {

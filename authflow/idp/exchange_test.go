@@ -114,7 +114,7 @@ func TestPrivateKeyJWTIsWhatRFC7523Wants(t *testing.T) {
 func TestASecretThatIsNotThereOrOfNoUseIsSaidAndNotShown(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(t, nil)
-	small := must(rsa.GenerateKey(rand.Reader, 1024)) //nolint:gosec // too small on purpose
+	small := must(rsa.GenerateKey(rand.Reader, 1024)) // too small on purpose
 	for name, s := range map[string]struct {
 		auth   string
 		sealed []byte
@@ -218,7 +218,16 @@ func TestApplesSecretIsATokenThatTheTeamSigns(t *testing.T) {
 // smallCertificate is one of a key that is too small.
 func smallCertificate(t *testing.T) []byte {
 	t.Helper()
-	key := must(rsa.GenerateKey(rand.Reader, 1024)) //nolint:gosec // too small on purpose
+	key := must(rsa.GenerateKey(rand.Reader, 1024)) // too small on purpose
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now().Add(-time.Hour), NotAfter: now().AddDate(1, 0, 0)}
 	return must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
+}
+
+// ecdsaPair is an ECDSA key of the service provider and its certificate, sealed.
+func ecdsaPair(t *testing.T) []byte {
+	t.Helper()
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now().Add(-time.Hour), NotAfter: now().AddDate(1, 0, 0)}
+	der := must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
+	return append([]byte("sealed:"), append(pkcs8(key), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)...)
 }

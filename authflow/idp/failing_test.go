@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -124,7 +124,7 @@ func TestUnreachableMeansThatNothingWasSent(t *testing.T) {
 	_, err = p.client(t, nil).Redeem(t.Context(), orgUID, p.connection(), code())
 	wantReason(t, err, audit.ReasonIDPUnreachable)
 	q := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the code left") }))
-	q.TLS, q.Config.ErrorLog = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, log.New(io.Discard, "", 0)
+	q.TLS, q.Config.ErrorLog = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	q.StartTLS()
 	defer q.Close()
 	p.change = func(d map[string]any) { d["token_endpoint"] = q.URL + "/token" }

@@ -11,8 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -90,7 +89,7 @@ func newProvider(t *testing.T) *provider {
 	}
 	p := &provider{key: key, handlers: map[string]http.HandlerFunc{}, fetched: map[string]int{}, posted: make(chan *http.Request, 64)}
 	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
-	p.Config.ErrorLog = log.New(io.Discard, "", 0)
+	p.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	p.StartTLS()
 	t.Cleanup(p.Close)
 	p.on("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) { answer(w, p.discovery()) })

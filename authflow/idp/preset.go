@@ -45,7 +45,7 @@ func presets(name string) (preset, bool) {
 			formPost: true, teamSecret: true, emailClaim: "email_verified", // which may be the text "true"
 		}, true
 	case policy.PresetGitHub:
-		return preset{
+		return preset{ //nolint:gosec // addresses, no credentials
 			issuer:        "https://github.com",
 			authorization: "https://github.com/login/oauth/authorize",
 			token:         "https://github.com/login/oauth/access_token",
