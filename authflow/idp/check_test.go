@@ -45,6 +45,7 @@ func wantFinding(t *testing.T, list []policy.Finding, what string, severity poli
 
 func TestAnOpenIDConnectionIsTriedOut(t *testing.T) {
 	key := must(jwks(t))
+	o := idptest.NewOIDC(t, idptest.WithClient(idptest.Client{ID: "postern", Secret: "right-canary"}))
 	const ok, warning, failure = policy.SeverityOK, policy.SeverityWarning, policy.SeverityError
 	for _, c := range []struct {
 		name     string
@@ -88,7 +89,7 @@ func TestAnOpenIDConnectionIsTriedOut(t *testing.T) {
 		{name: "nothing is verified", change: func(c *policy.Connection) { c.OIDC = nil }, what: "protocol", severity: warning, detail: "login service"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := idptest.NewOIDC(t, idptest.WithClient(idptest.Client{ID: "postern", Secret: "right-canary"}))
+			defer o.Mend()
 			if c.fault != "" {
 				o.Break(c.fault)
 			}
@@ -162,6 +163,7 @@ func TestAGitHubConnectionIsTriedOut(t *testing.T) {
 
 func TestASAMLConnectionIsTriedOut(t *testing.T) {
 	sealed, _ := samlPair(t)
+	usual := idptest.NewSAML(t, idptest.Clock(now))
 	const ok, warning, failure = policy.SeverityOK, policy.SeverityWarning, policy.SeverityError
 	for _, c := range []struct {
 		name     string
@@ -192,11 +194,11 @@ func TestASAMLConnectionIsTriedOut(t *testing.T) {
 		{name: "metadata unsigned", change: func(s *policy.SAML) { s.MetadataURL, s.MetadataCertificate = s.EntityID, s.Certificates[0] }, what: "metadata", severity: failure, detail: "not signed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			options := []idptest.Option{idptest.Clock(now)}
+			s := usual
 			if c.until != 0 {
-				options = append(options, idptest.CertificateUntil(now().Add(c.until)))
+				s = idptest.NewSAML(t, idptest.Clock(now), idptest.CertificateUntil(now().Add(c.until)))
 			}
-			s := idptest.NewSAML(t, options...)
+			defer s.Mend()
 			if c.fault != "" {
 				s.Break(c.fault)
 			}

@@ -251,10 +251,9 @@ func TestMetadataThatIsNotGoodIsNotTaken(t *testing.T) {
 			}
 		})
 	}
+	s := idptest.NewSAML(t, idptest.Clock(now), idptest.SignedMetadata())
 	for _, m := range idptest.Manners() {
 		t.Run(string(m), func(t *testing.T) {
-			t.Parallel()
-			s := idptest.NewSAML(t, idptest.Clock(now))
 			s.Answer(idptest.Metadata, m)
 			c := speaks(t, s.RootCAs(), func(cfg *idp.Config) { cfg.Timeout = 300 * time.Millisecond })
 			_, err := c.Begin(t.Context(), orgUID, byMetadata(s), samlBeginning())
@@ -263,8 +262,8 @@ func TestMetadataThatIsNotGoodIsNotTaken(t *testing.T) {
 			}
 		})
 	}
+	s.Mend()
 	other := idptest.NewSAML(t, idptest.Clock(now), idptest.SignedMetadata())
-	s := idptest.NewSAML(t, idptest.Clock(now), idptest.SignedMetadata())
 	conn := byMetadata(s)
 	conn.SAML.MetadataCertificate = other.MetadataCertificate().Raw
 	_, err := speaks(t, s.RootCAs(), nil).Begin(t.Context(), orgUID, conn, samlBeginning())
