@@ -182,7 +182,7 @@ func administrationTypes() []TypeInfo {
 	denied := admin(TypeAccessDenied, "A call was refused. Its denial names the method, the status and the reason; alike refusals are folded.")
 	denied.Outcome = OutcomeFailure
 	expiring := admin(TypeConnectionCertificateExpiring,
-		"A certificate that a connection's provider signs with ends soon or has ended. The detail holds its fingerprint and when.")
+		"A certificate that a connection's provider signs with ends soon or has ended. Its changes hold the fingerprint and when.")
 	expiring.Outcome = OutcomeInfo
 	return []TypeInfo{
 		admin(TypeOrganizationCreated, "An organization was created."),
@@ -194,7 +194,7 @@ func administrationTypes() []TypeInfo {
 		admin(TypeConnectionUpdated, "A connection was changed, or its secret was set, cleared or dropped. A secret itself is never told."),
 		admin(TypeConnectionDeleted, "A connection was removed."),
 		admin(TypeConnectionKeysChanged,
-			"The keys or certificates that a connection's provider signs with are others than before. Its changes hold fingerprints and key ids."),
+			"The keys or certificates that a connection's provider signs with are others than before. Its changes hold fingerprints."),
 		expiring,
 		admin(TypeDomainVerified, "Domains count as the organization's from now on. Says on whose word, and lists them in its personal part."),
 		admin(TypeDomainRemoved, "Domains no longer count as the organization's."),

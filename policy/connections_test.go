@@ -175,7 +175,7 @@ func TestASecretFitsWhatTheConnectionTakes(t *testing.T) {
 	both := func(key, certified string) []byte {
 		return append(keyPEM(t, k[key]), pemOf("CERTIFICATE", certificateOf(t, k[certified]))...)
 	}
-	sec1, _ := x509.MarshalECPrivateKey(k["p256"].(*ecdsa.PrivateKey)) //nolint:forcetypeassert // made above
+	sec1, _ := x509.MarshalECPrivateKey(k["p256"].(*ecdsa.PrivateKey))
 	for name, c := range map[string]struct {
 		kind   policy.SecretKind
 		secret []byte
@@ -188,7 +188,7 @@ func TestASecretFitsWhatTheConnectionTakes(t *testing.T) {
 		"RSA":                          {policy.SecretPrivateKey, keyPEM(t, k["rsa"]), ""},
 		"P-256 of SEC 1":               {policy.SecretPrivateKey, pemOf("EC PRIVATE KEY", sec1), ""},
 		"SEC 1 with its curve":         {policy.SecretPrivateKey, append(pemOf("EC PARAMETERS", []byte{6, 0}), pemOf("EC PRIVATE KEY", sec1)...), ""},
-		"RSA of PKCS #1":               {policy.SecretPrivateKey, pemOf("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(k["rsa"].(*rsa.PrivateKey))), ""}, //nolint:forcetypeassert // made above
+		"RSA of PKCS #1":               {policy.SecretPrivateKey, pemOf("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(k["rsa"].(*rsa.PrivateKey))), ""},
 		"Ed25519":                      {policy.SecretPrivateKey, keyPEM(t, k["ed"]), ""},
 		"RSA of 1024 bits":             {policy.SecretPrivateKey, keyPEM(t, k["short"]), "PRIVATE_KEY_INVALID"},
 		"P-224":                        {policy.SecretPrivateKey, keyPEM(t, k["p224"]), "PRIVATE_KEY_INVALID"},

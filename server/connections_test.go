@@ -163,7 +163,7 @@ func TestASecretGoesToItsUseCaseAndNowhereElse(t *testing.T) {
 		"an empty key": {func(r *posternv1.SetConnectionSecretRequest) {
 			pem(r)
 			r.GetSecret().(*posternv1.SetConnectionSecretRequest_PrivateKeyPem).PrivateKeyPem = ""
-		}, "FIELD_REQUIRED"}, //nolint:forcetypeassert // set above
+		}, "FIELD_REQUIRED"},
 		"a short secret":  {func(r *posternv1.SetConnectionSecretRequest) { r.Secret = clientSecret(secret[:7]) }, "FIELD_INVALID"},
 		"a long secret":   {func(r *posternv1.SetConnectionSecretRequest) { r.Secret = clientSecret(strings.Repeat(secret, 52)) }, "FIELD_INVALID"},
 		"a line break":    {func(r *posternv1.SetConnectionSecretRequest) { r.Secret = clientSecret(secret + "\n") }, "FIELD_INVALID"},

@@ -55,11 +55,11 @@ func SetSecret(ctx context.Context, d ConnectionDeps, caller string, in SecretIn
 			return *c, errs.New(errs.FailedPrecondition, "CONNECTION_SECRET_KIND", "this connection takes "+kindName(takes))
 		}
 		if err := takes.CheckSecret(in.Secret.Reveal()); err != nil {
-			return *c, err //nolint:wrapcheck // an errs.Error of package policy
+			return *c, err
 		}
 		sealed, err := d.Sealer.Seal(ctx, o.UID, c.UID, in.Secret.Reveal())
 		if err != nil {
-			return *c, err //nolint:wrapcheck // an errs.Error of the sealer
+			return *c, err
 		}
 		return c.WithSecret(sealed, d.Now()), nil
 	})
@@ -144,21 +144,21 @@ const maxChangeTries = 32
 func ChangeConnection(ctx context.Context, d ConnectionDeps, in ConnectionChange) (*policy.Organization, error) {
 	uid, err := d.Directory.Resolve(ctx, in.Organization)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // an errs.Error of the directory
+		return nil, err
 	}
 	for range maxChangeTries {
 		o, err := d.Directory.Organization(ctx, uid)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // an errs.Error of the directory
+			return nil, err
 		}
 		// In this order: the same call, if it is committed after this look at its key, moves the stamp that was read before.
 		if in.Key.Key != [32]byte{} {
 			p, err := d.Writer.Progress(ctx, uid, in.Key)
 			if err != nil {
-				return nil, err //nolint:wrapcheck // an errs.Error of the directory
+				return nil, err
 			}
 			if p != nil {
-				return d.Directory.Organization(ctx, uid) //nolint:wrapcheck // an errs.Error of the directory
+				return d.Directory.Organization(ctx, uid)
 			}
 		}
 		change, err := in.on(d, o)
@@ -170,10 +170,10 @@ func ChangeConnection(ctx context.Context, d ConnectionDeps, in ConnectionChange
 		}
 		_, _, err = d.Writer.Commit(ctx, *change)
 		if err == nil {
-			return d.Directory.Organization(ctx, uid) //nolint:wrapcheck // an errs.Error of the directory
+			return d.Directory.Organization(ctx, uid)
 		}
 		if !errs.Is(err, "ETAG_MISMATCH") || !in.Based.IsZero() {
-			return nil, err //nolint:wrapcheck // an errs.Error of the directory
+			return nil, err
 		}
 	}
 	return nil, errs.New(errs.Conflict, "ETAG_MISMATCH", "the organization keeps changing; try again")
@@ -219,6 +219,6 @@ func (in *ConnectionChange) remember(ctx context.Context, d ConnectionDeps, o *p
 	if in.Key.Key == [32]byte{} {
 		return nil
 	}
-	return d.Writer.Answered(ctx, o.UID, in.Key, policy.Progress{ //nolint:wrapcheck // an errs.Error of the directory
+	return d.Writer.Answered(ctx, o.UID, in.Key, policy.Progress{
 		Stamp: o.Stamp, Commits: []policy.Applied{{Kind: kindNothing, Revision: o.Revision}}, Done: true})
 }

@@ -45,7 +45,7 @@ func (c *Converter) GetConnection(r *posternv1.GetConnectionRequest) (organizati
 	if err := c.Check(r); err != nil {
 		return "", "", err
 	}
-	return names.Connection("name", r.GetName()) //nolint:wrapcheck // an errs.Error
+	return names.Connection("name", r.GetName())
 }
 
 // ListConnections converts a request for a page of connections to the id of their organization.
@@ -53,7 +53,7 @@ func (c *Converter) ListConnections(r *posternv1.ListConnectionsRequest) (string
 	if err := c.Check(r); err != nil {
 		return "", err
 	}
-	return names.Organization("parent", r.GetParent()) //nolint:wrapcheck // an errs.Error
+	return names.Organization("parent", r.GetParent())
 }
 
 // TestConnection converts a request to test a connection to the ids of organization and connection.
@@ -61,7 +61,7 @@ func (c *Converter) TestConnection(r *posternv1.TestConnectionRequest) (organiza
 	if err := c.Check(r); err != nil {
 		return "", "", err
 	}
-	return names.Connection("name", r.GetName()) //nolint:wrapcheck // an errs.Error
+	return names.Connection("name", r.GetName())
 }
 
 // SetConnectionSecret converts a secret. What is wrong with the secret itself depends on the connection.
@@ -72,7 +72,7 @@ func (c *Converter) SetConnectionSecret(r *posternv1.SetConnectionSecretRequest)
 	in := ConnectionSecret{RequestID: r.GetRequestId(), Etag: r.GetEtag()}
 	var err error
 	if in.Organization, in.Connection, err = names.Connection("name", r.GetName()); err != nil {
-		return ConnectionSecret{}, err //nolint:wrapcheck // an errs.Error
+		return ConnectionSecret{}, err
 	}
 	switch s := r.GetSecret().(type) {
 	case *posternv1.SetConnectionSecretRequest_ClientSecret:
@@ -99,7 +99,7 @@ func (c *Converter) ClearConnectionSecret(r *posternv1.ClearConnectionSecretRequ
 	in := ConnectionSecret{RequestID: r.GetRequestId(), Etag: r.GetEtag()}
 	var err error
 	in.Organization, in.Connection, err = names.Connection("name", r.GetName())
-	return in, err //nolint:wrapcheck // an errs.Error
+	return in, err
 }
 
 // ConnectionOf converts a connection that was asked for by itself: with the version of its organization.

@@ -20,10 +20,10 @@ func (v *Connections) Seal(_ context.Context, organizationUID, connectionUID str
 	if organizationUID == "" || connectionUID == "" || len(plain) == 0 {
 		return nil, errs.New(errs.Internal, "SEAL_FAILED", "a secret is sealed for a connection of an organization")
 	}
-	return v.cipher.EncryptSecret(organizationUID, recordConnection+connectionUID, plain) //nolint:wrapcheck // an errs.Error of the cipher
+	return v.cipher.EncryptSecret(organizationUID, recordConnection+connectionUID, plain)
 }
 
 // Open is the reverse of Seal. The caller wipes what it gets; nothing keeps it here.
 func (v *Connections) Open(_ context.Context, organizationUID, connectionUID string, sealed []byte) ([]byte, error) {
-	return v.cipher.DecryptSecret(organizationUID, recordConnection+connectionUID, sealed) //nolint:wrapcheck // an errs.Error of the cipher
+	return v.cipher.DecryptSecret(organizationUID, recordConnection+connectionUID, sealed)
 }
