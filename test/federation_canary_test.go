@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/postern-audit/postern/internal/testkit/idptest"
@@ -101,7 +102,7 @@ func (a *abroad) nowhere() {
 			return err
 		}))
 	}
-	private := append([]string{idptest.SecretText}, a.private...)
+	private := slices.Clone(a.private)
 	for _, seen := range a.seen {
 		private = append(private, seen()...)
 	}

@@ -58,7 +58,7 @@ func goAbroad(t *testing.T, root []byte, processes int, env ...string) *abroad {
 	}
 	r := newRig(t, append([]string{"POSTERN_OUTBOUND_ALLOWED_NETWORKS=127.0.0.0/8", "POSTERN_OUTBOUND_ROOTS_FILE=" + file, "POSTERN_OUTBOUND_TIMEOUT=3s",
 		"POSTERN_LOG_LEVEL=debug", "POSTERN_HTTP_ADDRESS=127.0.0.1:0"}, env...)...)
-	a := &abroad{ward: &ward{t: t}, r: r, set: map[string]string{}}
+	a := &abroad{ward: &ward{t: t}, r: r, set: map[string]string{}, rules: []table{}}
 	a.p = r.start("first", "signin", "archiver", "api")
 	for n := 1; n < processes; n++ {
 		a.rest = append(a.rest, r.start(fmt.Sprintf("more-%d", n), "signin", "api"))
