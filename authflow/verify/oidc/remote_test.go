@@ -253,6 +253,7 @@ func TestOIDC12AClockSetBackStopsNothing(t *testing.T) {
 	p.wants(t, "rsa", 1, "")
 	p.pass(-48 * time.Hour)
 	p.serve(oidctest.JWKS("ec"))
+	p.wants(t, "rsa", 0, "")
 	p.wants(t, "ec", 1, "")
 	p.fetched(t, 2)
 }

@@ -112,6 +112,7 @@ func (in Setting) personCases() []draft {
 		{name: "email-two-at", token: claim("email", "jane@example.com@evil.example"), want: mail("", false)},
 		{name: "email-newline", token: claim("email", jane+"\nBcc: x@evil.example"), want: mail("", false)},
 		{name: "email-too-long", token: claim("email", long), want: mail("", false)},
+		{name: "email-too-long-as-written", token: claim("email", "jane@"+strings.Repeat("ｅ", 60)+"."+strings.Repeat("ｅ", 60)+".com"), want: mail("", false)},
 		{name: "email-case-kept", token: claim("email", "Jane@Example.COM"), want: mail("Jane@Example.COM", true)},
 		{name: "name-cut", token: claim("name", strings.Repeat("é", 300)),
 			want: func(id federation.Identity) bool { return id.Name == strings.Repeat("é", 128) }},
