@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	methodBearer    = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
+	methodBearer    = "urn:oasis:names:tc:SAML:2.0:cm:bearer" //nolint:gosec // the name of a method, no secret
 	formatTransient = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 )
 

@@ -38,10 +38,10 @@ func accepted(t *testing.T, d *samltest.Draft, e saml.Expect) federation.Identit
 func TestAnIdentityHoldsWhatTheAssertionSays(t *testing.T) {
 	w := samltest.New(t, moment)
 	want := federation.Identity{
-		Issuer: samltest.IdP, ID: samltest.NameID, Format: "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress",
+		Issuer: samltest.IDP, ID: samltest.NameID, Format: "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress",
 		Email: samltest.NameID, Name: "Alice Example", ACR: "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport",
 		AuthTime: moment, Issued: moment, Until: moment.Add(6 * time.Minute), SessionEnds: moment.Add(8 * time.Hour),
-		Uses:   []federation.Use{use("assertion", samltest.IdP, "_assertion-1"), use("response", samltest.IdP, "_response-1")},
+		Uses:   []federation.Use{use("assertion", samltest.IDP, "_assertion-1"), use("response", samltest.IDP, "_response-1")},
 		Checks: []string{"shape", "issuer", "status", "assertion_signature", "certificate", "destination", "request", "audience", "bearer", "recipient", "times"},
 	}
 	if diff := cmp.Diff(want, accepted(t, w.Draft(), w.Expect())); diff != "" {

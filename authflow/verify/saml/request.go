@@ -220,7 +220,7 @@ func (k *Key) envelop(el *etree.Element) error {
 	if err := ctx.SetSignatureMethod(k.method()); err != nil {
 		return errors.New("saml: the request could not be signed")
 	}
-	sig, err := ctx.ConstructSignature(el, true)
+	sig, err := ctx.ConstructSignature(el.Copy(), true) // it moves declarations of namespaces about
 	if err != nil {
 		return errors.New("saml: the request could not be signed")
 	}

@@ -61,7 +61,7 @@ func TestEveryResponseGetsItsVerdict(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if id.Issuer != samltest.IdP || id.ID == "" || len(id.Uses) != 2 || id.EmailVerified {
+			if id.Issuer != samltest.IDP || id.ID == "" || len(id.Uses) != 2 || id.EmailVerified {
 				t.Errorf("identity %+v", id)
 			}
 		})

@@ -54,7 +54,7 @@ func (s *suite) responses() {
 	})
 	s.draft("response-issuer-with-element", malformed, func(d *Draft) { d.ResponseIssuer = strings.Replace(d.ResponseIssuer, "</", "<x/></", 1) })
 	s.draft("assertion-issuer-wrong", badIssuer, func(d *Draft) { d.Issuer = "<saml:Issuer>https://other.example.com</saml:Issuer>" })
-	s.draft("assertion-issuer-with-space", badIssuer, func(d *Draft) { d.Issuer = "<saml:Issuer>" + IdP + " </saml:Issuer>" })
+	s.draft("assertion-issuer-with-space", badIssuer, func(d *Draft) { d.Issuer = "<saml:Issuer>" + IDP + " </saml:Issuer>" })
 	s.draft("assertion-issuer-missing", malformed, func(d *Draft) { d.Issuer = "" })
 	s.draft("assertion-issuer-twice", malformed, func(d *Draft) { d.Issuer += d.Issuer })
 	s.draft("assertion-issuer-with-format", badIssuer, func(d *Draft) {

@@ -33,10 +33,10 @@ func (w *World) Draft() *Draft {
 		w: w,
 		ResponseAttributes: `ID="_response-1" Version="2.0" IssueInstant="` + now + `" Destination="` + ACS +
 			`" InResponseTo="` + Request + `"`,
-		ResponseIssuer:      `<saml:Issuer>` + IdP + `</saml:Issuer>`,
+		ResponseIssuer:      `<saml:Issuer>` + IDP + `</saml:Issuer>`,
 		Status:              `<samlp:Status><samlp:StatusCode Value="urn:oasis:names:tc:SAML:2.0:status:Success"/></samlp:Status>`,
 		AssertionAttributes: `ID="_assertion-1" Version="2.0" IssueInstant="` + now + `"`,
-		Issuer:              `<saml:Issuer>` + IdP + `</saml:Issuer>`,
+		Issuer:              `<saml:Issuer>` + IDP + `</saml:Issuer>`,
 		Subject: `<saml:Subject><saml:NameID Format="urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress">` + NameID + `</saml:NameID>` +
 			`<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData InResponseTo="` + Request +
 			`" NotOnOrAfter="` + end + `" Recipient="` + ACS + `"/></saml:SubjectConfirmation></saml:Subject>`,

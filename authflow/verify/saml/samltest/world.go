@@ -22,7 +22,7 @@ import (
 
 // Names everybody uses.
 const (
-	IdP     = "https://idp.example.com/metadata"
+	IDP     = "https://idp.example.com/metadata"
 	SP      = "https://sp.example.org/saml"
 	ACS     = "https://sp.example.org/saml/acs"
 	Request = "_request-1f0b0d4a"
@@ -120,7 +120,7 @@ func (w *World) Expect() saml.Expect {
 // Provider is the identity provider with these certificates.
 func (w *World) Provider(signers ...Signer) saml.Provider {
 	p := saml.Provider{
-		EntityID: IdP, RedirectURL: "https://idp.example.com/sso?tenant=1", PostURL: "https://idp.example.com/sso/post",
+		EntityID: IDP, RedirectURL: "https://idp.example.com/sso?tenant=1", PostURL: "https://idp.example.com/sso/post",
 	}
 	for _, s := range signers {
 		p.Certificates = append(p.Certificates, s.Certificate)
