@@ -140,7 +140,12 @@ func Advance(s State, in Input, now time.Time) (Moved, error) {
 		return Moved{}, refuse(ErrFlowEnded)
 	case EffectOpen:
 		return r.open()
-	case EffectNotBound, EffectRecord, EffectReject, EffectBind, EffectShow:
+	case EffectNotBound:
+		if in.Step == nil {
+			return r.unbound()
+		}
+		return r.step(move, effect)
+	case EffectRecord, EffectReject, EffectBind, EffectShow:
 		return r.step(move, effect)
 	case EffectJudge, EffectDeny, EffectCancel:
 		return r.finish(effect)

@@ -104,6 +104,12 @@ func (p probe) want() expected {
 		return p.lapsed(audit.EndingSuperseded)
 	case p.in == "tick":
 		return expected{phase: p.phase}
+	case p.in == "name" && p.bites(p.phase != PhaseOpen):
+		return expected{ending: audit.EndingDenied, reason: stopReasons[p.stop], phase: PhaseEnded, steps: 1}
+	case p.in == "name" && p.phase == PhaseOpen:
+		return expected{err: ErrNotBound}
+	case p.in == "name":
+		return expected{err: ErrAccountKnown}
 	case p.in == "cancel":
 		return expected{ending: audit.EndingCancelled, phase: PhaseEnded, steps: 1}
 	case p.in == "refuse":
@@ -182,6 +188,8 @@ func (p probe) input(t *testing.T) Input {
 		return finishes(ActionCancel)
 	case "tick":
 		return Input{Kind: KindTick}
+	case "name":
+		return Input{Kind: KindName, Name: &Naming{AccountID: alice, NewAccount: true}}
 	}
 	account := alice
 	if p.other {
@@ -196,7 +204,7 @@ func (p probe) input(t *testing.T) Input {
 }
 
 func TestEveryInputInEveryPhaseDoesWhatTheDesignSays(t *testing.T) {
-	inputs := []string{"start", "complete", "refuse", "cancel", "tick"}
+	inputs := []string{"start", "complete", "refuse", "cancel", "tick", "name"}
 	for _, typ := range stepTypes() {
 		inputs = append(inputs, string(typ))
 	}

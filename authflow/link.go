@@ -93,6 +93,15 @@ func (r *run) name() (Moved, error) {
 	return r.settle(), nil
 }
 
+// unbound refuses to name the account of nobody, unless a stop ends the flow first.
+func (r *run) unbound() (Moved, error) {
+	if st := r.stop(); st != nil {
+		r.judge()
+		return r.stopped(st), nil
+	}
+	return Moved{}, refuse(ErrNotBound)
+}
+
 // unknown reports whether nothing is kept of a subject here.
 func (s *SubjectRecords) unknown() bool { return s != nil && s.Authenticator == nil && s.Person == nil }
 

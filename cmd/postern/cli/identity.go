@@ -25,7 +25,7 @@ func (a *app) identityList() *cobra.Command {
 		Use:   "list ORGANIZATION",
 		Short: "Identities of an organization that are linked to accounts",
 		Example: `  postern identity list acme
-  postern identity list acme --account acct-mia --output json`,
+  postern identity list acme --account-id acct-mia --output json`,
 		Args: exactly("ORGANIZATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
@@ -45,7 +45,7 @@ func (a *app) identityList() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&r.AccountId, "account", "", "only this account's")
+	cmd.Flags().StringVar(&r.AccountId, "account-id", "", "only this account's")
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 means all")
 	return cmd
 }

@@ -77,7 +77,7 @@ func serveIdentities(t *testing.T) (*identities, func(args ...string) (code int,
 
 func TestIdentitiesAreListedAcrossPagesAndEscaped(t *testing.T) {
 	fake, run := serveIdentities(t)
-	code, stdout, stderr := run("identity", "list", "acme", "--account", "acct-mia", "--limit", "0")
+	code, stdout, stderr := run("identity", "list", "acme", "--account-id", "acct-mia", "--limit", "0")
 	if code != 0 || strings.Count(stdout, identityID) != 2 || strings.Contains(stdout, "organizations/") || strings.Contains(stdout, "\x1b") || !strings.Contains(stdout, "PROOF") {
 		t.Errorf("%d\n%s%s", code, stdout, stderr)
 	}
