@@ -24,6 +24,7 @@ type completing struct {
 	address  policy.Address       // the identity's e-mail, when it is usable
 	verified bool                 // that e-mail may be relied on
 	replayed bool                 // the evidence was used before
+	held     bool                 // the code is another call's, which may still be at it
 	conn     policy.Connection    // it was judged for
 }
 
@@ -205,7 +206,7 @@ func (x *completing) input(flow *Loaded, now time.Time) (Input, error) {
 	x.c.claims = nil
 	if refusal != nil {
 		rep.refused(kind, refusal)
-		rep.UsesUp = mine && !passing(refusal.Reason) && x.in.Expectations == nil
+		rep.UsesUp = mine && !x.held && !passing(refusal.Reason) && x.in.Expectations == nil // what is begun is whose the code is
 		return Input{Kind: KindStep, Step: rep}, nil
 	}
 	x.c.claims = usesOf(x.identity, x.c.key)

@@ -124,6 +124,21 @@ func TestACodeIsSentOnceWhateverBecomesOfTheCall(t *testing.T) {
 	}
 }
 
+func TestAnotherCallWithACodeThatIsOnItsWayTakesNothingFromIt(t *testing.T) {
+	p := newPartners(t, federated(noDemands))
+	in := p.came(p.begin("okta"), "s1", "")
+	other := in
+	other.RequestID = p.request()
+	p.idp.during = func() {
+		if got := p.complete(other); got.Reason != audit.ReasonReplayed {
+			t.Errorf("the other call: %+v", got.Outcome)
+		}
+	}
+	if got := p.complete(in); got.Identity == nil || got.Reason != "" {
+		t.Fatalf("the call that sent the code: %+v", got.Outcome)
+	}
+}
+
 func TestEvidenceCountsOnceAcrossFlows(t *testing.T) {
 	p := newPartners(t, federated(noDemands))
 	expect := &Expectations{Nonce: "their-own-nonce-1234"}

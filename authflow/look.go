@@ -126,6 +126,7 @@ func (x *completing) claim(ctx context.Context, code string) (*Outcome, error) {
 	}
 	holder, at, ok := heldSince(conflict.Holder)
 	if !ok || holder != mine {
+		x.held = true
 		return nil, federation.Refuse(audit.ReasonReplayed, "the code was handed in before")
 	}
 	return x.await(ctx, at)
