@@ -41,6 +41,7 @@ type config struct {
 	client    Client
 	sp        SP
 	ecdsa     bool
+	algorithm string
 	signsMeta bool
 	notAfter  time.Time
 }
@@ -92,7 +93,7 @@ func serve(t testing.TB, c config, known []Fault, mux *http.ServeMux) *web {
 }
 
 func settings(opts []Option) config {
-	c := config{now: time.Now, client: Client{ID: "postern"}, sp: SP{EntityID: EntityID, ACSURL: ACSURL}}
+	c := config{now: time.Now, algorithm: "RS256", client: Client{ID: "postern"}, sp: SP{EntityID: EntityID, ACSURL: ACSURL}}
 	for _, o := range opts {
 		o(&c)
 	}

@@ -27,6 +27,9 @@ type Client struct {
 // WithClient replaces the relying party that the provider knows from the start, which is called postern. What is empty is filled in.
 func WithClient(client Client) Option { return func(c *config) { c.client = client } }
 
+// Algorithm is what ID tokens are signed with from the start, RS256 otherwise. SignWith changes it later.
+func Algorithm(name string) Option { return func(c *config) { c.algorithm = name } }
+
 // Person is who signs in.
 type Person struct {
 	Subject       string
@@ -80,10 +83,10 @@ func NewOIDC(t testing.TB, opts ...Option) *OIDC {
 		web: serve(t, c, OIDCFaults(), mux), client: c.client, clients: map[string]Client{},
 		person:    Person{Subject: "248289761001", Email: "gwen@partner-postern-demo.com", EmailVerified: true, Name: "Gwen Guest", Login: "gwen", ID: 583231},
 		claims:    Claims{},
-		algorithm: "RS256", grants: map[string]*grant{}, access: map[string]Person{}, strangers: map[string]crypto.Signer{},
+		algorithm: c.algorithm, grants: map[string]*grant{}, access: map[string]Person{}, strangers: map[string]crypto.Signer{},
 	}
 	o.short = sync.OnceValue(func() signingKey { return signingKey{id: "key-short", algorithm: "RS256", key: shortKey(t)} })
-	o.keys = []signingKey{o.newSigningKey("RS256")}
+	o.keys = []signingKey{o.newSigningKey(c.algorithm)}
 	o.Register(c.client)
 	for path, e := range map[string]struct {
 		name   Endpoint
