@@ -89,11 +89,11 @@ func (p *process) logged(text string) []string {
 // get asks the process's HTTP side, which says its port in the log.
 func (p *process) get(path string) (int, string) {
 	p.rig.t.Helper()
-	m := regexp.MustCompile(`"http":"(127\.0\.0\.1:[0-9]+)"`).FindStringSubmatch(strings.Join(p.logged(`"serving"`), ""))
+	m := regexp.MustCompile(`"http":"(127\.0\.0\.1:[0-9]+)"`).FindAllStringSubmatch(strings.Join(p.logged(`"serving"`), ""), -1)
 	if m == nil {
 		p.rig.t.Fatal("the log says no HTTP address")
 	}
-	r, err := http.Get("http://" + m[1] + path) //nolint:noctx // a loopback server of this test
+	r, err := http.Get("http://" + m[len(m)-1][1] + path) //nolint:noctx // a loopback server of this test
 	if err != nil {
 		p.rig.t.Fatal(err)
 	}
