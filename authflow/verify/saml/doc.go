@@ -9,6 +9,7 @@
 //
 // A response is looked at from the outside in, and the first thing wrong is the reason:
 //
+//  0. expectations of ours that nothing could meet: VERIFIER_ERROR; no certificate, or metadata that is over: KEYS_UNAVAILABLE
 //  1. size and shape of the document, and what every response must have: MALFORMED; encryption: ENCRYPTION_NOT_ALLOWED
 //  2. the version and the issuer of the response: MALFORMED, ISSUER_MISMATCH
 //  3. signatures: ALGORITHM_NOT_ALLOWED, SIGNATURE_INVALID, CERTIFICATE_EXPIRED

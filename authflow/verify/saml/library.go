@@ -53,8 +53,8 @@ func (h *hook) VerifySignature(_ *dsig.ValidationContext, el *etree.Element) err
 	return nil
 }
 
-// ask asks the library. Who is asked for, which audience and which request are decided by check.go alone: the library sees only
-// the last audience of a restriction, takes any one of several restrictions, and does not look at requests of what is unsolicited.
+// ask asks the library. Audiences are left to check.go: the library sees only the last audience of a restriction, and takes any
+// one of several restrictions. Requests it does not look at when the response is unsolicited; check.go does.
 func (t *trial) ask(raw []byte, h *hook) bool {
 	sp := library.ServiceProvider{
 		EntityID:                    t.EntityID,

@@ -16,7 +16,7 @@ type Provider struct {
 	PostURL      string // the same for HTTP-POST
 	Certificates []*x509.Certificate
 	WantsSigned  bool          // it demands signed requests
-	ValidUntil   time.Time     // of the metadata; zero: not said
+	ValidUntil   time.Time     // of the metadata, which is not used from then on; zero: not said
 	CacheFor     time.Duration // after which the metadata wants to be read anew; zero: not said
 }
 
@@ -87,7 +87,7 @@ func DecodeResponse(form string) ([]byte, error) {
 }
 
 func verify(raw []byte, e Expect, now time.Time) (federation.Identity, *federation.Refusal) {
-	if r := e.usable(); r != nil {
+	if r := e.usable(now); r != nil {
 		return federation.Identity{}, r
 	}
 	root, err := screen(raw, bounds{bytes: MaxResponse, elements: maxElements})
@@ -119,13 +119,15 @@ func verify(raw []byte, e Expect, now time.Time) (federation.Identity, *federati
 	return t.identity()
 }
 
-// usable refuses expectations nothing could meet. They are ours, so nobody else is told.
-func (e *Expect) usable() *federation.Refusal {
+// usable refuses expectations nothing could meet, and keys whose time is over.
+func (e *Expect) usable(now time.Time) *federation.Refusal {
 	switch {
 	case e.EntityID == "" || e.ACS == "" || e.Provider.EntityID == "" || (e.RequestID == "") != e.Unsolicited || e.Skew < 0:
 		return federation.Refuse(audit.ReasonVerifierError, "the connection does not say what to expect")
 	case len(e.Provider.Certificates) == 0:
 		return federation.Refuse(audit.ReasonKeysUnavailable, "the connection has no certificate of the identity provider")
+	case !e.Provider.ValidUntil.IsZero() && !now.Before(e.Provider.ValidUntil):
+		return federation.Refuse(audit.ReasonKeysUnavailable, "the identity provider's metadata was valid until %s", e.Provider.ValidUntil.UTC().Format(time.RFC3339))
 	}
 	if e.Skew == 0 {
 		e.Skew = DefaultSkew

@@ -40,6 +40,7 @@ func (w *World) Cases() []Case {
 	s.times()
 	s.encrypted()
 	s.brokenEncryption()
+	s.order()
 	return s.cases
 }
 

@@ -202,5 +202,7 @@ func (s *suite) keys() {
 	s.signed("ecdsa-method-with-rsa-key", badSignature, func(g *Signing) { g.Method = ECDSA256 })
 	s.signed("ed25519", badAlgorithm, func(g *Signing) { g.By, g.Method = w.Edwards, Ed25519 }, s.trusting(w.Edwards))
 	s.signed("ed25519-as-ecdsa", badSignature, func(g *Signing) { g.By, g.Method = w.Edwards, ECDSA256 }, s.trusting(w.Edwards))
+	s.signed("metadata-over", audit.ReasonKeysUnavailable, func(*Signing) {}, func(c *Case) { c.Expect.Provider.ValidUntil = w.Now })
+	s.signed("ok-metadata-nearly-over", "", func(*Signing) {}, func(c *Case) { c.Expect.Provider.ValidUntil = w.Now.Add(1) })
 	s.signed("no-certificate-known", audit.ReasonKeysUnavailable, func(*Signing) {}, s.trusting())
 }
