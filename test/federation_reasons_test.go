@@ -154,7 +154,7 @@ func garbage(w *refusals) *posternv1.FlowAnswer {
 }
 
 func newRefusals(t *testing.T) *refusals {
-	w := &refusals{o: idptest.NewOIDC(t), keyless: idptest.NewOIDC(t), aged: idptest.NewSAML(t, idptest.ECDSA(), idptest.CertificateUntil(time.Now().AddDate(0, 0, -1)))}
+	w := &refusals{o: idptest.NewOIDC(t), keyless: idptest.NewOIDC(t, idptest.Algorithm("ES256")), aged: idptest.NewSAML(t, idptest.ECDSA(), idptest.CertificateUntil(time.Now().AddDate(0, 0, -1)))}
 	_, cert := idptest.KeyPair(t, time.Now())
 	w.s = idptest.NewSAML(t, idptest.WithSP(idptest.SP{EntityID: idptest.EntityID, ACSURL: idptest.ACSURL, Decrypts: cert}))
 	w.abroad = goAbroad(t, w.o.RootPEM(), 1)

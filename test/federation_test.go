@@ -187,7 +187,7 @@ func (a *abroad) unlinked(account string) {
 // A partner's own second factor meets the demand where the policy trusts that partner, and is remembered.
 func TestAPartnersSecondFactorIsTakenAndRemembered(t *testing.T) {
 	t.Parallel()
-	o := idptest.NewOIDC(t)
+	o := idptest.NewOIDC(t, idptest.Algorithm("ES256"))
 	a := goAbroad(t, o.RootPEM(), 1)
 	a.oidc("corp", o)
 	a.rules = []table{{"id": "second", "match": table{"domains": []string{partnerAt[1:]}}, "mode": "ENFORCE",
