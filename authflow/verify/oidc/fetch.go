@@ -58,7 +58,7 @@ func (r *RemoteKeys) get(ctx context.Context) (set *StaticKeys, failure *federat
 	}()
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	defer context.AfterFunc(r.running, cancel)()
+	defer context.AfterFunc(r.running, cancel)() //nolint:contextcheck // Close ends it, too
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, http.NoBody)
 	if err != nil {
 		return nil, federation.Refuse(audit.ReasonKeysUnavailable, "the address of the keys is none: %v", err)

@@ -15,6 +15,8 @@ import (
 const (
 	maxDepth   = 16
 	maxMembers = 256
+	// usualMembers is room for those of a usual token; objects in it have fewer.
+	usualMembers = 16
 )
 
 // member is one member of a JSON object, its value as it stands there.
@@ -93,7 +95,7 @@ func (s *scanner) past() {
 
 // object reads an object whose brace is next.
 func (s *scanner) object(depth int) ([]member, error) {
-	var members []member
+	members := make([]member, 0, usualMembers/depth)
 	if depth > maxDepth {
 		return nil, errDeep
 	}

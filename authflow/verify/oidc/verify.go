@@ -50,7 +50,9 @@ func Verify(ctx context.Context, token []byte, e Expect, keys Keys, now time.Tim
 	if refusal != nil {
 		return federation.Identity{}, refusal
 	}
-	v := &verification{judge: judge{Expect: e, now: now, token: c, done: []string{"compact_form", "algorithm"}}, keys: keys}
+	v := &verification{judge: judge{Expect: e, now: now, token: c, done: make([]string, 0, 16)}, keys: keys}
+	v.checked("compact_form")
+	v.checked("algorithm")
 	if refusal := v.library(ctx); refusal != nil {
 		return federation.Identity{}, refusal
 	}
