@@ -64,6 +64,7 @@ func covered() bounds { return bounds{bytes: 8 * MaxMetadata, elements: maxMetad
 type verifier struct {
 	certificates []*x509.Certificate
 	now          time.Time
+	prefixLists  bool // the canonical form of the content may be one with a list of prefixes
 }
 
 // verify verifies the signature directly inside el, an element that stands for itself: all namespaces are declared on it. It
@@ -86,11 +87,11 @@ func (v *verifier) verify(el *etree.Element) (*node, *federation.Refusal) {
 	if r != nil {
 		return nil, r
 	}
-	signed, what, r := canonical(info)
+	signed, what, r := canonical(info, "")
 	if r != nil {
 		return nil, r
 	}
-	want, r := checkInfo(what, el.SelectAttrValue(dsig.DefaultIdAttr, ""))
+	want, r := v.checkInfo(what, el.SelectAttrValue(dsig.DefaultIdAttr, ""))
 	if r != nil {
 		return nil, r
 	}
@@ -98,7 +99,7 @@ func (v *verifier) verify(el *etree.Element) (*node, *federation.Refusal) {
 		return nil, r
 	}
 	el.RemoveChild(sig)
-	content, found, r := canonical(el)
+	content, found, r := canonical(el, want.prefixes)
 	if r != nil {
 		return nil, r
 	}
@@ -110,9 +111,10 @@ func (v *verifier) verify(el *etree.Element) (*node, *federation.Refusal) {
 	return found, nil
 }
 
-// canonical makes an element canonical, and returns its bytes with what they read as.
-func canonical(el *etree.Element) ([]byte, *node, *federation.Refusal) {
-	b, err := dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList("").Canonicalize(el)
+// canonical makes an element canonical, and returns its bytes with what they read as. Namespaces of the prefixes given stay where
+// they are declared, used or not.
+func canonical(el *etree.Element, prefixes string) ([]byte, *node, *federation.Refusal) {
+	b, err := dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList(prefixes).Canonicalize(el)
 	if err != nil {
 		return nil, nil, malformed("what is signed has no canonical form")
 	}
@@ -181,13 +183,14 @@ func (v *verifier) try(signed, value []byte, m method) *federation.Refusal {
 
 // signedInfo is what a signature says about itself, in the bytes it covers.
 type signedInfo struct {
-	method method
-	hash   crypto.Hash
-	digest []byte
+	method   method
+	hash     crypto.Hash
+	digest   []byte
+	prefixes string
 }
 
 // checkInfo reads a SignedInfo that has nothing in it but what must be there.
-func checkInfo(info *node, id string) (signedInfo, *federation.Refusal) {
+func (v *verifier) checkInfo(info *node, id string) (signedInfo, *federation.Refusal) {
 	var s signedInfo
 	if !info.is(nsSignature, dsig.SignedInfoTag) || !names(info.kids, dsig.CanonicalizationMethodTag, dsig.SignatureMethodTag, dsig.ReferenceTag) {
 		return s, refuseSignature("the signature covers not just one thing")
@@ -206,7 +209,8 @@ func checkInfo(info *node, id string) (signedInfo, *federation.Refusal) {
 	if !names(reference.kids, dsig.TransformsTag, dsig.DigestMethodTag, dsig.DigestValueTag) {
 		return s, refuseSignature("the reference of the signature has other parts than it must have")
 	}
-	if r := checkTransforms(reference.kids[0]); r != nil {
+	var r *federation.Refusal
+	if s.prefixes, r = v.checkTransforms(reference.kids[0]); r != nil {
 		return s, r
 	}
 	digest := reference.kids[1]
@@ -225,23 +229,32 @@ func fromBase64(s string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(strings.Join(strings.Fields(s), ""))
 }
 
+// maxPrefixes is the longest list of prefixes in bytes.
+const maxPrefixes = 256
+
 // checkTransforms demands that the signature itself is left out and the rest made canonical, in this order and without
-// parameters.
-func checkTransforms(n *node) *federation.Refusal {
+// parameters but, where it is allowed, a list of prefixes. It returns that list.
+func (v *verifier) checkTransforms(n *node) (string, *federation.Refusal) {
 	want := []string{string(dsig.EnvelopedSignatureAltorithmId), string(dsig.CanonicalXML10ExclusiveAlgorithmId)}
+	prefixes := ""
 	for i, t := range n.kids {
 		a := t.attr("Algorithm")
 		if i >= len(want) || !t.is(nsSignature, dsig.TransformTag) || a != want[i] {
-			return refuseAlgorithm("transform", a)
+			return "", refuseAlgorithm("transform", a)
 		}
-		if len(t.kids) > 0 {
-			return federation.Refuse(audit.ReasonAlgorithmNotAllowed, "a transform has the parameter %q", t.kids[0].local)
+		if len(t.kids) == 0 {
+			continue
 		}
+		list := t.kids[0].attr(dsig.PrefixListAttr)
+		if !v.prefixLists || i != 1 || len(t.kids) > 1 || !t.kids[0].is(want[1], dsig.InclusiveNamespacesTag) || len(list) > maxPrefixes {
+			return "", federation.Refuse(audit.ReasonAlgorithmNotAllowed, "a transform has the parameter %q", t.kids[0].local)
+		}
+		prefixes = list
 	}
 	if len(n.kids) != len(want) {
-		return federation.Refuse(audit.ReasonAlgorithmNotAllowed, "the signature has %d transforms where two are needed", len(n.kids))
+		return "", federation.Refuse(audit.ReasonAlgorithmNotAllowed, "the signature has %d transforms where two are needed", len(n.kids))
 	}
-	return nil
+	return prefixes, nil
 }
 
 // names says whether the elements have these names of the signature namespace, in this order.

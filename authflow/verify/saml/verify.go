@@ -33,8 +33,12 @@ type Expect struct {
 	// AllowTransient takes a NameID of format transient, which names somebody else the next time. An identity that is to be
 	// remembered must not have one.
 	AllowTransient bool
-	Decrypt        *Key          // an RSA key; nil: encrypted assertions are refused
-	Skew           time.Duration // tolerated between clocks; 0: DefaultSkew
+	// AllowPrefixLists takes signatures whose canonical form keeps the namespaces of a list of prefixes (InclusiveNamespaces), as
+	// providers make them that write types of attribute values with prefixes, Okta and Shibboleth among them. No other parameter of
+	// a transform is ever taken.
+	AllowPrefixLists bool
+	Decrypt          *Key          // an RSA key; nil: encrypted assertions are refused
+	Skew             time.Duration // tolerated between clocks; 0: DefaultSkew
 	// EmailAttribute and NameAttribute name the attributes with the e-mail and the name to show; empty: the usual ones.
 	EmailAttribute, NameAttribute string
 }
@@ -104,7 +108,7 @@ func verify(raw []byte, e Expect, now time.Time) (federation.Identity, *federati
 	if m.hasIssuer && m.issuer != e.Provider.EntityID {
 		return federation.Identity{}, federation.Refuse(audit.ReasonIssuerMismatch, "the response is of %q", m.issuer)
 	}
-	t := trial{Expect: e, verifier: verifier{certificates: e.Provider.Certificates, now: now}, reply: m}
+	t := trial{Expect: e, verifier: verifier{certificates: e.Provider.Certificates, now: now, prefixLists: e.AllowPrefixLists}, reply: m}
 	if m.status.code != statusSuccess {
 		return federation.Identity{}, t.failed(raw)
 	}

@@ -137,12 +137,26 @@ func (s *suite) algorithms() {
 	s.signed("transform-xslt", badAlgorithm, func(g *Signing) {
 		g.Transforms = []string{element("Transform", Enveloped, ""), element("Transform", "http://www.w3.org/TR/1999/REC-xslt-19991116", "")}
 	})
-	s.signed("transform-inclusive-namespaces", badAlgorithm, func(g *Signing) {
-		g.Transforms = []string{
-			element("Transform", Enveloped, ""),
-			element("Transform", Exclusive, `<ec:InclusiveNamespaces xmlns:ec="`+Exclusive+`" PrefixList="xs"></ec:InclusiveNamespaces>`),
+	lists := func(c *Case) { c.Expect.AllowPrefixLists = true }
+	xs := func(d *Draft) {
+		d.Conditions = strings.Replace(d.Conditions, "<saml:Conditions", `<saml:Conditions xmlns:xs="http://www.w3.org/2001/XMLSchema"`, 1)
+		d.Sign.Prefixes = "xs saml"
+	}
+	s.draft("transform-inclusive-namespaces", badAlgorithm, xs)
+	s.draft("ok-inclusive-namespaces-when-allowed", "", xs, lists)
+	s.draft("inclusive-namespaces-when-allowed-changed", badSignature, func(d *Draft) {
+		xs(d)
+		d.Wrap = forged
+	}, lists)
+	s.draft("inclusive-namespaces-of-the-signature", badAlgorithm, func(d *Draft) {
+		d.Sign.Finish = func(t string) string {
+			return strings.Replace(t, `Algorithm="`+Exclusive+`"></ds:Can`, `Algorithm="`+Exclusive+
+				`"><ec:InclusiveNamespaces xmlns:ec="`+Exclusive+`" PrefixList="xs"></ec:InclusiveNamespaces></ds:Can`, 1)
 		}
-	})
+	}, lists)
+	s.signed("transform-xpath-when-lists-are-allowed", badAlgorithm, func(g *Signing) {
+		g.Transforms = []string{element("Transform", Enveloped, ""), element("Transform", Exclusive, "<ds:XPath>true()</ds:XPath>")}
+	}, lists)
 	s.signed("transform-inclusive", badAlgorithm, func(g *Signing) {
 		g.Transforms = []string{element("Transform", Enveloped, ""), element("Transform", "http://www.w3.org/2006/12/xml-c14n11", "")}
 	})

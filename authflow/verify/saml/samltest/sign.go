@@ -40,6 +40,7 @@ type Signing struct {
 	SecondReference           bool
 	DER                       bool // ECDSA in the form the library has
 	NoKeyInfo                 bool
+	Prefixes                  string // of the canonical form
 	KeyInfo                   string // element
 	Object                    string // element
 	MethodParameter           string // element
@@ -61,7 +62,7 @@ func element(name, algorithm, inside string) string {
 // sign puts a signature where the placeholder is.
 func (w *World) sign(text string, s *Signing) string {
 	w.t.Helper()
-	content := w.Canonical(strings.Replace(text, placeholder, "", 1))
+	content := w.canonical(strings.Replace(text, placeholder, "", 1), s.Prefixes)
 	id := content.id
 	method := or(s.Method, RSA256)
 	if _, ok := s.By.Key.(*ecdsa.PrivateKey); ok && s.Method == "" {
@@ -73,7 +74,11 @@ func (w *World) sign(text string, s *Signing) string {
 	}
 	transforms := s.Transforms
 	if transforms == nil {
-		transforms = []string{element("Transform", Enveloped, ""), element("Transform", Exclusive, "")}
+		parameter := ""
+		if s.Prefixes != "" {
+			parameter = `<ec:InclusiveNamespaces xmlns:ec="` + Exclusive + `" PrefixList="` + s.Prefixes + `"></ec:InclusiveNamespaces>`
+		}
+		transforms = []string{element("Transform", Enveloped, ""), element("Transform", Exclusive, parameter)}
 	}
 	digest := or(s.Digest, SHA256)
 	ref := `<ds:Reference URI="` + reference + `"><ds:Transforms>` + strings.Join(transforms, "") + `</ds:Transforms>` +
@@ -100,15 +105,15 @@ type canonical struct {
 	bytes []byte
 }
 
-// Canonical returns an element as it is signed.
-func (w *World) Canonical(text string) canonical {
+// canonical returns an element as it is signed.
+func (w *World) canonical(text, prefixes string) canonical {
 	w.t.Helper()
 	doc := etree.NewDocument()
 	if err := doc.ReadFromString(text); err != nil {
 		w.t.Fatal(err)
 	}
 	id := doc.Root().SelectAttrValue("ID", "")
-	b, err := dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList("").Canonicalize(doc.Root())
+	b, err := dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList(prefixes).Canonicalize(doc.Root())
 	if err != nil {
 		w.t.Fatal(err)
 	}
