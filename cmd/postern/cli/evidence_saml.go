@@ -41,7 +41,8 @@ func (a *app) evidenceSaml() *cobra.Command {
 the signatures, the issuer, whom the response is for, which request it answers, its times. Each file holds one response as
 XML, decoded from the base64 of the form; "-" reads one from standard input. Without --request-id a response is judged as one
 that nobody asked for: then it must not name a request. Each response is judged alone: that one was used before is not known
-here. Encrypted assertions are refused.
+here. Encrypted assertions are refused. A transient NameID is taken, although no sign-in takes one: it names nobody who could
+be known again.
 
 One JSON line for each response says the verdict, accept or reject, the reason of a rejection as events have it, the detail,
 and the subject of an accepted one. SAML does not say whether an e-mail was verified: the subject has it only when its domain
