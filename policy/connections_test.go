@@ -67,7 +67,7 @@ func connected(t *testing.T) *policy.Organization {
 			SAML: &policy.SAML{EntityID: "urn:agency:idp", RedirectURL: "https://idp.agency-x.com/sso", PostURL: "https://idp.agency-x.com/post",
 				Certificates: [][]byte{certificateOf(t, keys()["rsa"]), certificateOf(t, keys()["p256"])}, MetadataURL: "https://idp.agency-x.com/metadata",
 				MetadataCertificate: certificateOf(t, keys()["rsa"]), SPEntityID: "https://login.acme-x.com/saml", ACSURLs: []string{"https://login.acme-x.com/acs"},
-				SignsRequests: true, AllowsUnsolicited: true, ResponseSignatureOnly: true, AllowsEncryption: true, NameIDFormat: "urn:f",
+				SignsRequests: true, AllowsUnsolicited: true, ResponseSignatureOnly: true, AllowsEncryption: true, AllowsPrefixLists: true, NameIDFormat: "urn:f",
 				EmailAttribute: "mail", NameAttribute: "cn", RequestedContexts: []string{"urn:c"}}},
 		policy.Connection{ID: "entra", UID: "u3", Kind: policy.ConnectionSocial, Protocol: policy.ProtocolOIDC, Preset: policy.PresetMicrosoft,
 			OIDC: &policy.OIDC{ClientID: "us", Tenant: "11111111-2222-3333-4444-55555555555F", RedirectURIs: []string{"https://login.acme-x.com/cb"}}},

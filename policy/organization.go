@@ -134,6 +134,7 @@ type SAML struct {
 	AllowsUnsolicited     bool
 	ResponseSignatureOnly bool // a signed response is enough, its assertion need not be signed itself
 	AllowsEncryption      bool
+	AllowsPrefixLists     bool   // signatures may keep namespaces by a list of prefixes
 	NameIDFormat          string // asked for; "": unspecified
 	EmailAttribute        string // attribute the e-mail comes from; "": the NameID when it is of format emailAddress
 	NameAttribute         string

@@ -103,6 +103,7 @@ func (c *Client) Response(
 	expect := saml.Expect{
 		EntityID: s.SPEntityID, ACS: callback(r.CallbackURL, s.ACSURLs), Provider: p, RequestID: r.RequestID, Unsolicited: r.Unsolicited,
 		ResponseSignatureOnly: s.ResponseSignatureOnly, EmailAttribute: s.EmailAttribute, NameAttribute: s.NameAttribute,
+		AllowPrefixLists: s.AllowsPrefixLists,
 	}
 	if s.AllowsEncryption && bytes.Contains(doc, []byte("EncryptedAssertion")) {
 		if expect.Decrypt, err = c.samlKey(ctx, organizationUID, conn); errors.Is(err, errSAMLKey) {

@@ -103,6 +103,7 @@ func (r *rows) saml(s *posternv1.Connection_Saml) {
 	r.flag("allows unsolicited", s.GetAllowsUnsolicited())
 	r.flag("response signature only", s.GetResponseSignatureOnly())
 	r.flag("allows encryption", s.GetAllowsEncryption())
+	r.flag("allows prefix lists", s.GetAllowsPrefixLists())
 	r.add("name id format", s.GetNameIdFormat())
 	r.add("email attribute", s.GetEmailAttribute())
 	r.add("name attribute", s.GetNameAttribute())

@@ -122,6 +122,7 @@ func (r *reader) saml(n *node, path string) *policy.SAML {
 		"allows_unsolicited":      r.flag(&s.AllowsUnsolicited),
 		"response_signature_only": r.flag(&s.ResponseSignatureOnly),
 		"allows_encryption":       r.flag(&s.AllowsEncryption),
+		"allows_prefix_lists":     r.flag(&s.AllowsPrefixLists),
 		"name_id_format":          r.line(&s.NameIDFormat),
 		"email_attribute":         r.line(&s.EmailAttribute),
 		"name_attribute":          r.line(&s.NameAttribute),

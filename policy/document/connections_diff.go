@@ -101,6 +101,7 @@ func (f *flat) saml(s *policy.SAML) {
 	f.flag("saml.allows_unsolicited", s.AllowsUnsolicited)
 	f.flag("saml.response_signature_only", s.ResponseSignatureOnly)
 	f.flag("saml.allows_encryption", s.AllowsEncryption)
+	f.flag("saml.allows_prefix_lists", s.AllowsPrefixLists)
 	f.add("saml.name_id_format", s.NameIDFormat)
 	f.add("saml.email_attribute", s.EmailAttribute)
 	f.add("saml.name_attribute", s.NameAttribute)

@@ -87,6 +87,7 @@ connections:
       allows_unsolicited: true
       response_signature_only: true
       allows_encryption: true
+      allows_prefix_lists: true
       name_id_format: urn:f
       email_attribute: mail
       name_attribute: cn
@@ -119,7 +120,7 @@ func TestEveryKeyOfAConnectionIsRead(t *testing.T) {
 	if len(saml) != 1 || !reflect.DeepEqual(saml[0].SAML, &policy.SAML{EntityID: "urn:agency", RedirectURL: "https://idp.agency-x.com/r",
 		PostURL: "https://idp.agency-x.com/p", Certificates: [][]byte{der}, MetadataURL: "https://idp.agency-x.com/m", MetadataCertificate: der,
 		SPEntityID: "https://login.acme-x.com/saml", ACSURLs: []string{"https://login.acme-x.com/acs"}, SignsRequests: true, AllowsUnsolicited: true,
-		ResponseSignatureOnly: true, AllowsEncryption: true, NameIDFormat: "urn:f", EmailAttribute: "mail", NameAttribute: "cn",
+		ResponseSignatureOnly: true, AllowsEncryption: true, AllowsPrefixLists: true, NameIDFormat: "urn:f", EmailAttribute: "mail", NameAttribute: "cn",
 		RequestedContexts: []string{"urn:c"}}) {
 		t.Errorf("%+v", saml[0].SAML)
 	}
@@ -313,7 +314,7 @@ func TestEventsNameEveryFieldOfAConnection(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string
 		want int
-	}{"oidc": {oidcDocument, 23}, "saml": {strings.ReplaceAll(samlDocument, "CERTIFICATE", indented), 20}} {
+	}{"oidc": {oidcDocument, 23}, "saml": {strings.ReplaceAll(samlDocument, "CERTIFICATE", indented), 21}} {
 		kind, changes := changesOf(plan(t, c.text, document.Current{}))
 		if kind != "connection.created" || len(changes) != c.want {
 			t.Errorf("%s: %s, %d changes:\n%s", name, kind, len(changes), strings.Join(changes, "\n"))

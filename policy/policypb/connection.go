@@ -25,7 +25,7 @@ func FromConnection(organization string, c *policy.Connection) *posternv1.Connec
 		m.Saml = &posternv1.Connection_Saml{EntityId: s.EntityID, RedirectUrl: s.RedirectURL, PostUrl: s.PostURL, Certificates: s.Certificates,
 			MetadataUrl: s.MetadataURL, MetadataCertificate: s.MetadataCertificate, SpEntityId: s.SPEntityID, AcsUrls: s.ACSURLs,
 			SignsRequests: s.SignsRequests, AllowsUnsolicited: s.AllowsUnsolicited, ResponseSignatureOnly: s.ResponseSignatureOnly,
-			AllowsEncryption: s.AllowsEncryption, NameIdFormat: s.NameIDFormat, EmailAttribute: s.EmailAttribute,
+			AllowsEncryption: s.AllowsEncryption, AllowsPrefixLists: s.AllowsPrefixLists, NameIdFormat: s.NameIDFormat, EmailAttribute: s.EmailAttribute,
 			NameAttribute: s.NameAttribute, RequestedContexts: s.RequestedContexts}
 	}
 	return m
@@ -83,7 +83,7 @@ func toSAML(s *posternv1.Connection_Saml) *policy.SAML {
 	return &policy.SAML{EntityID: s.GetEntityId(), RedirectURL: s.GetRedirectUrl(), PostURL: s.GetPostUrl(), Certificates: s.GetCertificates(),
 		MetadataURL: s.GetMetadataUrl(), MetadataCertificate: s.GetMetadataCertificate(), SPEntityID: s.GetSpEntityId(), ACSURLs: s.GetAcsUrls(),
 		SignsRequests: s.GetSignsRequests(), AllowsUnsolicited: s.GetAllowsUnsolicited(), ResponseSignatureOnly: s.GetResponseSignatureOnly(),
-		AllowsEncryption: s.GetAllowsEncryption(), NameIDFormat: s.GetNameIdFormat(), EmailAttribute: s.GetEmailAttribute(),
+		AllowsEncryption: s.GetAllowsEncryption(), AllowsPrefixLists: s.GetAllowsPrefixLists(), NameIDFormat: s.GetNameIdFormat(), EmailAttribute: s.GetEmailAttribute(),
 		NameAttribute: s.GetNameAttribute(), RequestedContexts: s.GetRequestedContexts()}
 }
 

@@ -38,7 +38,7 @@ func drawSAML(t *rapid.T) policy.Connection {
 		SAML: &policy.SAML{EntityID: text("entity"), RedirectURL: text("redirect url"), PostURL: text("post"), Certificates: some(t, "certificates", []byte{1}, []byte{2, 0}),
 			MetadataURL: text("metadata"), MetadataCertificate: pick(t, "signer", nil, []byte{3}), SPEntityID: text("sp"), ACSURLs: list("acs"),
 			SignsRequests: flag("signs"), AllowsUnsolicited: flag("unsolicited"), ResponseSignatureOnly: flag("response only"),
-			AllowsEncryption: flag("encryption"), NameIDFormat: text("format"), EmailAttribute: text("mail"), NameAttribute: text("cn"),
+			AllowsEncryption: flag("encryption"), AllowsPrefixLists: flag("prefixes"), NameIDFormat: text("format"), EmailAttribute: text("mail"), NameAttribute: text("cn"),
 			RequestedContexts: list("context")}}
 	return c.WithSecret(pick(t, "key", nil, []byte("sealed key")), set)
 }

@@ -1824,6 +1824,8 @@ type Connection_Saml struct {
 	NameAttribute string `protobuf:"bytes,15,opt,name=name_attribute,json=nameAttribute,proto3" json:"name_attribute,omitempty"`
 	// AuthnContext classes asked for, at most 16 of at most 256 bytes.
 	RequestedContexts []string `protobuf:"bytes,16,rep,name=requested_contexts,json=requestedContexts,proto3" json:"requested_contexts,omitempty"`
+	// Whether signatures may keep namespaces by a list of prefixes (InclusiveNamespaces), as those of Okta and Shibboleth do.
+	AllowsPrefixLists bool `protobuf:"varint,17,opt,name=allows_prefix_lists,json=allowsPrefixLists,proto3" json:"allows_prefix_lists,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -1970,6 +1972,13 @@ func (x *Connection_Saml) GetRequestedContexts() []string {
 	return nil
 }
 
+func (x *Connection_Saml) GetAllowsPrefixLists() bool {
+	if x != nil {
+		return x.AllowsPrefixLists
+	}
+	return false
+}
+
 var File_postern_v1_directory_proto protoreflect.FileDescriptor
 
 const file_postern_v1_directory_proto_rawDesc = "" +
@@ -2003,7 +2012,7 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\bdisabled\x18\x05 \x01(\bR\bdisabled\x120\n" +
 	"\x14trusts_account_email\x18\x06 \x01(\bR\x12trustsAccountEmail\x12*\n" +
 	"\x06origin\x18\a \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12F\n" +
-	"\x11proofs_not_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\"\x8f\x0f\n" +
+	"\x11proofs_not_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\"\xbf\x0f\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -2045,7 +2054,7 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x12authorized_parties\x18\r \x03(\tR\x11authorizedParties\x12\x1d\n" +
 	"\n" +
 	"acr_values\x18\x0e \x03(\tR\tacrValues\x12\x16\n" +
-	"\x06tenant\x18\x0f \x01(\tR\x06tenant\x1a\xf8\x04\n" +
+	"\x06tenant\x18\x0f \x01(\tR\x06tenant\x1a\xa8\x05\n" +
 	"\x04Saml\x12\x1b\n" +
 	"\tentity_id\x18\x01 \x01(\tR\bentityId\x12!\n" +
 	"\fredirect_url\x18\x02 \x01(\tR\vredirectUrl\x12\x19\n" +
@@ -2064,7 +2073,8 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x0ename_id_format\x18\r \x01(\tR\fnameIdFormat\x12'\n" +
 	"\x0femail_attribute\x18\x0e \x01(\tR\x0eemailAttribute\x12%\n" +
 	"\x0ename_attribute\x18\x0f \x01(\tR\rnameAttribute\x12-\n" +
-	"\x12requested_contexts\x18\x10 \x03(\tR\x11requestedContexts\";\n" +
+	"\x12requested_contexts\x18\x10 \x03(\tR\x11requestedContexts\x12.\n" +
+	"\x13allows_prefix_lists\x18\x11 \x01(\bR\x11allowsPrefixLists\";\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_SOCIAL\x10\x01\x12\f\n" +
