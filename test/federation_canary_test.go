@@ -52,11 +52,14 @@ func needles(private string) []string {
 
 var signatureValue = regexp.MustCompile(`SignatureValue[^>]*>([^<]{64,})<`)
 
-// finder looks for many texts at once: by their first bytes, then whole.
-type finder map[[12]byte][]string
+// finder looks for many texts at once: by a hash of their first four bytes, by their first bytes, then whole.
+type finder struct {
+	maybe []bool
+	texts map[[12]byte][]string
+}
 
-func find(private []string) finder {
-	f := finder{}
+func find(private []string) *finder {
+	f := &finder{maybe: make([]bool, 1<<20), texts: map[[12]byte][]string{}}
 	known := map[string]bool{}
 	for _, text := range private {
 		for _, n := range needles(text) {
@@ -65,18 +68,26 @@ func find(private []string) finder {
 			}
 			known[n] = true
 			key := [12]byte([]byte(n[:12]))
-			f[key] = append(f[key], n)
+			f.texts[key] = append(f.texts[key], n)
+			f.maybe[slot(key[:])] = true
 		}
 	}
 	return f
 }
 
+func slot(b []byte) uint32 {
+	return (uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24) * 2654435761 >> 12
+}
+
 // in returns what is found in b.
-func (f finder) in(b []byte) []string {
+func (f *finder) in(b []byte) []string {
 	var found []string
 	b = bytes.ToLower(b)
 	for i := 0; i+12 <= len(b); i++ {
-		for _, n := range f[[12]byte(b[i:i+12])] {
+		if !f.maybe[slot(b[i:])] {
+			continue
+		}
+		for _, n := range f.texts[[12]byte(b[i:i+12])] {
 			if bytes.HasPrefix(b[i:], []byte(n)) {
 				found = append(found, n)
 			}
