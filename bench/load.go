@@ -61,6 +61,7 @@ type operation struct {
 	each    int // operations one prepared item is good for
 	// archiver says that a second process archives what is committed, on the same processors, while this is measured.
 	archiver bool
+	evidence string // kind of evidence that is checked
 	do       func(ctx context.Context, t *target, caller int, item string) error
 }
 

@@ -46,7 +46,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	o := options{slice: 1500 * time.Millisecond, rounds: 3, only: *only, aof: strings.Split(*modes, ","), progress: stderr}
+	o := options{quick: *quick, slice: 1500 * time.Millisecond, rounds: 3, only: *only, aof: strings.Split(*modes, ","), progress: stderr}
 	if *quick {
 		o.slice, o.rounds = 150*time.Millisecond, 1
 	}
@@ -110,20 +110,33 @@ type row struct {
 	FloorCPU      float64 `json:"floor_cpu_us"`
 	RedisCPU      float64 `json:"redis_cpu_us"`
 	FloorRedisCPU float64 `json:"floor_redis_cpu_us"`
+
+	// Of cases with evidence: processor time of checking it alone, and of the bare library's call on the same evidence.
+	VerifyCPU   float64 `json:"verify_cpu_us,omitempty"`
+	LibraryCPU  float64 `json:"library_cpu_us,omitempty"`
+	VerifyRatio float64 `json:"verify_ratio,omitempty"`
 }
 
 func printTable(w io.Writer, rows []row) error {
-	if _, err := fmt.Fprintf(w, "%-11s %-8s %7s %9s %9s %6s %8s %8s %6s %8s %8s %6s %7s %7s %7s %6s %8s %6s\n", "case", "aof", "callers", "per s", "floor/s", "ratio",
+	if _, err := fmt.Fprintf(w, "%-24s %-8s %7s %9s %9s %6s %8s %8s %6s %8s %8s %6s %7s %7s %7s %6s %8s %6s %9s %8s %6s\n", "case", "aof", "callers", "per s", "floor/s", "ratio",
 		"p50 µs", "floor", "ratio", "p99 µs", "floor", "trips", "allocs", "floor", "cpu µs", "floor",
-		"redis µs", "floor"); err != nil {
+		"redis µs", "floor", "verify µs", "library", "ratio"); err != nil {
 		return err
 	}
 	for _, r := range rows {
-		if _, err := fmt.Fprintf(w, "%-11s %-8s %7d %9.0f %9.0f %6.2f %8.0f %8.0f %6.2f %8.0f %8.0f %6.2f %7.0f %7.0f %7.0f %6.0f %8.0f %6.0f\n", r.Case, r.AOF, r.Callers,
+		if _, err := fmt.Fprintf(w, "%-24s %-8s %7d %9.0f %9.0f %6.2f %8.0f %8.0f %6.2f %8.0f %8.0f %6.2f %7.0f %7.0f %7.0f %6.0f %8.0f %6.0f %s\n", r.Case, r.AOF, r.Callers,
 			r.PerSecond, r.FloorPerSec, r.Ratio, r.P50, r.FloorP50, r.P50Ratio, r.P99, r.FloorP99, r.RoundTrips, r.Allocs, r.FloorAllocs,
-			r.CPU, r.FloorCPU, r.RedisCPU, r.FloorRedisCPU); err != nil {
+			r.CPU, r.FloorCPU, r.RedisCPU, r.FloorRedisCPU, r.verified()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// verified is the last columns; cases without evidence have none.
+func (r row) verified() string {
+	if r.VerifyRatio == 0 {
+		return fmt.Sprintf("%9s %8s %6s", "-", "-", "-")
+	}
+	return fmt.Sprintf("%9.0f %8.0f %6.2f", r.VerifyCPU, r.LibraryCPU, r.VerifyRatio)
 }

@@ -63,7 +63,8 @@ func startOurs(ctx context.Context, binary, dir, redisAddr, components string, w
 	cmd := exec.Command(binary, "serve")
 	cmd.Env = append(os.Environ(), "POSTERN_DATA_DIR="+filepath.Join(dir, "data"), "POSTERN_REDIS_MODE=standalone", "POSTERN_REDIS_ADDRESSES="+redisAddr,
 		"POSTERN_HTTP_ADDRESS="+web, "POSTERN_LISTEN_SOCKET="+socket, "POSTERN_COMPONENTS="+components, "POSTERN_LOG_LEVEL=error",
-		"POSTERN_REDIS_INSECURE_NO_PERSISTENCE="+strconv.FormatBool(weak))
+		"POSTERN_REDIS_INSECURE_NO_PERSISTENCE="+strconv.FormatBool(weak),
+		"POSTERN_OUTBOUND_ALLOWED_NETWORKS=127.0.0.0/8", "POSTERN_OUTBOUND_INSECURE_ALLOW_HTTP=true") // the providers are in the benchmark
 	return start(ctx, cmd, "postern", socket, "http://"+web+"/metrics", redisAddr)
 }
 

@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/postern-audit/postern/internal/testkit/redisproc"
@@ -17,6 +19,7 @@ import (
 )
 
 type options struct {
+	quick    bool
 	slice    time.Duration
 	rounds   int
 	only     string
@@ -35,19 +38,45 @@ func measure(ctx context.Context, o options) ([]row, error) {
 	if err := build(ctx, binary); err != nil {
 		return nil, err
 	}
+	idps, err := startProviders()
+	if err != nil {
+		return nil, err
+	}
+	defer idps.close()
+	checks, err := idps.verifyAll(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	var rows []row
 	for _, aof := range o.aof {
-		r, err := measureMode(ctx, o, aof, binary, filepath.Join(dir, aof))
+		r, err := measureMode(ctx, o, aof, binary, filepath.Join(dir, aof), idps)
 		if err != nil {
 			return nil, fmt.Errorf("aof %s: %w", aof, err)
 		}
 		rows = append(rows, r...)
 	}
+	for i := range rows {
+		if v, ok := checks[rows[i].Case]; ok {
+			rows[i].VerifyCPU, rows[i].LibraryCPU, rows[i].VerifyRatio = v.ours, v.library, v.ours/v.library
+		}
+	}
 	return rows, nil
 }
 
+// chosen are the cases to measure. A quick run has those with evidence, which is slow to make, in the mode that Postern demands alone.
+func (o options) chosen(idps *providers, aof string) []operation {
+	var ops []operation
+	for _, op := range append(operations(), idps.operations()...) {
+		second := op.evidence != "" && o.quick && aof != "always" && slices.Contains(o.aof, "always")
+		if strings.Contains(op.name, o.only) && !second {
+			ops = append(ops, op)
+		}
+	}
+	return ops
+}
+
 // measureMode starts a redis-server, this sidecar and the floor, and measures every case in turns.
-func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []row, err error) {
+func measureMode(ctx context.Context, o options, aof, binary, dir string, idps *providers) (_ []row, err error) {
 	var opts []redisproc.Option
 	switch aof {
 	case "everysec":
@@ -77,7 +106,15 @@ func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []r
 	if err != nil {
 		return nil, err
 	}
-	trimming, err := trim(ctx, server.Addr(), outbox)
+	ops := o.chosen(idps, aof)
+	outboxes := []string{outbox}
+	if slices.ContainsFunc(ops, func(op operation) bool { return op.evidence != "" }) {
+		if outbox, err = idps.settle(ctx, ours.target, server.Addr()); err != nil {
+			return nil, err
+		}
+		outboxes = append(outboxes, outbox)
+	}
+	trimming, err := trim(ctx, server.Addr(), outboxes...)
 	if err != nil {
 		return nil, err
 	}
@@ -89,10 +126,7 @@ func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []r
 	defer floor.stop()
 
 	var rows []row
-	for _, op := range operations() {
-		if !strings.Contains(op.name, o.only) {
-			continue
-		}
+	for _, op := range ops {
 		var archiver *process
 		if op.archiver {
 			trimming.pause(true)
@@ -101,6 +135,9 @@ func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []r
 			}
 		}
 		for _, callers := range o.callers {
+			if op.evidence != "" && callers > fewCallers {
+				continue
+			}
 			_, _ = fmt.Fprintf(o.progress, "%s, aof %s, %d callers …\n", op.name, aof, callers)
 			r, err := compare(ctx, o, op, ours.target, floor.target, callers)
 			if err != nil {
@@ -120,7 +157,11 @@ func measureMode(ctx context.Context, o options, aof, binary, dir string) (_ []r
 // compare measures both sides in slices that take turns.
 func compare(ctx context.Context, o options, op operation, ours, floor *target, callers int) (row, error) {
 	var mine, theirs sample
-	expect := 0
+	expect := 2000
+	if op.evidence != "" {
+		expect = firstGuess
+	}
+	floorExpect := expect
 	for round := range o.rounds + 1 {
 		d := o.slice
 		if round == 0 {
@@ -129,17 +170,14 @@ func compare(ctx context.Context, o options, op operation, ours, floor *target, 
 		for _, side := range []struct {
 			t *target
 			s *sample
-		}{{floor, &theirs}, {ours, &mine}} {
-			e := expect
-			if round == 0 {
-				e = 2000
-			}
-			s, err := slice(ctx, side.t, op, callers, e, d)
+			e *int
+		}{{floor, &theirs, &floorExpect}, {ours, &mine, &expect}} {
+			s, err := slice(ctx, side.t, op, callers, *side.e, d)
 			if err != nil {
 				return row{}, err
 			}
 			if round == 0 {
-				expect = max(expect, int(1.6*float64(s.count)/s.took.Seconds()*o.slice.Seconds()))
+				*side.e = int(1.6 * float64(s.count) / s.took.Seconds() * o.slice.Seconds())
 				continue
 			}
 			side.s.add(s)
@@ -195,13 +233,11 @@ func sampleBytes(ctx context.Context, t *target, addr, dir string) (outbox strin
 	if err := keep(filepath.Join(dir, "access"), access); err != nil {
 		return "", err
 	}
-	keys, err := client.Keys(ctx, "postern:{*}:flow:"+flow[strings.LastIndexByte(flow, '/')+1:]).Result()
-	if err != nil || len(keys) != 1 {
-		return "", fmt.Errorf("find the sample flow: %w (%d keys)", err, len(keys))
+	key, outbox, err := whereIs(ctx, client, flow)
+	if err != nil {
+		return "", err
 	}
-	space, _, _ := strings.Cut(keys[0], ":flow:")
-	outbox = space + ":outbox"
-	state, err := client.HGet(ctx, keys[0], "s").Result()
+	state, err := client.HGet(ctx, key, "s").Result()
 	if err != nil {
 		return "", fmt.Errorf("read the sample state: %w", err)
 	}
@@ -214,6 +250,16 @@ func sampleBytes(ctx context.Context, t *target, addr, dir string) (outbox strin
 		return "", err
 	}
 	return outbox, os.WriteFile(filepath.Join(dir, "event"), []byte(event), 0o600)
+}
+
+// whereIs finds a flow's key and the outbox its events go to.
+func whereIs(ctx context.Context, client redis.UniversalClient, flow string) (key, outbox string, err error) {
+	keys, err := client.Keys(ctx, "postern:{*}:flow:"+flow[strings.LastIndexByte(flow, '/')+1:]).Result()
+	if err != nil || len(keys) != 1 {
+		return "", "", fmt.Errorf("find the sample flow: %w (%d keys)", err, len(keys))
+	}
+	space, _, _ := strings.Cut(keys[0], ":flow:")
+	return keys[0], space + ":outbox", nil
 }
 
 // keep writes one of our answers down for the floor.

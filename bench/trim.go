@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// trimming keeps a stream short, as the archiver does: both sides are measured with a trimmed outbox.
+// trimming keeps streams short, as the archiver does: both sides are measured with a trimmed outbox.
 type trimming struct {
 	paused atomic.Bool
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-func trim(ctx context.Context, addr, stream string) (*trimming, error) {
+func trim(ctx context.Context, addr string, streams ...string) (*trimming, error) {
 	client, err := redisClient(addr)
 	if err != nil {
 		return nil, err
@@ -30,8 +30,10 @@ func trim(ctx context.Context, addr, stream string) (*trimming, error) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if !t.paused.Load() {
-					_ = client.XTrimMaxLen(ctx, stream, 1000).Err() // only keeps memory down
+				for _, stream := range streams {
+					if !t.paused.Load() {
+						_ = client.XTrimMaxLen(ctx, stream, 1000).Err() // only keeps memory down
+					}
 				}
 			}
 		}
@@ -39,7 +41,7 @@ func trim(ctx context.Context, addr, stream string) (*trimming, error) {
 	return t, nil
 }
 
-// pause leaves the stream to an archiver.
+// pause leaves the streams to an archiver.
 func (t *trimming) pause(yes bool) { t.paused.Store(yes) }
 
 func (t *trimming) stop() {
