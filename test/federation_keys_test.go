@@ -150,9 +150,9 @@ func TestKeysOfProvidersAreFetchedSeldomAndRecordedOnce(t *testing.T) {
 		if len(seen[kind]) != want {
 			t.Errorf("%s: %v, want %d", kind, seen[kind], want)
 		}
-		for print, n := range seen[kind] {
+		for fingerprint, n := range seen[kind] {
 			if n != 1 {
-				t.Errorf("%s of %s is recorded %d times", kind, print, n)
+				t.Errorf("%s of %s is recorded %d times", kind, fingerprint, n)
 			}
 		}
 	}

@@ -107,7 +107,7 @@ func TestConnectionsThatChangeMeanwhile(t *testing.T) {
 		case "stops":
 			c["disabled"] = true
 		case "moves":
-			c["oidc"].(table)["issuer"] = o.Issuer() //nolint:forcetypeassert // made above
+			c["oidc"].(table)["issuer"] = o.Issuer()
 		case "leaves":
 			continue
 		}
