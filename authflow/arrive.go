@@ -60,7 +60,7 @@ func (f *Flows) arriveOnce(ctx context.Context, who Caller, in CompleteInput) (C
 		a, err := f.first(ctx, org, s.key, s.digest, err)
 		return Completed{Answer: a}, err
 	}
-	s.binder = f.keys(org.UID, "", s.arrival.address)
+	s.binder = f.keys(org.UID, f.owners.of(s.arrival.identity), s.arrival.address)
 	a, err := s.run(ctx)
 	if err != nil {
 		return Completed{}, err
@@ -120,6 +120,7 @@ func (s *starting) owned() bool {
 		return false
 	}
 	a.linkRead = true
+	s.f.owners.note(a.link)
 	account := ""
 	if a.link != nil {
 		account = a.link.AccountID

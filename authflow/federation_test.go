@@ -39,6 +39,11 @@ func TestASignInElsewhereFromItsBeginningToItsAccount(t *testing.T) {
 	p.again()
 	b = p.begin("okta")
 	c = p.complete(p.came(b, "s1", "bob@partner.example.com"))
+	p.again()
+	b = p.begin("okta")
+	if trips := p.tripsOf(func() { c = p.complete(p.came(b, "s1", "bob@partner.example.com")) }); trips != 3 {
+		t.Errorf("%d round trips once the owner is known", trips)
+	}
 	if c.Verdict != audit.VerdictAllow || c.Identity.AccountID != "bob" || p.state().Bound.AccountID != "bob" {
 		t.Fatalf("the second time the link names the account: %+v %+v", c.Outcome, c.Identity)
 	}

@@ -39,6 +39,7 @@ type Flows struct {
 	known      *cache
 	access     *accessCache
 	uses       *uses
+	owners     *owners
 	superseded chan DueFlow
 	dropped    atomic.Int64
 }
@@ -62,7 +63,7 @@ func New(c Config) (*Flows, error) {
 	if c.ExchangeTimeout <= 0 {
 		c.ExchangeTimeout = 5 * time.Second
 	}
-	return &Flows{c: c, known: newCache(c.CacheSize), access: newAccessCache(c.CacheSize), uses: newUses(), superseded: make(chan DueFlow, 1024)}, nil
+	return &Flows{c: c, known: newCache(c.CacheSize), access: newAccessCache(c.CacheSize), uses: newUses(), owners: newOwners(c.CacheSize), superseded: make(chan DueFlow, 1024)}, nil
 }
 
 // Start opens a flow, with the steps and the finish the input carries, in one commit. Two round trips.

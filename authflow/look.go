@@ -52,7 +52,7 @@ func (x *completing) look(ctx context.Context, p *Pending) (_ context.Context, d
 	}
 	x.identity, x.address, x.verified = &id, address, verified
 	x.c.identity = x.f.c.Namer.Identity(conn.UID, id.Issuer, id.ID)
-	x.c.binder = x.f.keys(x.c.uid, "", address)
+	x.c.binder = x.f.keys(x.c.uid, x.f.owners.of(x.c.identity), address)
 	return ctx, done, nil, nil
 }
 

@@ -1,11 +1,44 @@
 package authflow
 
-import "github.com/postern-audit/postern/policy"
+import (
+	"sync"
+
+	"github.com/postern-audit/postern/policy"
+)
+
+// owners remembers whose identities were: a guess at what else a call will have to read, which the link that is read with it
+// confirms. Nothing rests on it.
+type owners struct {
+	mu    sync.Mutex
+	limit int
+	known map[IdentityKey]string
+}
+
+func newOwners(limit int) *owners { return &owners{limit: limit, known: make(map[IdentityKey]string)} }
+
+func (o *owners) of(k IdentityKey) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.known[k]
+}
+
+func (o *owners) note(l *Link) {
+	if l == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.known) >= o.limit {
+		clear(o.known)
+	}
+	o.known[l.Identity] = l.AccountID
+}
 
 // owned takes the link of the identity that was judged. Whose it is says the link; what was looked up for somebody else is
 // looked up again.
 func (c *call) owned(l *Link) {
 	c.link, c.linkRead = l, true
+	c.f.owners.note(l)
 	account := policy.AccountKey{}
 	if l != nil {
 		account = c.f.c.Namer.AccountKey(c.uid, l.AccountID)
