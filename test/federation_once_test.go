@@ -74,24 +74,28 @@ func TestEvidenceCountsOnceInTwoProcesses(t *testing.T) {
 	o, s := idptest.NewOIDC(t, idptest.Algorithm("ES256")), idptest.NewSAML(t, idptest.ECDSA())
 	a := goAbroad(t, o.RootPEM(), 2)
 	a.oidc("corp", o)
-	a.saml("agency", s)
+	a.saml("agency", s, func(_, p table) { p["allows_unsolicited"] = true })
 	a.apply()
 	o.SetPerson(person("fay"))
 	s.SetPerson(person("fay"))
 	other := a.rest[0]
 
-	// One token and one assertion, which the login service asked for itself, in fifty flows.
+	// One token and one assertion, which the login service asked for itself, in fifty flows, and one that nobody asked for.
 	nonce, asked := "nonce-of-fifty-flows", "_request-of-fifty-flows"
 	token, assertion := o.IDToken(idptest.Claims{"nonce": nonce}), idptest.Encoded(s.Response(idptest.Response{InResponseTo: asked}))
-	tokens, assertions := make([]*posternv1.CompleteFederationRequest, racers), make([]*posternv1.CompleteFederationRequest, racers)
+	unasked := idptest.Encoded(s.Response(idptest.Response{}))
+	tokens, assertions, arrivals := make([]*posternv1.CompleteFederationRequest, racers), make([]*posternv1.CompleteFederationRequest, racers),
+		make([]*posternv1.CompleteFederationRequest, racers)
 	for i := range racers {
 		p := []*process{a.p, other}[i%2]
 		tokens[i] = &posternv1.CompleteFederationRequest{Flow: a.flow(p, ""), RequestId: a.id(), Connection: "corp", Expectations: &posternv1.Expectations{Nonce: nonce},
 			Evidence: &posternv1.CompleteFederationRequest_OidcToken{OidcToken: &posternv1.OidcToken{IdToken: token}}}
 		assertions[i] = &posternv1.CompleteFederationRequest{Flow: a.flow(p, ""), RequestId: a.id(), Connection: "agency", Expectations: &posternv1.Expectations{SamlRequestId: asked},
 			Evidence: &posternv1.CompleteFederationRequest_SamlResponse{SamlResponse: &posternv1.SamlResponse{SamlResponse: assertion}}}
+		arrivals[i] = &posternv1.CompleteFederationRequest{Site: guildSite, RequestId: a.id(), Connection: "agency",
+			Evidence: &posternv1.CompleteFederationRequest_SamlResponse{SamlResponse: &posternv1.SamlResponse{SamlResponse: unasked}}}
 	}
-	for what, requests := range map[string][]*posternv1.CompleteFederationRequest{"token": tokens, "assertion": assertions} {
+	for what, requests := range map[string][]*posternv1.CompleteFederationRequest{"token": tokens, "assertion": assertions, "unasked": arrivals} {
 		answers := a.race(requests)
 		winner := a.won(what, answers)
 		a.again(what, other, requests[winner], answers[winner])
@@ -139,9 +143,9 @@ func TestEvidenceCountsOnceInTwoProcesses(t *testing.T) {
 		for _, e := range events {
 			counts[e.GetType()+" "+e.GetReason()]++
 		}
-		return counts["sso.verified "] >= 4 && counts["sso.rejected REPLAYED"] >= 2*(racers-1)+callers-1
+		return counts["sso.verified "] >= 5 && counts["sso.rejected REPLAYED"] >= 3*(racers-1)+callers-1
 	})
-	if counts["sso.verified "] != 4 || counts["sso.rejected REPLAYED"] != 2*(racers-1)+callers-1 {
+	if counts["sso.verified "] != 5 || counts["sso.rejected REPLAYED"] != 3*(racers-1)+callers-1 {
 		t.Errorf("recorded %v", counts)
 	}
 	a.hide(nonce, asked)
