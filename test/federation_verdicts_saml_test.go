@@ -15,17 +15,13 @@ import (
 
 // responsesLeftOut are the cases that cannot come through a call, and why.
 var responsesLeftOut = map[string]string{
-	"ok-wider-skew":                             "no connection says how far clocks may differ: it is a minute",
-	"ok-transient-when-allowed":                 "no connection takes names that last for one sign-in: an identity is remembered by its name",
-	"ok-inclusive-namespaces-when-allowed":      "no connection allows lists of prefixes",
-	"inclusive-namespaces-when-allowed-changed": "as ok-inclusive-namespaces-when-allowed",
-	"inclusive-namespaces-of-the-signature":     "as ok-inclusive-namespaces-when-allowed",
-	"transform-xpath-when-lists-are-allowed":    "as ok-inclusive-namespaces-when-allowed",
-	"metadata-over":                             "a connection with certificates of its own has no metadata that could end",
-	"ok-metadata-nearly-over":                   "as metadata-over",
-	"no-certificate-known":                      "no document may leave out certificates and metadata both",
-	"ed25519":                                   "no document may name a certificate with such a key",
-	"ed25519-as-ecdsa":                          "as ed25519",
+	"ok-wider-skew":             "no connection says how far clocks may differ: it is a minute",
+	"ok-transient-when-allowed": "no connection takes names that last for one sign-in: an identity is remembered by its name",
+	"metadata-over":             "a connection with certificates of its own has no metadata that could end",
+	"ok-metadata-nearly-over":   "as metadata-over",
+	"no-certificate-known":      "no document may leave out certificates and metadata both",
+	"ed25519":                   "no document may name a certificate with such a key",
+	"ed25519-as-ecdsa":          "as ed25519",
 }
 
 // responsesAtTheDoor are the cases that are no call that is taken.
@@ -89,7 +85,7 @@ func named(cases []samltest.Case) map[string]samltest.Case {
 func answerable(e saml.Expect) saml.Expect {
 	p := e.Provider
 	return saml.Expect{EntityID: e.EntityID, ACS: e.ACS, RequestID: e.RequestID, Unsolicited: e.Unsolicited, ResponseSignatureOnly: e.ResponseSignatureOnly,
-		Decrypt: e.Decrypt, Provider: saml.Provider{EntityID: p.EntityID, RedirectURL: p.RedirectURL, PostURL: p.PostURL, Certificates: p.Certificates}}
+		AllowPrefixLists: e.AllowPrefixLists, Decrypt: e.Decrypt, Provider: saml.Provider{EntityID: p.EntityID, RedirectURL: p.RedirectURL, PostURL: p.PostURL, Certificates: p.Certificates}}
 }
 
 // response is a case as it is handed in.
@@ -102,7 +98,8 @@ func response(k samltest.Case) *handed {
 	p := table{"entity_id": e.Provider.EntityID, "redirect_url": e.Provider.RedirectURL, "post_url": e.Provider.PostURL, "sp_entity_id": e.EntityID,
 		"acs_urls": []string{"https://first.example.org/acs", e.ACS}, "certificates": certificates}
 	for name, on := range map[string]bool{
-		"allows_unsolicited": e.Unsolicited, "response_signature_only": e.ResponseSignatureOnly, "allows_encryption": e.Decrypt != nil} {
+		"allows_unsolicited": e.Unsolicited, "response_signature_only": e.ResponseSignatureOnly, "allows_encryption": e.Decrypt != nil,
+		"allows_prefix_lists": e.AllowPrefixLists} {
 		if on {
 			p[name] = true
 		}
