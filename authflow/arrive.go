@@ -107,7 +107,7 @@ func (f *Flows) received(ctx context.Context, org *policy.Organization, in *Comp
 		return a, err
 	}
 	if a.address, a.verified, a.refusal = federation.Fit(conn, &id); a.refusal != nil {
-		return a, nil
+		return a, nil //nolint:nilerr // a refusal is a step of the flow, no fault
 	}
 	a.proved, a.identity = &id, f.c.Namer.Identity(conn.UID, id.Issuer, id.ID)
 	return a, nil

@@ -45,7 +45,7 @@ func (f *Flows) BeginFederation(ctx context.Context, who Caller, in BeginInput) 
 	case a.Repeated:
 		return b.again(ctx, a)
 	case b.refusal != nil || a.Ending != audit.EndingNone:
-		return Begun{Answer: a}, nil
+		return Begun{Answer: a}, nil //nolint:nilerr // a refusal is a step of the flow, no fault
 	}
 	return Begun{Answer: a, Redirect: b.made, BrowserToken: mint(b.seed).Browser}, nil
 }
@@ -71,7 +71,7 @@ func (b *beginning) input(ctx context.Context, flow *Loaded, now time.Time) (Inp
 	}
 	if b.refusal != nil {
 		rep.refused(conn.Kind, b.refusal)
-		return Input{Kind: KindStep, Step: rep}, nil
+		return Input{Kind: KindStep, Step: rep}, nil //nolint:nilerr // a refusal is a step of the flow, no fault
 	}
 	p := b.pending
 	rep.Begins = &p

@@ -25,6 +25,7 @@ type call struct {
 	digest  Digest
 	org     *policy.Organization
 	proves  bool              // the input may prove something, which is then remembered
+	only    bool              // what it records cannot be found out again: it does not give up for others that came first
 	binder  policy.LookupKeys // of the step's subject, when the step may bind
 	records policy.Records    // of binder, once read
 	subject *SubjectRecords   // of binder's account, once read
@@ -82,7 +83,7 @@ func (c *call) run(ctx context.Context) (Answer, error) {
 		if !errors.As(err, &conflict) {
 			return a, err
 		}
-		if lost.tooMany(conflict) {
+		if lost.tooMany(conflict, c.only) {
 			return Answer{}, refuse(ErrConflict)
 		}
 		if err := c.moved(conflict); err != nil {
@@ -100,12 +101,15 @@ type races struct{ all, subject int }
 
 // tooMany reports whether that was the last one. Where nothing but the subject's records moved, somebody else's call on
 // another flow came first.
-func (r *races) tooMany(c *Conflict) bool {
+func (r *races) tooMany(c *Conflict, only bool) bool {
 	if c.Subject != nil && c.Flow == nil && c.Organization == nil {
 		r.subject++
 		return r.subject == maxSubjectConflicts
 	}
 	r.all++
+	if only {
+		return r.all == MaxSteps // a flow has no more to come first with
+	}
 	return r.all == maxConflicts
 }
 

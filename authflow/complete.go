@@ -66,6 +66,7 @@ func (x *completing) once(ctx context.Context) (Completed, error) {
 	if err != nil {
 		return Completed{}, err
 	}
+	x.c.only = x.in.Callback != nil && !x.held // a code is sent once
 	a := x.c.first(first)
 	if first == nil {
 		if a, err = x.c.run(ctx); err != nil {

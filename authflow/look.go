@@ -48,7 +48,7 @@ func (x *completing) look(ctx context.Context, p *Pending) (_ context.Context, d
 	address, verified, refusal := federation.Fit(conn, &id)
 	if refusal != nil {
 		x.refusal = refusal
-		return ctx, done, nil, nil
+		return ctx, done, nil, nil //nolint:nilerr // a refusal is a step of the flow, no fault
 	}
 	x.identity, x.address, x.verified = &id, address, verified
 	x.c.identity = x.f.c.Namer.Identity(conn.UID, id.Issuer, id.ID)

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -30,25 +31,25 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: demosso PATH-OF-POSTERN")
-		os.Exit(2)
+	err := errors.New("usage: demosso PATH-OF-POSTERN")
+	if len(os.Args) == 2 {
+		err = run(ctx, os.Stdout, os.Args[1])
 	}
-	if err := run(ctx, os.Args[1]); err != nil {
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, binary string) (err error) {
+func run(ctx context.Context, say io.Writer, binary string) (err error) {
 	dir, err := os.MkdirTemp("", "postern-demo-sso-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	fmt.Println("Starting two identity providers: Dex (OpenID Connect) and samlify (SAML 2.0).")
+	fmt.Fprintln(say, "Starting two identity providers: Dex (OpenID Connect) and samlify (SAML 2.0).")
 	dex, err := realidp.StartDex(dir, realidp.Client{ID: "acme-login", Secret: rand.Text(), RedirectURI: callbackOIDC})
 	if err != nil {
 		return err
@@ -60,21 +61,21 @@ func run(ctx context.Context, binary string) (err error) {
 	}
 	defer func() { err = errors.Join(err, agency.Stop()) }()
 
-	fmt.Println("Starting a sidecar that may speak with them: they are on this machine and speak plain HTTP.")
+	fmt.Fprintln(say, "Starting a sidecar that may speak with them: they are on this machine and speak plain HTTP.")
 	s, c, err := demo.Launch(ctx, binary, "outbound.allowed_networks=127.0.0.0/8", "outbound.insecure_allow_http=true")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close(), s.Stop(), s.Remove()) }()
-	if err := apply(ctx, c, dex, agency); err != nil {
+	if err := apply(ctx, say, c, dex, agency); err != nil {
 		return failure(err)
 	}
-	w := &walk{c: c}
+	w := &walk{c: c, say: say}
 	return failure(w.all(ctx, dex, agency))
 }
 
 // apply makes the organization: whoever comes from the partner's or the agency's domain must come through its provider.
-func apply(ctx context.Context, c *client.Client, dex *realidp.OIDC, agency *realidp.SAML) error {
+func apply(ctx context.Context, say io.Writer, c *client.Client, dex *realidp.OIDC, agency *realidp.SAML) error {
 	document, err := json.Marshal(map[string]any{
 		"organization": "acme",
 		"sites":        []any{map[string]any{"id": "wiki", "display_name": "Acme Wiki"}},
@@ -99,7 +100,7 @@ func apply(ctx context.Context, c *client.Client, dex *realidp.OIDC, agency *rea
 		Name: organization + "/connections/partner", RequestId: rand.Text(),
 		Secret: &posternv1.SetConnectionSecretRequest_ClientSecret{ClientSecret: dex.Client.Secret}})
 	if err == nil {
-		fmt.Println("Applied: organization acme with one site, a connection to each, and a rule that guests use single sign-on.")
+		fmt.Fprintln(say, "Applied: organization acme with one site, a connection to each, and a rule that guests use single sign-on.")
 	}
 	return err
 }

@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"time"
 
 	"github.com/postern-audit/postern/internal/client"
@@ -22,7 +22,10 @@ const (
 )
 
 // walk plays a login service.
-type walk struct{ c *client.Client }
+type walk struct {
+	c   *client.Client
+	say io.Writer
+}
 
 // all is one sign-in through each provider, and one that turns out to be a replay.
 func (w *walk) all(ctx context.Context, dex *realidp.OIDC, agency *realidp.SAML) error {
@@ -44,7 +47,7 @@ func (w *walk) all(ctx context.Context, dex *realidp.OIDC, agency *realidp.SAML)
 func (w *walk) signIn(ctx context.Context, title, connection string, visit func(context.Context, string) (browser.Callback, error),
 	hand func(browser.Callback, *posternv1.CompleteFederationRequest),
 ) error {
-	fmt.Printf("\n%s\n", title)
+	fmt.Fprintf(w.say, "\n%s\n", title)
 	start, err := client.Repeat(ctx, w.c.SignIn.StartFlow, &posternv1.StartFlowRequest{Parent: organization + "/sites/wiki", RequestId: rand.Text(),
 		Context: &posternv1.Context{Ip: "192.0.2.7", UserAgent: "Mozilla/5.0 (demo)", Client: posternv1.Client_CLIENT_WEB}})
 	if err != nil {
@@ -72,7 +75,7 @@ func (w *walk) signIn(ctx context.Context, title, connection string, visit func(
 	if who == nil {
 		return fmt.Errorf("nothing was proven: %s", proved.GetAnswer().GetReason())
 	}
-	fmt.Printf("%s vouches for %s (%s). It is nobody's identity yet: the login service makes an account and names it.\n", who.GetIssuer(),
+	fmt.Fprintf(w.say, "%s vouches for %s (%s). It is nobody's identity yet: the login service makes an account and names it.\n", who.GetIssuer(),
 		who.GetSubjectId(), who.GetEmail())
 	if _, err := client.Repeat(ctx, w.c.SignIn.LinkAccount, &posternv1.LinkAccountRequest{Flow: flow, RequestId: rand.Text(),
 		AccountId: "acct-" + connection + "-1", NewAccount: true}); err != nil {
@@ -113,7 +116,7 @@ func (w *walk) replay(ctx context.Context, flow, connection string, done *poster
 	if err := w.tell(ctx, flow); err != nil {
 		return err
 	}
-	fmt.Println("The same answer handed in to another flow:")
+	fmt.Fprintln(w.say, "The same answer handed in to another flow:")
 	return w.tell(ctx, second.GetFlow())
 }
 
@@ -126,7 +129,7 @@ func (w *walk) tell(ctx context.Context, flow string) error {
 	for {
 		f, err := w.c.Flows.GetFlow(ctx, &posternv1.GetFlowRequest{Name: flow})
 		if err == nil && f.GetEnding() != posternv1.Ending_ENDING_UNSPECIFIED {
-			return show.Flow(os.Stdout, f)
+			return show.Flow(w.say, f)
 		}
 		select {
 		case <-tick.C:

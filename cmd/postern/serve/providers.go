@@ -49,7 +49,7 @@ func (p *process) openProviders() (*idp.Client, error) {
 
 // rootsWith is whom the system trusts, and the certificates of a file.
 func rootsWith(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file) //nolint:gosec // the operator names it
+	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
