@@ -16,3 +16,12 @@ func TestTheSocketItselfHasTheLastWord(t *testing.T) {
 		}
 	}
 }
+
+// The environment is read once in a process, so that a request cannot show whether it was looked at.
+func TestNoProxyOfTheEnvironmentIsAskedFor(t *testing.T) {
+	c := New(Options{})
+	made, ok := c.Transport.(*transport)
+	if !ok || made.base.Proxy != nil || made.base.DialContext == nil {
+		t.Errorf("transport %+v", c.Transport)
+	}
+}

@@ -229,13 +229,15 @@ func TestNamesThatDoNotResolveAreUnreachable(t *testing.T) {
 	wantKind(t, err, outbound.Unreachable, false)
 }
 
-func TestNoProxyOfTheEnvironmentIsUsed(t *testing.T) {
-	s, o := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "direct") })
-	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-	t.Setenv("https_proxy", "http://127.0.0.1:1")
-	if got, err := get(t, outbound.New(o), s.URL); err != nil || string(got) != "direct" {
-		t.Errorf("got %q, %v", got, err)
-	}
+func TestAnAnswerThatIsAnnouncedTooLongIsNotWaitedFor(t *testing.T) {
+	s, o := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1048576")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	o.MaxBody, o.Total = 1<<10, 2*time.Second
+	_, err := get(t, outbound.New(o), s.URL)
+	wantKind(t, err, outbound.TooLarge, true)
 }
 
 func TestABodyOfARefusedRequestIsClosedAndNotSent(t *testing.T) {
