@@ -131,10 +131,13 @@ func bearing(f *policy.Frozen) (person, authenticator bool) {
 // subjectOf returns what this process knows of the bound subject of a flow, nil when it has to be read.
 func (f *Flows) subjectOf(flow *Loaded) *SubjectRecords {
 	s := flow.State
-	if flow.Subject == nil || s.Bound == nil || flow.Subject.Key != f.c.Namer.AccountKey(s.OrganizationUID, s.Bound.AccountID) {
+	if flow.Subject == nil || s.Bound == nil {
 		return nil
 	}
-	return flow.Subject
+	if flow.subjectKnown || flow.Subject.Key == f.c.Namer.AccountKey(s.OrganizationUID, s.Bound.AccountID) {
+		return flow.Subject
+	}
+	return nil
 }
 
 // read gets the flow as the store has it, with the first answer to this request id if there is one, and what the input needs.
@@ -199,9 +202,7 @@ func (c *call) holds(flow *Loaded, s *SubjectRecords, key policy.AccountKey) *Lo
 	if key == c.binder.Account {
 		c.subject = s
 	}
-	with := *flow
-	with.Subject = s
-	return &with
+	return flow.about(s)
 }
 
 // joins takes the session that is said to be reused. Whose it is says the record; what was looked up for somebody else is
@@ -275,7 +276,9 @@ func (f *Flows) write(ctx context.Context, flow *Loaded, subject *SubjectRecords
 	f.keep(c, subject, m)
 	done, err := f.commit(ctx, c)
 	if err == nil && done.Repeated == nil {
-		f.known.put(&Loaded{State: &s, Stamp: done.Stamp, Subject: subject.after(c, done)})
+		next := &Loaded{State: &s, Stamp: done.Stamp, Subject: subject.after(c, done)}
+		next.subjectKnown = next.sameSubject(flow) || f.subjectOf(next) != nil
+		f.known.put(next)
 	}
 	return done, err
 }
@@ -335,19 +338,18 @@ func (c *call) lost(conflict *Conflict, flow *Loaded) (*Loaded, error) {
 		c.f.known.drop(c.flow)
 		return nil, refuse(ErrFlowNotFound)
 	}
-	next := *flow
+	next := flow
 	if conflict.Flow != nil {
-		next = *conflict.Flow
-		next.Subject = flow.Subject // the same person's, or subjectOf will not take it
+		next = conflict.Flow.about(flow.Subject) // the same person's, or subjectOf will not take it
 	}
 	if s := conflict.Subject; s != nil {
-		next.Subject = s
+		next = next.about(s)
 		if s.Key == c.binder.Account {
 			c.subject = s
 		}
 	}
-	c.f.known.put(&next)
-	return &next, nil
+	c.f.known.put(next)
+	return next, nil
 }
 
 // first makes the answer a repeated request id gets; the zero answer when there is none.

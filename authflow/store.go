@@ -21,6 +21,7 @@ type Loaded struct {
 	Stamp        policy.Stamp
 	SupersededBy FlowID          // zero unless marked
 	Subject      *SubjectRecords // of the bound subject, as this process last saw them; stores leave it nil
+	subjectKnown bool            // Subject was found to be the bound subject's: see subjectOf
 }
 
 // Outcome is the answer a repeated request id gets: at most 1 KiB encoded, no texts, no secrets.

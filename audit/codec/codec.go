@@ -63,6 +63,20 @@ func (c *Codec) SealEvent(e *audit.Event) error {
 	return nil
 }
 
+// SealAfter is SealEvent for an event behind another one of the same flow: what is found by the same terms shares its indexes,
+// which are a keyed hash for each term.
+func (c *Codec) SealAfter(e, before *audit.Event) error {
+	if settled(e) || len(before.Indexes) == 0 || !sameTerms(e, before) {
+		return c.SealEvent(e)
+	}
+	sealed, err := c.seal(e)
+	if err != nil {
+		return err
+	}
+	e.Sealed, e.Indexes = sealed, before.Indexes
+	return nil
+}
+
 // sealed returns e's sealed part and indexes, made now if it has none. An event about nobody has neither.
 func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
 	if settled(e) {
@@ -77,11 +91,16 @@ func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if personalEmpty(&e.Personal) {
-		return nil, indexes, nil
-	}
-	sealed, err := c.sealer.Seal(e.OrganizationUID, e.ID, e.Personal)
+	sealed, err := c.seal(e)
 	return sealed, indexes, err
+}
+
+// seal encrypts e's personal part, nil when it is empty.
+func (c *Codec) seal(e *audit.Event) (*audit.Sealed, error) {
+	if personalEmpty(&e.Personal) {
+		return nil, nil //nolint:nilnil // an event about nobody has no such part
+	}
+	return c.sealer.Seal(e.OrganizationUID, e.ID, e.Personal)
 }
 
 // settled reports whether an event has its sealed part and indexes, or needs none.

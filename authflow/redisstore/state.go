@@ -31,10 +31,16 @@ const (
 // that state and outbox hold the same bytes. Both change in place: they are new, and this commit's own.
 func (s *Store) sealSteps(steps []authflow.Step, events []audit.Event) error {
 	for i := range steps {
-		if e := steps[i].Event; e.Sealed == nil {
-			if err := s.codec.SealEvent(e); err != nil {
-				return err
-			}
+		e := steps[i].Event
+		if e.Sealed != nil {
+			continue
+		}
+		before := e
+		if i > 0 {
+			before = steps[i-1].Event
+		}
+		if err := s.codec.SealAfter(e, before); err != nil {
+			return err
 		}
 	}
 	for i := range events {
