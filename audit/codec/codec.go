@@ -49,6 +49,17 @@ func (c *Codec) Encode(e *audit.Event) ([]byte, error) {
 	return c.marshal(e, sealed, indexes)
 }
 
+// Append is Encode that writes behind what b holds and returns the longer slice.
+func (c *Codec) Append(b []byte, e *audit.Event) ([]byte, error) {
+	sealed, indexes, err := c.sealed(e)
+	if err != nil {
+		return nil, err
+	}
+	w := wire{b: append(b, Format)}
+	w.record(e, sealed, indexes)
+	return w.b, w.err()
+}
+
 // SealEvent seals e's personal part and makes its indexes, unless it has a sealed part, and keeps both in e, so that every
 // later Encode uses the same bytes.
 func (c *Codec) SealEvent(e *audit.Event) error {

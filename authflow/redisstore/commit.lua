@@ -15,7 +15,7 @@
 -- KEYS  1 organization   2 outbox   3 flow, then likewise: the deadlines (for a deadline or an index entry); the once-key;
 --         the index entry and the flow it names; the session; the subject's authenticator and person (for either of them) and the
 --         list of authenticators; the claims; the tallies' index and the tallies
--- Answers {'OK', stream id or ms}, {'REPEATED', outcome} or
+-- Answers stream id or ms, {'REPEATED', outcome} or
 --      {'CONFLICT', '1' flow moved, {stamp, mark, state}, '1' policy moved, organization, '1' index moved, '1' session taken,
 --       number of the claim taken or 0, {{stamp, record} of the authenticator, {stamp, record} of the person}}
 local call = redis.call
@@ -178,4 +178,4 @@ for i = 1, ntallies do
   if call('HSETNX', KEYS[tallies + i], '@site', ARGV[at + 2]) == 1 then call('HSET', KEYS[tallies + i], '@stamp', ARGV[6]) end
   call('ZADD', KEYS[tallies], 'NX', ARGV[at + 1], ARGV[at])
 end
-return {'OK', id or string.format('%.0f', now)}
+return id or string.format('%.0f', now)
