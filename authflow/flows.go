@@ -36,6 +36,7 @@ type Flows struct {
 	known      *cache
 	access     *accessCache
 	uses       *uses
+	bound      commitBound
 	superseded chan DueFlow
 	dropped    atomic.Int64
 }
@@ -56,7 +57,8 @@ func New(c Config) (*Flows, error) {
 	if c.CommitTimeout <= 0 {
 		c.CommitTimeout = 5 * time.Second
 	}
-	return &Flows{c: c, known: newCache(c.CacheSize), access: newAccessCache(c.CacheSize), uses: newUses(), superseded: make(chan DueFlow, 1024)}, nil
+	return &Flows{c: c, known: newCache(c.CacheSize), access: newAccessCache(c.CacheSize), uses: newUses(),
+		bound: commitBound{longest: c.CommitTimeout}, superseded: make(chan DueFlow, 1024)}, nil
 }
 
 // Start opens a flow, with the steps and the finish the input carries, in one commit. Two round trips.
@@ -210,14 +212,8 @@ func (f *Flows) commit(ctx context.Context, c *Commit) (*Committed, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, errs.Wrap(err, errs.Unavailable, "NOT_RECORDED", "the call was over before anything was recorded")
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.c.CommitTimeout)
-	defer cancel()
-	own, _ := bounded.Deadline()
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(own) {
-		var stop context.CancelFunc
-		bounded, stop = context.WithDeadline(bounded, deadline)
-		defer stop()
-	}
+	bounded, free := f.bound.over(ctx)
+	defer free()
 	return f.c.Store.Commit(bounded, c)
 }
 
