@@ -212,6 +212,7 @@ func (s *starting) commit(ctx context.Context, m *Moved) (Answer, error) {
 	known := &Loaded{State: &st, Stamp: done.Stamp}
 	if st.Bound != nil {
 		known.Subject = s.subject.after(c, done)
+		known.subjectKnown = s.f.subjectOf(known) != nil
 	}
 	s.f.known.put(known)
 	if !marks.IsZero() {
