@@ -132,6 +132,10 @@ func (s *Store) Encoded(c *authflow.Commit) (state []byte, events [][]byte, err 
 	if err := p.encode(); err != nil {
 		return nil, nil, err
 	}
+	if p.parts != nil { // nothing was written: they are as good as before
+		p.parts.stamp = c.Flow.From
+		s.parts.put(c.Flow.State.ID, p.parts)
+	}
 	for _, e := range p.events {
 		events = append(events, bytes.Clone(e))
 	}

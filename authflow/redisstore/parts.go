@@ -34,23 +34,19 @@ type personalPart struct {
 	encoded []byte
 }
 
-// step returns the encoded form of step i if it is the one that was encoded before.
-func (p *parts) step(i int, s *authflow.Step) stepPart {
-	if p == nil || i >= len(p.steps) || p.steps[i].id != s.Event.ID || p.steps[i].released != s.Released {
-		return stepPart{}
-	}
-	return p.steps[i]
+// has reports whether step i is the one that was encoded before.
+func (p *parts) has(i int, s *authflow.Step) bool {
+	return i < len(p.steps) && p.steps[i].id == s.Event.ID && p.steps[i].released == s.Released
 }
 
-func (p *parts) frozenPart(f *policy.Frozen) (frozenPart, error) {
-	if f == nil {
-		return frozenPart{}, nil
+// freeze makes the encoded form of what binding froze.
+func (p *parts) freeze(f *policy.Frozen) (err error) {
+	if f == nil || p.frozen.of == f {
+		return nil
 	}
-	if p != nil && p.frozen.of == f {
-		return p.frozen, nil
-	}
-	b, err := encodeFrozen(f)
-	return frozenPart{of: f, encoded: b}, err
+	p.frozen.of = f
+	p.frozen.encoded, err = encodeFrozen(f)
+	return err
 }
 
 // partCache keeps parts by flow, in as many shards as make waiting rare. When a shard is full, one flow of it goes.
@@ -84,18 +80,21 @@ func (c *partCache) shard(id authflow.FlowID) *partShard {
 	return &c.shards[s[len(s)-1]%16]
 }
 
-// get returns the parts of the state with this stamp, nil when they are not there.
-func (c *partCache) get(id authflow.FlowID, stamp policy.Stamp) *parts {
+// take returns the parts of the state with this stamp, nil when they are not there. They are the taker's until put, who may
+// change them: of two commits that build on one state the second finds none, and one of them is in vain anyway.
+func (c *partCache) take(id authflow.FlowID, stamp policy.Stamp) *parts {
 	if stamp.IsZero() {
 		return nil
 	}
 	s := c.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.all[id]; p != nil && p.stamp == stamp {
-		return p
+	p := s.all[id]
+	if p == nil || p.stamp != stamp {
+		return nil
 	}
-	return nil
+	delete(s.all, id)
+	return p
 }
 
 func (c *partCache) put(id authflow.FlowID, p *parts) {

@@ -38,11 +38,11 @@ func personOf(st *authflow.State) person {
 	return p
 }
 
-// personalPart seals what identifies a person in st, or returns what was sealed before when it is the same.
-func (s *Store) personalPart(had *parts, st *authflow.State) (personalPart, error) {
+// person seals what identifies a person in st, unless that was sealed before.
+func (s *Store) person(had *parts, st *authflow.State) error {
 	p := personOf(st)
-	if had != nil && had.personal.person == p {
-		return had.personal, nil
+	if had.personal.encoded != nil && had.personal.person == p {
+		return nil
 	}
 	m := storev1.FlowPersonal{
 		ClaimedAccountId: p.claimedAccount, ClaimedAddress: p.claimedAddress.String(), IdentifierHash: p.identifierHash,
@@ -55,17 +55,18 @@ func (s *Store) personalPart(had *parts, st *authflow.State) (personalPart, erro
 	}
 	clear, err := proto.Marshal(&m)
 	if err != nil {
-		return personalPart{}, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the subject is not valid UTF-8")
+		return errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the subject is not valid UTF-8")
 	}
 	sealed, err := s.keyring.SealBytes(st.OrganizationUID, st.ID.String(), clear)
 	if err != nil {
-		return personalPart{}, err
+		return err
 	}
 	b, err := proto.Marshal(codec.SealedToProto(sealed))
 	if err != nil {
-		return personalPart{}, errs.Wrap(err, errs.Internal, "RECORD_TEXT", "a sealed part cannot be written")
+		return errs.Wrap(err, errs.Internal, "RECORD_TEXT", "a sealed part cannot be written")
 	}
-	return personalPart{person: p, encoded: b}, nil
+	had.personal = personalPart{person: p, encoded: b}
+	return nil
 }
 
 // openPersonal fills st with what its record has sealed.

@@ -59,41 +59,41 @@ func (s *Store) sealSteps(steps []authflow.Step, events []audit.Event) error {
 	return nil
 }
 
-// encodeState writes format byte and FlowRecord into buf, from its beginning. Parts that are as they were in the state with stamp from are taken from the
-// cache; the parts of this state come back for keeping under its own stamp.
+// encodeState writes format byte and FlowRecord into buf, from its beginning. Parts that are as they were in the state with stamp
+// from are taken from the cache; the parts of this state come back for keeping under its own stamp.
 func (s *Store) encodeState(buf []byte, st *authflow.State, from policy.Stamp) ([]byte, *parts, error) {
-	had := s.parts.get(st.ID, from)
-	now := &parts{steps: make([]stepPart, len(st.Steps))}
+	p := s.parts.take(st.ID, from)
+	if p == nil {
+		p = &parts{}
+	}
 	for i := range st.Steps {
-		p := had.step(i, &st.Steps[i])
-		if p.encoded == nil {
-			b, err := s.encodeStep(st, &st.Steps[i])
-			if err != nil {
-				return nil, nil, err
-			}
-			p = stepPart{id: st.Steps[i].Event.ID, released: st.Steps[i].Released, encoded: b}
+		if p.has(i, &st.Steps[i]) {
+			continue
 		}
-		now.steps[i] = p
+		b, err := s.encodeStep(st, &st.Steps[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		p.steps = append(p.steps[:i], stepPart{id: st.Steps[i].Event.ID, released: st.Steps[i].Released, encoded: b})
 	}
-	var err error
-	if now.frozen, err = had.frozenPart(st.Frozen); err != nil {
+	p.steps = p.steps[:len(st.Steps)]
+	if err := p.freeze(st.Frozen); err != nil {
 		return nil, nil, err
 	}
-	if now.personal, err = s.personalPart(had, st); err != nil {
+	if err := s.person(p, st); err != nil {
 		return nil, nil, err
 	}
-	buf = append(buf[:0], redisx.StateFormat)
-	b := buf
-	if b, err = appendHead(b, st); err != nil {
+	b, err := appendHead(append(buf[:0], redisx.StateFormat), st)
+	if err != nil {
 		return nil, nil, err
 	}
 	if st.Frozen != nil {
-		b = appendBytes(b, fieldFrozen, now.frozen.encoded)
+		b = appendBytes(b, fieldFrozen, p.frozen.encoded)
 	}
-	for i := range now.steps {
-		b = appendBytes(b, fieldSteps, now.steps[i].encoded)
+	for i := range p.steps {
+		b = appendBytes(b, fieldSteps, p.steps[i].encoded)
 	}
-	return appendBytes(b, fieldPersonal, now.personal.encoded), now, nil
+	return appendBytes(b, fieldPersonal, p.personal.encoded), p, nil
 }
 
 // appendHead writes a FlowRecord without what is encoded apart: what binding froze, steps, and what identifies a person.
