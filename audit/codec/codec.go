@@ -51,11 +51,16 @@ func (c *Codec) Encode(e *audit.Event) ([]byte, error) {
 
 // Append is Encode that writes behind what b holds and returns the longer slice.
 func (c *Codec) Append(b []byte, e *audit.Event) ([]byte, error) {
+	return c.AppendRecord(append(b, Format), e)
+}
+
+// AppendRecord is Append without the format byte: the record is part of a larger one.
+func (c *Codec) AppendRecord(b []byte, e *audit.Event) ([]byte, error) {
 	sealed, indexes, err := c.sealed(e)
 	if err != nil {
 		return nil, err
 	}
-	w := wire{b: append(b, Format)}
+	w := wire{b: b}
 	w.record(e, sealed, indexes)
 	return w.b, w.err()
 }

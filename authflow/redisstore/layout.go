@@ -20,20 +20,20 @@ type prepared struct {
 	head    [headSize]byte
 	field   [outcomeFieldSize]byte
 	outcome []byte
-	state   []byte
+	state   []byte   // in the memory of parts
 	records []byte   // events, one behind the other
 	events  [][]byte // parts of records
 	session []byte
 	subject subjectParts
 }
 
-// preparedPool keeps the buffers of outcome, state and events between commits: nothing holds on to them once a command was written.
+// preparedPool keeps the buffers of outcome and events between commits: nothing holds on to them once a command was written.
 type preparedPool struct{ pool sync.Pool }
 
 func (p *preparedPool) get(s *Store, c *authflow.Commit) *prepared {
 	x, ok := p.pool.Get().(*prepared)
 	if !ok {
-		x = &prepared{outcome: make([]byte, 0, maxOutcome), state: make([]byte, 0, 4<<10), records: make([]byte, 0, 2<<10)}
+		x = &prepared{outcome: make([]byte, 0, maxOutcome), records: make([]byte, 0, 2<<10)}
 	}
 	x.c, x.store, x.space = c, s, s.keys.Of(c.OrganizationUID)
 	return x
@@ -41,7 +41,7 @@ func (p *preparedPool) get(s *Store, c *authflow.Commit) *prepared {
 
 func (p *preparedPool) put(x *prepared) {
 	clear(x.events)
-	*x = prepared{outcome: x.outcome[:0], state: x.state[:0], records: x.records[:0], events: x.events[:0],
+	*x = prepared{outcome: x.outcome[:0], records: x.records[:0], events: x.events[:0],
 		subject: subjectParts{authenticator: x.subject.authenticator[:0], person: x.subject.person[:0]}}
 	p.pool.Put(x)
 }
@@ -66,7 +66,7 @@ func (p *prepared) encode() error {
 		if p.stamp, err = nextStamp(c.Flow.From); err != nil {
 			return err
 		}
-		if p.state, p.parts, err = s.encodeState(p.state, c.Flow.State, c.Flow.From); err != nil {
+		if err = p.encodeState(c.Flow.State, c.Flow.From); err != nil {
 			return err
 		}
 		p.parts.stamp = p.stamp

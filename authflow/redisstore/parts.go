@@ -10,43 +10,46 @@ import (
 // defaultParts is how many flows' encoded parts are kept.
 const defaultParts = 10_000
 
-// parts are the encoded parts of one state, so that the next state of the flow encodes only what is new in it.
+// parts are what was encoded of one state, so that the next state of the flow encodes only what is new in it.
 type parts struct {
-	stamp    policy.Stamp
-	steps    []stepPart
-	frozen   frozenPart
-	personal personalPart
+	stamp  policy.Stamp
+	record []byte         // the FlowRecord up to its last step; behind it is room for the head
+	begin  int            // where its steps begin
+	steps  []stepPart     // where they end
+	frozen *policy.Frozen // in record; values behind it never change
+	person person         // in record, sealed
 }
 
 type stepPart struct {
 	id       string
 	released bool
-	encoded  []byte
+	end      int
 }
 
-type frozenPart struct {
-	of      *policy.Frozen // values behind it never change
-	encoded []byte
+// fits reports whether the record begins as the one of st does.
+func (p *parts) fits(st *authflow.State, who *person) bool {
+	return len(p.record) > 0 && p.frozen == st.Frozen && p.person == *who
 }
 
-type personalPart struct {
-	person  person
-	encoded []byte
-}
-
-// has reports whether step i is the one that was encoded before.
-func (p *parts) has(i int, s *authflow.Step) bool {
-	return i < len(p.steps) && p.steps[i].id == s.Event.ID && p.steps[i].released == s.Released
-}
-
-// freeze makes the encoded form of what binding froze.
-func (p *parts) freeze(f *policy.Frozen) (err error) {
-	if f == nil || p.frozen.of == f {
-		return nil
+// keep cuts the record behind the steps that are as they were, and returns how many those are.
+func (p *parts) keep(steps []authflow.Step) int {
+	n := 0
+	for n < min(len(steps), len(p.steps)) && p.steps[n].id == steps[n].Event.ID && p.steps[n].released == steps[n].Released {
+		n++
 	}
-	p.frozen.of = f
-	p.frozen.encoded, err = encodeFrozen(f)
-	return err
+	if n < len(p.steps) {
+		p.record = p.record[:p.start(n)]
+		p.steps = p.steps[:n]
+	}
+	return n
+}
+
+// start is where step n begins, or would.
+func (p *parts) start(n int) int {
+	if n == 0 {
+		return p.begin
+	}
+	return p.steps[n-1].end
 }
 
 // partCache keeps parts by flow, in as many shards as make waiting rare. When a shard is full, one flow of it goes.

@@ -38,12 +38,8 @@ func personOf(st *authflow.State) person {
 	return p
 }
 
-// person seals what identifies a person in st, unless that was sealed before.
-func (s *Store) person(had *parts, st *authflow.State) error {
-	p := personOf(st)
-	if had.personal.encoded != nil && had.personal.person == p {
-		return nil
-	}
+// sealPerson encodes and seals what identifies a person.
+func (s *Store) sealPerson(st *authflow.State, p *person) ([]byte, error) {
 	m := storev1.FlowPersonal{
 		ClaimedAccountId: p.claimedAccount, ClaimedAddress: p.claimedAddress.String(), IdentifierHash: p.identifierHash,
 		BoundAccountId: p.boundAccount, BoundEmail: p.boundEmail.String(), BoundEmailVerified: p.boundVerified,
@@ -55,18 +51,17 @@ func (s *Store) person(had *parts, st *authflow.State) error {
 	}
 	clear, err := proto.Marshal(&m)
 	if err != nil {
-		return errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the subject is not valid UTF-8")
+		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the subject is not valid UTF-8")
 	}
 	sealed, err := s.keyring.SealBytes(st.OrganizationUID, st.ID.String(), clear)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b, err := proto.Marshal(codec.SealedToProto(sealed))
 	if err != nil {
-		return errs.Wrap(err, errs.Internal, "RECORD_TEXT", "a sealed part cannot be written")
+		return nil, errs.Wrap(err, errs.Internal, "RECORD_TEXT", "a sealed part cannot be written")
 	}
-	had.personal = personalPart{person: p, encoded: b}
-	return nil
+	return b, nil
 }
 
 // openPersonal fills st with what its record has sealed.
