@@ -285,12 +285,12 @@ type (
 func (f *Flows) write(ctx context.Context, flow *Loaded, subject *SubjectRecords, org *policy.Organization, m *Moved, w *writing) (*Committed, error) {
 	n := &next{state: m.State}
 	w.OrganizationUID, w.PolicyStamp = n.state.OrganizationUID, org.PolicyStamp
-	w.flow = FlowWrite{State: &n.state, From: flow.Stamp, EndsMarked: !flow.SupersededBy.IsZero()}
+	w.flow = FlowWrite{State: &n.state, From: flow.Stamp, Kept: flow.Kept, EndsMarked: !flow.SupersededBy.IsZero()}
 	w.Flow, w.Tallies, w.Events = &w.flow, m.Tallies, m.Events
 	f.keep(&w.Commit, subject, m)
 	done, err := f.commit(ctx, &w.Commit)
 	if err == nil && done.Repeated == nil {
-		n.Loaded = Loaded{State: &n.state, Stamp: done.Stamp, Subject: subject.after(&w.Commit, done)}
+		n.Loaded = Loaded{State: &n.state, Stamp: done.Stamp, Kept: done.Kept, Subject: subject.after(&w.Commit, done)}
 		n.subjectKnown = n.sameSubject(flow) || f.subjectOf(&n.Loaded) != nil
 		f.known.put(&n.Loaded)
 	}

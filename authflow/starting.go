@@ -209,7 +209,7 @@ func (s *starting) commit(ctx context.Context, m *Moved) (Answer, error) {
 	if done.Repeated != nil {
 		return s.f.answer(*done.Repeated, s.org, true), nil
 	}
-	known := &Loaded{State: &st, Stamp: done.Stamp}
+	known := &Loaded{State: &st, Stamp: done.Stamp, Kept: done.Kept}
 	if st.Bound != nil {
 		known.Subject = s.subject.after(c, done)
 		known.subjectKnown = s.f.subjectOf(known) != nil

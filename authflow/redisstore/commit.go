@@ -56,14 +56,11 @@ func (s *Store) refused(ctx context.Context, p *prepared, r *redisx.Reply) (*aut
 }
 
 func (s *Store) written(p *prepared, at time.Time) *authflow.Committed {
-	if w := p.c.Flow; w != nil {
-		if w.State.Phase == authflow.PhaseEnded {
-			s.parts.drop(w.State.ID)
-		} else {
-			s.parts.put(w.State.ID, p.parts)
-		}
+	done := &authflow.Committed{Stamp: p.stamp, Recorded: at, AuthenticatorStamp: p.subject.authenticatorStamp, PersonStamp: p.subject.personStamp}
+	if p.parts != nil {
+		done.Kept = p.parts
 	}
-	return &authflow.Committed{Stamp: p.stamp, Recorded: at, AuthenticatorStamp: p.subject.authenticatorStamp, PersonStamp: p.subject.personStamp}
+	return done
 }
 
 // conflict reads what stands there now. A record that has the very stamp of this commit was written by it: the script ran a
@@ -131,10 +128,6 @@ func (s *Store) Encoded(c *authflow.Commit) (state []byte, events [][]byte, err 
 	defer s.prepared.put(p)
 	if err := p.encode(); err != nil {
 		return nil, nil, err
-	}
-	if p.parts != nil { // nothing was written: they are as good as before
-		p.parts.stamp = c.Flow.From
-		s.parts.put(c.Flow.State.ID, p.parts)
 	}
 	for _, e := range p.events {
 		events = append(events, bytes.Clone(e))

@@ -40,6 +40,9 @@ func (p *preparedPool) get(s *Store, c *authflow.Commit) *prepared {
 }
 
 func (p *preparedPool) put(x *prepared) {
+	if x.parts != nil {
+		x.parts.taken.Store(false)
+	}
 	clear(x.events)
 	*x = prepared{outcome: x.outcome[:0], records: x.records[:0], events: x.events[:0],
 		subject: subjectParts{authenticator: x.subject.authenticator[:0], person: x.subject.person[:0]}}
@@ -66,10 +69,9 @@ func (p *prepared) encode() error {
 		if p.stamp, err = nextStamp(c.Flow.From); err != nil {
 			return err
 		}
-		if err = p.encodeState(c.Flow.State, c.Flow.From); err != nil {
+		if err = p.encodeState(c.Flow); err != nil {
 			return err
 		}
-		p.parts.stamp = p.stamp
 	}
 	for i := range c.Events {
 		from := len(p.records)

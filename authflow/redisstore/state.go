@@ -61,14 +61,16 @@ func (s *Store) sealSteps(steps []authflow.Step, events []audit.Event) error {
 
 // encodeState fills in state and parts: format byte and FlowRecord, whose fields stand in the order in which they change least.
 // What is as it was in the state that this one follows is there already; only its head is written every time, behind the steps.
-func (p *prepared) encodeState(st *authflow.State, from policy.Stamp) error {
-	had, who := p.store.parts.take(st.ID, from), personOf(st)
-	if had == nil || !had.fits(st, &who) {
+func (p *prepared) encodeState(w *authflow.FlowWrite) error {
+	st, who := w.State, personOf(w.State)
+	had := take(w.Kept, st, &who)
+	if had == nil {
 		var err error
 		if had, err = p.store.beginRecord(st, who); err != nil {
 			return err
 		}
 	}
+	p.parts = had
 	for i := had.keep(st.Steps); i < len(st.Steps); i++ {
 		step := &st.Steps[i]
 		b, err := p.store.appendStep(p.records[:0], st, step)
@@ -84,7 +86,7 @@ func (p *prepared) encodeState(st *authflow.State, from policy.Stamp) error {
 		return err
 	}
 	had.record = state[:len(had.record)]
-	p.state, p.parts = state, had
+	p.state = state
 	return nil
 }
 
@@ -104,6 +106,7 @@ func (s *Store) beginRecord(st *authflow.State, who person) (*parts, error) {
 	}
 	p.record = appendBytes(p.record, fieldPersonal, sealed)
 	p.begin = len(p.record)
+	p.taken.Store(true)
 	return p, nil
 }
 
