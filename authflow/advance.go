@@ -123,7 +123,8 @@ func Advance(s State, in Input, now time.Time) (Moved, error) {
 	if s.Phase > PhaseEnded {
 		return Moved{}, errs.New(errs.Internal, "STATE_UNKNOWN", "the flow is in a phase this version does not know")
 	}
-	r := newRun(s, in, now)
+	var r run
+	r.begin(s, in, now)
 	gates, effect := gatesOf(s.Phase, move), effects[s.Phase][move]
 	switch {
 	case gates&GateDeadline != 0 && !now.Before(s.Deadline):
@@ -210,8 +211,8 @@ type run struct {
 	beside        []audit.Event         // events that are no steps
 }
 
-func newRun(s State, in Input, now time.Time) *run {
-	r := &run{s: s, in: in, now: now, caller: in.Caller}
+func (r *run) begin(s State, in Input, now time.Time) {
+	r.s, r.in, r.now, r.caller = s, in, now, in.Caller
 	r.s.Steps = make([]Step, len(s.Steps), len(s.Steps)+2)
 	copy(r.s.Steps, s.Steps)
 	r.at = later(now, r.lastTime())
@@ -222,7 +223,6 @@ func newRun(s State, in Input, now time.Time) *run {
 	if in.Site == nil {
 		r.in.Site = &policy.Site{ID: s.Site, UID: s.SiteUID, Disabled: true}
 	}
-	return r
 }
 
 // lapse ends a flow that nobody brought to its end: its time is up, or a newer one took its place.

@@ -67,9 +67,20 @@ func (l *Loaded) with(s *SubjectRecords) *Loaded {
 	if l.Subject != nil || s == nil {
 		return l
 	}
+	return l.about(s)
+}
+
+// about returns a copy of l with these records of a subject.
+func (l *Loaded) about(s *SubjectRecords) *Loaded {
 	c := *l
-	c.Subject = s
+	c.Subject, c.subjectKnown = s, false
 	return &c
+}
+
+// sameSubject reports whether l has records of the subject that the flow before was known to have.
+func (l *Loaded) sameSubject(before *Loaded) bool {
+	return before.subjectKnown && l.Subject != nil && l.Subject.Key == before.Subject.Key &&
+		l.State.Bound != nil && l.State.Bound.AccountID == before.State.Bound.AccountID
 }
 
 // drop forgets a flow.

@@ -151,10 +151,13 @@ func bearing(f *policy.Frozen) (person, authenticator bool) {
 // subjectOf returns what this process knows of the bound subject of a flow, nil when it has to be read.
 func (f *Flows) subjectOf(flow *Loaded) *SubjectRecords {
 	s := flow.State
-	if flow.Subject == nil || s.Bound == nil || flow.Subject.Key != f.c.Namer.AccountKey(s.OrganizationUID, s.Bound.AccountID) {
+	if flow.Subject == nil || s.Bound == nil {
 		return nil
 	}
-	return flow.Subject
+	if flow.subjectKnown || flow.Subject.Key == f.c.Namer.AccountKey(s.OrganizationUID, s.Bound.AccountID) {
+		return flow.Subject
+	}
+	return nil
 }
 
 // read gets the flow as the store has it, with the first answer to this request id if there is one, and what the input needs.
@@ -225,9 +228,7 @@ func (c *call) holds(flow *Loaded, s *SubjectRecords, key policy.AccountKey) *Lo
 	if key == c.binder.Account || key == c.naming {
 		c.subject = s
 	}
-	with := *flow
-	with.Subject = s
-	return &with
+	return flow.about(s)
 }
 
 // joins takes the session that is said to be reused. Whose it is says the record; what was looked up for somebody else is
@@ -283,9 +284,9 @@ func (f *Flows) advance(flow *Loaded, org *policy.Organization, in Input, now ti
 
 // commit writes what the input did and remembers the flow.
 func (c *call) commit(ctx context.Context, flow *Loaded, m *Moved) (Answer, error) {
-	o := m.outcome()
-	done, err := c.f.write(ctx, flow, c.concerned(flow), c.org, m,
-		&Commit{Key: c.key, Request: c.digest, Outcome: &o, Claims: c.claims, Link: c.linkWrite(m)})
+	w := &writing{Commit: Commit{Key: c.key, Request: c.digest, Claims: c.claims, Link: c.linkWrite(m)}, outcome: m.outcome()}
+	w.Outcome = &w.outcome
+	done, err := c.f.write(ctx, flow, c.concerned(flow), c.org, m, w)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -293,20 +294,35 @@ func (c *call) commit(ctx context.Context, flow *Loaded, m *Moved) (Answer, erro
 		return c.first(done.Repeated), nil
 	}
 	c.last = &m.State
-	return c.f.answer(o, c.org, false), nil
+	return c.f.answer(w.outcome, c.org, false), nil
 }
+
+// writing is a commit with what it points to, and next what is remembered of it: one allocation each.
+type (
+	writing struct {
+		Commit
+		flow    FlowWrite
+		outcome Outcome
+	}
+	next struct {
+		Loaded
+		state State
+	}
+)
 
 // write commits a move of a flow that exists. What was decided from records of the subject holds only while they stand: they
 // are compared in the same commit.
-func (f *Flows) write(ctx context.Context, flow *Loaded, subject *SubjectRecords, org *policy.Organization, m *Moved, c *Commit) (*Committed, error) {
-	s := m.State
-	c.OrganizationUID, c.PolicyStamp = s.OrganizationUID, org.PolicyStamp
-	c.Flow = &FlowWrite{State: &s, From: flow.Stamp, EndsMarked: !flow.SupersededBy.IsZero()}
-	c.Tallies, c.Events = m.Tallies, m.Events
-	f.keep(c, subject, m)
-	done, err := f.commit(ctx, c)
+func (f *Flows) write(ctx context.Context, flow *Loaded, subject *SubjectRecords, org *policy.Organization, m *Moved, w *writing) (*Committed, error) {
+	n := &next{state: m.State}
+	w.OrganizationUID, w.PolicyStamp = n.state.OrganizationUID, org.PolicyStamp
+	w.flow = FlowWrite{State: &n.state, From: flow.Stamp, Kept: flow.Kept, EndsMarked: !flow.SupersededBy.IsZero()}
+	w.Flow, w.Tallies, w.Events = &w.flow, m.Tallies, m.Events
+	f.keep(&w.Commit, subject, m)
+	done, err := f.commit(ctx, &w.Commit)
 	if err == nil && done.Repeated == nil {
-		f.known.put(&Loaded{State: &s, Stamp: done.Stamp, Subject: subject.after(c, done)})
+		n.Loaded = Loaded{State: &n.state, Stamp: done.Stamp, Kept: done.Kept, Subject: subject.after(&w.Commit, done)}
+		n.subjectKnown = n.sameSubject(flow) || f.subjectOf(&n.Loaded) != nil
+		f.known.put(&n.Loaded)
 	}
 	return done, err
 }
@@ -333,19 +349,18 @@ func (f *Flows) keep(c *Commit, subject *SubjectRecords, m *Moved) {
 
 // after is what is known of the subject once c was committed: nil when the store did not tell a new stamp.
 func (s *SubjectRecords) after(c *Commit, done *Committed) *SubjectRecords {
-	if s == nil {
-		return nil
+	person, authenticator := c.Person != nil && c.Person.Next != nil, c.Authenticator != nil && c.Authenticator.Next != nil
+	if s == nil || !person && !authenticator {
+		return s
 	}
 	next := *s
-	if w := c.Person; w != nil && w.Next != nil {
-		next.Person, next.PersonStamp = w.Next, done.PersonStamp
+	if person {
+		next.Person, next.PersonStamp = c.Person.Next, done.PersonStamp
 	}
-	if w := c.Authenticator; w != nil && w.Next != nil {
-		next.Authenticator, next.AuthenticatorStamp = w.Next, done.AuthenticatorStamp
+	if authenticator {
+		next.Authenticator, next.AuthenticatorStamp = c.Authenticator.Next, done.AuthenticatorStamp
 	}
-	untold := c.Person != nil && c.Person.Next != nil && done.PersonStamp.IsZero() ||
-		c.Authenticator != nil && c.Authenticator.Next != nil && done.AuthenticatorStamp.IsZero()
-	if untold {
+	if person && done.PersonStamp.IsZero() || authenticator && done.AuthenticatorStamp.IsZero() {
 		return nil
 	}
 	return &next
@@ -369,19 +384,18 @@ func (c *call) lost(conflict *Conflict, flow *Loaded) (*Loaded, error) {
 		c.f.known.drop(c.flow)
 		return nil, refuse(ErrFlowNotFound)
 	}
-	next := *flow
+	next := flow
 	if conflict.Flow != nil {
-		next = *conflict.Flow
-		next.Subject = flow.Subject // the same person's, or subjectOf will not take it
+		next = conflict.Flow.about(flow.Subject) // the same person's, or subjectOf will not take it
 	}
 	if s := conflict.Subject; s != nil {
-		next.Subject = s
+		next = next.about(s)
 		if s.Key == c.binder.Account || s.Key == c.naming {
 			c.subject = s
 		}
 	}
-	c.f.known.put(&next)
-	return &next, nil
+	c.f.known.put(next)
+	return next, nil
 }
 
 // first makes the answer a repeated request id gets; the zero answer when there is none.

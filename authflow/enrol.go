@@ -163,7 +163,8 @@ func (a *Authenticators) basis(ctx context.Context, org *policy.Organization, fl
 // ready reports whether nothing but the second factor is missing, or nothing at all.
 func (f *Flows) ready(flow *Loaded, subject *SubjectRecords, org *policy.Organization, all bool) bool {
 	s := flow.State
-	r := newRun(*s, Input{Kind: KindTick, Organization: org, Site: siteByUID(org, s.SiteUID), Subject: subject, Device: f.device(s.OrganizationUID)}, f.c.Now())
+	var r run
+	r.begin(*s, Input{Kind: KindTick, Organization: org, Site: siteByUID(org, s.SiteUID), Subject: subject, Device: f.device(s.OrganizationUID)}, f.c.Now())
 	r.judge()
 	if r.stop() != nil || r.decision.Verdict == audit.VerdictDeny || all && r.decision.Verdict != audit.VerdictAllow {
 		return false

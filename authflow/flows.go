@@ -40,6 +40,7 @@ type Flows struct {
 	access     *accessCache
 	uses       *uses
 	owners     *owners
+	bound      commitBound
 	superseded chan DueFlow
 	dropped    atomic.Int64
 }
@@ -63,7 +64,8 @@ func New(c Config) (*Flows, error) {
 	if c.ExchangeTimeout <= 0 {
 		c.ExchangeTimeout = 5 * time.Second
 	}
-	return &Flows{c: c, known: newCache(c.CacheSize), access: newAccessCache(c.CacheSize), uses: newUses(), owners: newOwners(c.CacheSize), superseded: make(chan DueFlow, 1024)}, nil
+	return &Flows{c: c, known: newCache(c.CacheSize), access: newAccessCache(c.CacheSize), uses: newUses(), owners: newOwners(c.CacheSize),
+		bound: commitBound{longest: c.CommitTimeout}, superseded: make(chan DueFlow, 1024)}, nil
 }
 
 // Start opens a flow, with the steps and the finish the input carries, in one commit. Two round trips.
@@ -217,14 +219,8 @@ func (f *Flows) commit(ctx context.Context, c *Commit) (*Committed, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, errs.Wrap(err, errs.Unavailable, "NOT_RECORDED", "the call was over before anything was recorded")
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.c.CommitTimeout)
-	defer cancel()
-	own, _ := bounded.Deadline()
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(own) {
-		var stop context.CancelFunc
-		bounded, stop = context.WithDeadline(bounded, deadline)
-		defer stop()
-	}
+	bounded, free := f.bound.over(ctx)
+	defer free()
 	return f.c.Store.Commit(bounded, c)
 }
 

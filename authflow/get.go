@@ -72,7 +72,8 @@ func (f *Flows) view(flow *Loaded, subject *SubjectRecords, org *policy.Organiza
 	if s.Bound == nil {
 		in.Claimed = f.keys(s.OrganizationUID, s.Claimed.AccountID, s.Claimed.Address)
 	}
-	r := newRun(*s, in, f.c.Now())
+	var r run
+	r.begin(*s, in, f.c.Now())
 	r.judge()
 	v.Outcome.Verdict, v.Outcome.Decision = r.decision.Verdict, r.decision
 	if v.Outcome.Verdict == audit.VerdictContinue {

@@ -31,7 +31,7 @@ func (f *Flows) lapse(ctx context.Context, d DueFlow) (bool, error) {
 		if err != nil || !moved.Changed {
 			return false, err
 		}
-		_, err = f.write(ctx, flow, subject, org, &moved, &Commit{})
+		_, err = f.write(ctx, flow, subject, org, &moved, &writing{})
 		var conflict *Conflict
 		if !errors.As(err, &conflict) {
 			return err == nil, err

@@ -74,7 +74,7 @@ func (s *starting) run(ctx context.Context) (Answer, error) {
 		if conflict.Organization == nil && !conflict.LastMoved && conflict.Subject == nil && conflict.Claimed != nil {
 			continue // nothing but the code was in the way
 		}
-		if lost.tooMany(conflict) {
+		if lost.tooMany(conflict, false) {
 			return Answer{}, refuse(ErrConflict)
 		}
 		if readAgain, err = s.lost(conflict); err != nil {
@@ -237,9 +237,10 @@ func (s *starting) commit(ctx context.Context, m *Moved) (Answer, error) {
 		return s.f.answer(*done.Repeated, s.org, true), nil
 	}
 	s.made = &st
-	known := &Loaded{State: &st, Stamp: done.Stamp}
+	known := &Loaded{State: &st, Stamp: done.Stamp, Kept: done.Kept}
 	if st.Bound != nil {
 		known.Subject = s.subject.after(c, done)
+		known.subjectKnown = s.f.subjectOf(known) != nil
 	}
 	s.f.known.put(known)
 	if !marks.IsZero() {

@@ -21,6 +21,8 @@ type Loaded struct {
 	Stamp        policy.Stamp
 	SupersededBy FlowID          // zero unless marked
 	Subject      *SubjectRecords // of the bound subject, as this process last saw them; stores leave it nil
+	Kept         any             // what the store gave with the commit that wrote State; nil when State was read
+	subjectKnown bool            // Subject was found to be the bound subject's: see subjectOf
 }
 
 // Outcome is the answer a repeated request id gets: at most 1 KiB encoded, no texts, no secrets.
@@ -182,6 +184,7 @@ type Commit struct {
 type FlowWrite struct {
 	State *State
 	From  policy.Stamp // zero: the flow must not exist
+	Kept  any          // Loaded.Kept of the flow as it was, which saves work and decides nothing
 	// EndsMarked says this is the ending of a superseded flow. A marked flow takes no other commit, and an unmarked one not this.
 	EndsMarked bool
 }
@@ -250,6 +253,7 @@ type Committed struct {
 	// New stamps of the records written. Zero when not written, or not told: whoever needs one then reads it again.
 	AuthenticatorStamp policy.Stamp
 	PersonStamp        policy.Stamp
+	Kept               any // the store's own, for whoever remembers the flow: it belongs into its next commit
 }
 
 // Conflict is the error of a commit that lost a race: nothing was written, and it carries what is there now.

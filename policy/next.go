@@ -25,7 +25,7 @@ func missing(m *measured, d *Demands, in *Input) []Next {
 			next = join(next, []Next{move(audit.MethodSSO, d.SSOConnection)}, nil)
 		case DemandMFA:
 			if !m.grace {
-				next = join(next, factorMoves(d, in.Enrolment), nil)
+				next = factorMoves(next, d, in.Enrolment)
 			}
 		case DemandReverification, DemandSessionLength:
 			next = join(next, methodMoves(d, in.Organization), fresh)
@@ -121,20 +121,20 @@ func stepType(method string) audit.Type {
 	return audit.TypePasswordlessVerified
 }
 
-// factorMoves lists the factors that meet d's MFA demand.
-func factorMoves(d *Demands, e Enrolment) []Next {
+// factorMoves appends the factors that meet d's MFA demand.
+func factorMoves(next []Next, d *Demands, e Enrolment) []Next {
 	factors := d.MFA.Factors
 	if factors == nil {
 		factors = ownFactors
 	}
-	next := make([]Next, 0, len(factors)+1)
+	next = slices.Grow(next, len(factors)+1)
 	for _, factor := range factors {
 		n := Next{Method: audit.MethodMFA, Factor: factor, StepType: audit.TypeMFAVerified}
 		n.Enrolled = e.has(factor)
-		next = append(next, n)
+		next = join(next, []Next{n}, nil)
 	}
 	if d.MFA.AcceptPartner {
-		next = append(next, Next{Method: audit.MethodMFA, Factor: audit.FactorPartner, StepType: audit.TypeMFAVerified})
+		next = join(next, []Next{{Method: audit.MethodMFA, Factor: audit.FactorPartner, StepType: audit.TypeMFAVerified}}, nil)
 	}
 	return next
 }

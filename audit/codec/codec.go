@@ -49,6 +49,22 @@ func (c *Codec) Encode(e *audit.Event) ([]byte, error) {
 	return c.marshal(e, sealed, indexes)
 }
 
+// Append is Encode that writes behind what b holds and returns the longer slice.
+func (c *Codec) Append(b []byte, e *audit.Event) ([]byte, error) {
+	return c.AppendRecord(append(b, Format), e)
+}
+
+// AppendRecord is Append without the format byte: the record is part of a larger one.
+func (c *Codec) AppendRecord(b []byte, e *audit.Event) ([]byte, error) {
+	sealed, indexes, err := c.sealed(e)
+	if err != nil {
+		return nil, err
+	}
+	w := wire{b: b}
+	w.record(e, sealed, indexes)
+	return w.b, w.err()
+}
+
 // SealEvent seals e's personal part and makes its indexes, unless it has a sealed part, and keeps both in e, so that every
 // later Encode uses the same bytes.
 func (c *Codec) SealEvent(e *audit.Event) error {
@@ -60,6 +76,20 @@ func (c *Codec) SealEvent(e *audit.Event) error {
 		return err
 	}
 	e.Sealed, e.Indexes = sealed, indexes
+	return nil
+}
+
+// SealAfter is SealEvent for an event behind another one of the same flow: what is found by the same terms shares its indexes,
+// which are a keyed hash for each term.
+func (c *Codec) SealAfter(e, before *audit.Event) error {
+	if settled(e) || len(before.Indexes) == 0 || !sameTerms(e, before) {
+		return c.SealEvent(e)
+	}
+	sealed, err := c.seal(e)
+	if err != nil {
+		return err
+	}
+	e.Sealed, e.Indexes = sealed, before.Indexes
 	return nil
 }
 
@@ -77,11 +107,16 @@ func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if personalEmpty(&e.Personal) {
-		return nil, indexes, nil
-	}
-	sealed, err := c.sealer.Seal(e.OrganizationUID, e.ID, e.Personal)
+	sealed, err := c.seal(e)
 	return sealed, indexes, err
+}
+
+// seal encrypts e's personal part, nil when it is empty.
+func (c *Codec) seal(e *audit.Event) (*audit.Sealed, error) {
+	if personalEmpty(&e.Personal) {
+		return nil, nil //nolint:nilnil // an event about nobody has no such part
+	}
+	return c.sealer.Seal(e.OrganizationUID, e.ID, e.Personal)
 }
 
 // settled reports whether an event has its sealed part and indexes, or needs none.

@@ -16,7 +16,10 @@ func DecisionToProto(d *audit.Decision) *posternv1.Decision {
 	if d == nil {
 		return nil
 	}
-	m := &posternv1.Decision{
+	form := &struct { // one allocation
+		decision posternv1.Decision
+		basis    posternv1.ClassBasis
+	}{decision: posternv1.Decision{
 		Class:          posternv1.Class(d.Class),
 		Advisory:       d.Advisory,
 		Rule:           d.Rule,
@@ -28,11 +31,11 @@ func DecisionToProto(d *audit.Decision) *posternv1.Decision {
 		Message:        d.Message,
 		HelpUrl:        d.HelpURL,
 		GraceUntil:     timeToProto(d.GraceUntil),
-	}
+	}}
+	m := &form.decision
 	if d.Basis != (audit.ClassBasis{}) {
-		m.ClassBasis = &posternv1.ClassBasis{
-			By: d.Basis.By, Domain: d.Basis.Domain, VerifiedBy: d.Basis.VerifiedBy, Revision: d.Basis.Revision,
-		}
+		m.ClassBasis = &form.basis
+		form.basis.By, form.basis.Domain, form.basis.VerifiedBy, form.basis.Revision = d.Basis.By, d.Basis.Domain, d.Basis.VerifiedBy, d.Basis.Revision
 	}
 	if len(d.Conditions) > 0 {
 		all := make([]posternv1.Condition, len(d.Conditions))
@@ -43,9 +46,11 @@ func DecisionToProto(d *audit.Decision) *posternv1.Decision {
 		}
 	}
 	if len(d.Demands) > 0 {
+		all := make([]posternv1.Demand, len(d.Demands))
 		m.Demands = make([]*posternv1.Demand, len(d.Demands))
 		for i := range d.Demands {
-			m.Demands[i] = demandToProto(&d.Demands[i])
+			demandToProto(&d.Demands[i], &all[i])
+			m.Demands[i] = &all[i]
 		}
 	}
 	if w := d.WouldBe; w != nil {
@@ -54,22 +59,19 @@ func DecisionToProto(d *audit.Decision) *posternv1.Decision {
 	return m
 }
 
-func demandToProto(d *audit.Demand) *posternv1.Demand {
-	m := &posternv1.Demand{
-		Kind:          d.Kind,
-		Connection:    d.Connection,
-		Factors:       d.Factors,
-		Evidence:      posternv1.Evidence(d.Evidence),
-		AcceptPartner: d.AcceptPartner,
-		Met:           d.Met,
-		MetByStep:     int32From(d.MetByStep),
-		MetByProof:    proofRefToProto(d.MetByProof),
-		Reason:        d.Reason,
-	}
+func demandToProto(d *audit.Demand, m *posternv1.Demand) {
+	m.Kind = d.Kind
+	m.Connection = d.Connection
+	m.Factors = d.Factors
+	m.Evidence = posternv1.Evidence(d.Evidence)
+	m.AcceptPartner = d.AcceptPartner
+	m.Met = d.Met
+	m.MetByStep = int32From(d.MetByStep)
+	m.MetByProof = proofRefToProto(d.MetByProof)
+	m.Reason = d.Reason
 	if d.MaxAge != 0 {
 		m.MaxAge = durationpb.New(d.MaxAge)
 	}
-	return m
 }
 
 // DecisionFromProto is the reverse of DecisionToProto. The result shares slices with m.

@@ -67,6 +67,15 @@ func appendTerms(terms []audit.IndexTerm, p *audit.Personal) []audit.IndexTerm {
 	return append(terms, audit.NetworkIndexes(ip)...)
 }
 
+// sameTerms reports whether two events of one organization are found by the same values: it looks at what appendTerms and
+// sealed look at.
+func sameTerms(a, b *audit.Event) bool {
+	p, q := &a.Personal, &b.Personal
+	return a.OrganizationUID == b.OrganizationUID && a.IdentifierHash == b.IdentifierHash && p.AccountID == q.AccountID &&
+		p.ClaimedAccountID == q.ClaimedAccountID && p.PresentedAccountID == q.PresentedAccountID && p.Email == q.Email &&
+		p.TypedAddress == q.TypedAddress && p.DisplayName == q.DisplayName && p.IP == q.IP
+}
+
 func appendOnce(terms []audit.IndexTerm, v audit.IndexTerm) []audit.IndexTerm {
 	for _, have := range terms {
 		if have == v {

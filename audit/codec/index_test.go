@@ -2,6 +2,8 @@ package codec_test
 
 import (
 	"bytes"
+	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/postern-audit/postern/audit"
@@ -59,5 +61,49 @@ func TestATypedIdentifierIsIndexedByItsHash(t *testing.T) {
 	}
 	if e.Sealed != nil || len(e.Indexes) != 1 || !bytes.Equal(e.Indexes[0].Value, want.Value) {
 		t.Errorf("sealed %v, indexes %v", e.Sealed, e.Indexes)
+	}
+}
+
+// What is found by the same terms shares its indexes; whatever else differs, an event is indexed as if it stood alone.
+func TestIndexesAreSharedOnlyByTheSameTerms(t *testing.T) {
+	c, _ := newCodec(t)
+	yes := true
+	event := func() audit.Event {
+		return audit.Event{ID: "2", Type: audit.TypeMFAChallenged, OrganizationUID: organization, IdentifierHash: "0123", Personal: audit.Personal{
+			Email: "ann@example.com", EmailVerified: &yes, AccountID: "acc", TypedAddress: "ann@other.example", ClaimedAccountID: "claimed",
+			PresentedAccountID: "presented", DisplayName: "Ann", IP: "192.0.2.17", UserAgent: "agent", DeviceID: "device", Detail: "detail", ACR: "acr",
+		}}
+	}
+	before := event()
+	before.ID = "1"
+	if err := c.SealEvent(&before); err != nil {
+		t.Fatal(err)
+	}
+	changes := map[string]func(*audit.Event){
+		"nothing": func(*audit.Event) {}, "IdentifierHash": func(e *audit.Event) { e.IdentifierHash = "4567" },
+		"no terms": func(e *audit.Event) { e.Personal, e.IdentifierHash = audit.Personal{Detail: "detail"}, "" },
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[audit.Personal]()) {
+		if f.Type.Kind() == reflect.String {
+			changes[f.Name] = func(e *audit.Event) {
+				v := reflect.ValueOf(&e.Personal).Elem().FieldByIndex(f.Index)
+				v.SetString(map[bool]string{true: "198.51.100.1", false: "x" + v.String()}[f.Name == "IP"])
+			}
+		}
+	}
+	for name, change := range changes {
+		got, want := event(), event()
+		change(&got)
+		change(&want)
+		if err := errors.Join(c.SealAfter(&got, &before), c.SealEvent(&want)); err != nil {
+			t.Fatal(err)
+		}
+		if got.Sealed == nil || !reflect.DeepEqual(got.Indexes, want.Indexes) {
+			t.Errorf("%s: %d indexes, want %d, or others", name, len(got.Indexes), len(want.Indexes))
+		}
+	}
+	alone := before
+	if err := c.SealAfter(&alone, &alone); err != nil || alone.Sealed != before.Sealed {
+		t.Errorf("what is sealed was sealed again, %v", err)
 	}
 }

@@ -62,7 +62,12 @@ func PersonalFromProto(m *posternv1.Personal) audit.Personal {
 
 // MarshalPersonal returns the clear bytes of a personal part, for sealing and nothing else.
 func MarshalPersonal(p *audit.Personal) ([]byte, error) {
-	w := wire{b: make([]byte, 0, 256)}
+	return AppendPersonal(make([]byte, 0, 256), p)
+}
+
+// AppendPersonal is MarshalPersonal that writes behind what b holds and returns the longer slice.
+func AppendPersonal(b []byte, p *audit.Personal) ([]byte, error) {
+	w := wire{b: b}
 	w.personal(p)
 	return w.b, w.err()
 }

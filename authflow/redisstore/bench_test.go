@@ -54,9 +54,9 @@ func boundFlow(b testing.TB, r *rig, o *policy.Organization) (*authflow.Loaded, 
 		return &authflow.Commit{OrganizationUID: o.UID, PolicyStamp: o.PolicyStamp, Key: key, Outcome: &authflow.Outcome{
 			Flow: id, SupportCode: "AAAAABBBBB", Step: 3, Phase: s.Phase, Verdict: audit.VerdictContinue, Counts: &verified,
 			Decision: audit.Decision{Class: audit.ClassExternal, Source: "DEFAULT", Verdict: audit.VerdictContinue}, Deadline: s.Deadline, Recorded: true},
-			Flow: &authflow.FlowWrite{State: &s, From: l.Stamp}, Events: []audit.Event{e}}
+			Flow: &authflow.FlowWrite{State: &s, From: l.Stamp, Kept: l.Kept}, Events: []audit.Event{e}}
 	}
-	return &authflow.Loaded{State: st, Stamp: done.Stamp}, next
+	return &authflow.Loaded{State: st, Stamp: done.Stamp, Kept: done.Kept}, next
 }
 
 // BenchmarkCommit is a step on a bound flow, beside its floor with the same bytes. The flow's answers pile up in its hash, so
@@ -81,7 +81,7 @@ func BenchmarkCommit(b *testing.B) {
 						b.Error(err)
 						return
 					}
-					l = &authflow.Loaded{State: c.Flow.State, Stamp: done.Stamp}
+					l = &authflow.Loaded{State: c.Flow.State, Stamp: done.Stamp, Kept: done.Kept}
 				}
 			})
 		})

@@ -3,7 +3,6 @@ package redisstore
 import (
 	"bytes"
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,15 +34,15 @@ func (s *Store) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Commi
 	if err != nil {
 		return nil, err
 	}
-	return s.committed(ctx, p, redisx.NewReply(reply))
+	if at, ok := reply.(string); ok {
+		return s.written(p, recordedTime(at)), nil
+	}
+	return s.refused(ctx, p, redisx.NewReply(reply))
 }
 
-// committed reads the script's answer.
-func (s *Store) committed(ctx context.Context, p *prepared, r *redisx.Reply) (*authflow.Committed, error) {
+// refused reads the answer of a script that has written nothing.
+func (s *Store) refused(ctx context.Context, p *prepared, r *redisx.Reply) (*authflow.Committed, error) {
 	switch r.Text(0) {
-	case "OK":
-		at := recordedTime(r.Text(1))
-		return s.written(p, at), r.Err()
 	case "REPEATED":
 		o, err := decodeOutcome(r.Text(1), p.c.Request)
 		if err != nil {
@@ -57,14 +56,11 @@ func (s *Store) committed(ctx context.Context, p *prepared, r *redisx.Reply) (*a
 }
 
 func (s *Store) written(p *prepared, at time.Time) *authflow.Committed {
-	if w := p.c.Flow; w != nil {
-		if w.State.Phase == authflow.PhaseEnded {
-			s.parts.drop(w.State.ID)
-		} else {
-			s.parts.put(w.State.ID, p.parts)
-		}
+	done := &authflow.Committed{Stamp: p.stamp, Recorded: at, AuthenticatorStamp: p.subject.authenticatorStamp, PersonStamp: p.subject.personStamp}
+	if p.parts != nil {
+		done.Kept = p.parts
 	}
-	return &authflow.Committed{Stamp: p.stamp, Recorded: at, AuthenticatorStamp: p.subject.authenticatorStamp, PersonStamp: p.subject.personStamp}
+	return done
 }
 
 // conflict reads what stands there now. A record that has the very stamp of this commit was written by it: the script ran a
@@ -133,5 +129,8 @@ func (s *Store) Encoded(c *authflow.Commit) (state []byte, events [][]byte, err 
 	if err := p.encode(); err != nil {
 		return nil, nil, err
 	}
-	return bytes.Clone(p.state), slices.Clone(p.events), nil
+	for _, e := range p.events {
+		events = append(events, bytes.Clone(e))
+	}
+	return bytes.Clone(p.state), events, nil
 }

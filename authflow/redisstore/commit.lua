@@ -17,7 +17,7 @@
 -- KEYS  1 organization   2 outbox   3 flow, then likewise: the deadlines (for a deadline or an index entry); the once-key;
 --         the index entry and the flow it names; the session; the subject's authenticator and person (for either of them) and the
 --         list of authenticators; the claims; the tallies' index and the tallies; the link and (to change it) the list of links
--- Answers {'OK', stream id or ms}, {'REPEATED', outcome} or
+-- Answers stream id or ms, {'REPEATED', outcome} or
 --      {'CONFLICT', '1' flow moved, {stamp, mark, state}, '1' policy moved, organization, '1' index moved, '1' session taken,
 --       number of the claim taken or 0, {{stamp, record} of the authenticator, {stamp, record} of the person}, who has taken that claim, '1' link
 --       moved}
@@ -196,4 +196,4 @@ if link == 2 then
   if gone ~= '' then call('ZREM', identities, gone) end
   if name ~= '' then call('ZADD', identities, 0, name) end
 end
-return {'OK', id or string.format('%.0f', now)}
+return id or string.format('%.0f', now)

@@ -15,6 +15,5 @@ func (s *Store) Forget(ctx context.Context, organizationUID string, flow authflo
 	call.Key(space.Flow(flow.String()), space.Deadlines(), space.Code(organizationUID, supportCode))
 	call.Arg(redisx.Member(organizationUID, flow.String()), flow.String())
 	_, err := s.scripts.forget.Run(ctx, s.client, call)
-	s.parts.drop(flow)
 	return err
 }

@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"strconv"
 	"sync"
 	"time"
 
@@ -18,29 +17,35 @@ type prepared struct {
 	space   redisx.Space
 	stamp   policy.Stamp // the flow's new one
 	parts   *parts
+	head    [headSize]byte
+	field   [outcomeFieldSize]byte
 	outcome []byte
-	state   []byte
-	events  [][]byte
+	state   []byte   // in the memory of parts
+	records []byte   // events, one behind the other
+	events  [][]byte // parts of records
 	session []byte
 	subject subjectParts
 	link    linkParts
 }
 
-// preparedPool keeps the buffers of outcome and state between commits: nothing holds on to them once a command was written.
+// preparedPool keeps the buffers of outcome and events between commits: nothing holds on to them once a command was written.
 type preparedPool struct{ pool sync.Pool }
 
 func (p *preparedPool) get(s *Store, c *authflow.Commit) *prepared {
 	x, ok := p.pool.Get().(*prepared)
 	if !ok {
-		x = &prepared{outcome: make([]byte, 0, maxOutcome), state: make([]byte, 0, 4<<10)}
+		x = &prepared{outcome: make([]byte, 0, maxOutcome), records: make([]byte, 0, 2<<10)}
 	}
 	x.c, x.store, x.space = c, s, s.keys.Of(c.OrganizationUID)
 	return x
 }
 
 func (p *preparedPool) put(x *prepared) {
+	if x.parts != nil {
+		x.parts.taken.Store(false)
+	}
 	clear(x.events)
-	*x = prepared{outcome: x.outcome[:0], state: x.state[:0], events: x.events[:0],
+	*x = prepared{outcome: x.outcome[:0], records: x.records[:0], events: x.events[:0],
 		subject: subjectParts{authenticator: x.subject.authenticator[:0], person: x.subject.person[:0]}}
 	p.pool.Put(x)
 }
@@ -65,17 +70,16 @@ func (p *prepared) encode() error {
 		if p.stamp, err = nextStamp(c.Flow.From); err != nil {
 			return err
 		}
-		if p.state, p.parts, err = s.encodeState(p.state, c.Flow.State, c.Flow.From); err != nil {
+		if err = p.encodeState(c.Flow); err != nil {
 			return err
 		}
-		p.parts.stamp = p.stamp
 	}
 	for i := range c.Events {
-		b, err := s.codec.Encode(&c.Events[i])
-		if err != nil {
+		from := len(p.records)
+		if p.records, err = s.codec.Append(p.records, &c.Events[i]); err != nil {
 			return err
 		}
-		p.events = append(p.events, b)
+		p.events = append(p.events, p.records[from:]) // bytes that stay where they are when records has to grow
 	}
 	if c.Session != nil {
 		if p.session, err = s.encodeSession(c.OrganizationUID, c.Session); err != nil {
@@ -107,11 +111,11 @@ const (
 
 const maxCount = 255 // of events, claims or tallies in one commit
 
-// head says what is in the commit.
-func (p *prepared) head() (h [headSize]byte, err error) {
-	c := p.c
+// fillHead says what is in the commit.
+func (p *prepared) fillHead() error {
+	c, h := p.c, &p.head
 	if max(len(p.events), len(c.Claims), len(c.Tallies)) > maxCount {
-		return h, errs.Newf(errs.Internal, "COMMIT_TOO_LARGE", "at most %d events, claims or tallies in one commit", maxCount)
+		return errs.Newf(errs.Internal, "COMMIT_TOO_LARGE", "at most %d events, claims or tallies in one commit", maxCount)
 	}
 	switch {
 	case len(p.outcome) == 0:
@@ -131,7 +135,7 @@ func (p *prepared) head() (h [headSize]byte, err error) {
 	h[headAuthenticator], h[headPerson] = p.subjectHead()
 	h[headLink] = p.linkHead()
 	h[headEvents], h[headClaims], h[headTallies] = byte(len(p.events)), byte(len(c.Claims)), byte(len(c.Tallies)) //nolint:gosec // bounded above
-	return h, nil
+	return nil
 }
 
 func flag(b bool) byte {
@@ -156,14 +160,13 @@ func flowTimes(w *authflow.FlowWrite) (deadline, expires byte) {
 
 // call lays the commit out as commit.lua reads it.
 func (p *prepared) call() (*redisx.Call, error) {
-	h, err := p.head()
-	if err != nil {
+	if err := p.fillHead(); err != nil {
 		return nil, err
 	}
 	c := p.c
 	call := redisx.NewCall(24 + len(p.events) + 3*len(c.Claims) + 6*len(c.Tallies))
-	p.keys(call, &h)
-	p.arguments(call, &h)
+	p.keys(call, &p.head)
+	p.arguments(call, &p.head)
 	return call, nil
 }
 
@@ -201,16 +204,18 @@ func (p *prepared) keys(call *redisx.Call, h *[headSize]byte) {
 
 func (p *prepared) arguments(call *redisx.Call, h *[headSize]byte) {
 	c := p.c
-	field := ""
+	call.Bytes(h[:], stampArg(&c.PolicyStamp))
 	switch h[headOutcome] {
 	case 1:
-		field = strconv.FormatInt(keepFor(c).Milliseconds(), 10)
+		call.Arg(keepFor(c).Milliseconds())
 	case 2:
-		field = outcomeField(c.Key)
+		call.Bytes(appendOutcomeField(p.field[:0], c.Key))
+	default:
+		call.Text("")
 	}
-	call.Arg(string(h[:]), stampArg(c.PolicyStamp), field, p.outcome)
+	call.Bytes(p.outcome)
 	if w := c.Flow; w != nil {
-		call.Arg(stampArg(w.From), p.stamp[:], p.state)
+		call.Bytes(stampArg(&w.From), p.stamp[:], p.state)
 		if h[headDeadline] != 0 {
 			call.Arg(redisx.Member(c.OrganizationUID, w.State.ID.String()))
 		}
@@ -221,11 +226,9 @@ func (p *prepared) arguments(call *redisx.Call, h *[headSize]byte) {
 			call.Arg(endedFor.Milliseconds())
 		}
 	} else {
-		call.Arg("", "", "")
+		call.Text("", "", "")
 	}
-	for _, e := range p.events {
-		call.Arg(e)
-	}
+	call.Bytes(p.events...)
 	if l := c.Last; l != nil {
 		call.Arg(l.Expect.String(), l.Next.String(), p.store.millis(l.Until), redisx.Member(c.OrganizationUID, l.Expect.String()))
 	}
@@ -253,18 +256,18 @@ func keepFor(c *authflow.Commit) time.Duration {
 	return onceFor
 }
 
-func stampArg(s policy.Stamp) any {
+func stampArg(s *policy.Stamp) []byte {
 	if s.IsZero() {
-		return ""
+		return nil
 	}
 	return s[:]
 }
 
-func outcomeField(key authflow.CommitKey) string {
-	var b [2 + len(key)]byte
-	b[0], b[1] = 'k', ':'
-	copy(b[2:], key[:])
-	return string(b[:])
+const outcomeFieldSize = 2 + len(authflow.CommitKey{})
+
+// appendOutcomeField writes under which field of its flow an answer is kept.
+func appendOutcomeField(b []byte, key authflow.CommitKey) []byte {
+	return append(append(b, 'k', ':'), key[:]...)
 }
 
 // lastName hashes a place in the supersession index.

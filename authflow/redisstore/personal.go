@@ -42,12 +42,8 @@ func personOf(st *authflow.State) person {
 	return p
 }
 
-// personalPart seals what identifies a person in st, or returns what was sealed before when it is the same.
-func (s *Store) personalPart(had *parts, st *authflow.State) (personalPart, error) {
-	p := personOf(st)
-	if had != nil && had.personal.person == p {
-		return had.personal, nil
-	}
+// sealPerson encodes and seals what identifies a person.
+func (s *Store) sealPerson(st *authflow.State, p *person) ([]byte, error) {
 	m := storev1.FlowPersonal{
 		ClaimedAccountId: p.claimedAccount, ClaimedAddress: p.claimedAddress.String(), IdentifierHash: p.identifierHash,
 		BoundAccountId: p.boundAccount, BoundEmail: p.boundEmail.String(), BoundEmailVerified: p.boundVerified,
@@ -62,17 +58,17 @@ func (s *Store) personalPart(had *parts, st *authflow.State) (personalPart, erro
 	}
 	clear, err := proto.Marshal(&m)
 	if err != nil {
-		return personalPart{}, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the subject is not valid UTF-8")
+		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the subject is not valid UTF-8")
 	}
 	sealed, err := s.keyring.SealBytes(st.OrganizationUID, st.ID.String(), clear)
 	if err != nil {
-		return personalPart{}, err
+		return nil, err
 	}
 	b, err := proto.Marshal(codec.SealedToProto(sealed))
 	if err != nil {
-		return personalPart{}, errs.Wrap(err, errs.Internal, "RECORD_TEXT", "a sealed part cannot be written")
+		return nil, errs.Wrap(err, errs.Internal, "RECORD_TEXT", "a sealed part cannot be written")
 	}
-	return personalPart{person: p, encoded: b}, nil
+	return b, nil
 }
 
 // openPersonal fills st with what its record has sealed.

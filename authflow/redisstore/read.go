@@ -43,7 +43,7 @@ func (s *Store) Read(ctx context.Context, r authflow.Read) (*authflow.Reading, e
 		if r.Flow.IsZero() {
 			ask('n', space.Once(r.Key))
 		} else {
-			field = outcomeField(r.Key)
+			field = string(appendOutcomeField(nil, r.Key))
 		}
 	}
 	if r.Last != nil {

@@ -31,10 +31,16 @@ const (
 // that state and outbox hold the same bytes. Both change in place: they are new, and this commit's own.
 func (s *Store) sealSteps(steps []authflow.Step, events []audit.Event) error {
 	for i := range steps {
-		if e := steps[i].Event; e.Sealed == nil {
-			if err := s.codec.SealEvent(e); err != nil {
-				return err
-			}
+		e := steps[i].Event
+		if e.Sealed != nil {
+			continue
+		}
+		before := e
+		if i > 0 {
+			before = steps[i-1].Event
+		}
+		if err := s.codec.SealAfter(e, before); err != nil {
+			return err
 		}
 	}
 	for i := range events {
@@ -53,41 +59,55 @@ func (s *Store) sealSteps(steps []authflow.Step, events []audit.Event) error {
 	return nil
 }
 
-// encodeState writes format byte and FlowRecord into buf, from its beginning. Parts that are as they were in the state with stamp from are taken from the
-// cache; the parts of this state come back for keeping under its own stamp.
-func (s *Store) encodeState(buf []byte, st *authflow.State, from policy.Stamp) ([]byte, *parts, error) {
-	had := s.parts.get(st.ID, from)
-	now := &parts{steps: make([]stepPart, len(st.Steps))}
-	for i := range st.Steps {
-		p := had.step(i, &st.Steps[i])
-		if p.encoded == nil {
-			b, err := s.encodeStep(st, &st.Steps[i])
-			if err != nil {
-				return nil, nil, err
-			}
-			p = stepPart{id: st.Steps[i].Event.ID, released: st.Steps[i].Released, encoded: b}
+// encodeState fills in state and parts: format byte and FlowRecord, whose fields stand in the order in which they change least.
+// What is as it was in the state that this one follows is there already; only its head is written every time, behind the steps.
+func (p *prepared) encodeState(w *authflow.FlowWrite) error {
+	st, who := w.State, personOf(w.State)
+	had := take(w.Kept, st, &who)
+	if had == nil {
+		var err error
+		if had, err = p.store.beginRecord(st, who); err != nil {
+			return err
 		}
-		now.steps[i] = p
 	}
-	var err error
-	if now.frozen, err = had.frozenPart(st.Frozen); err != nil {
-		return nil, nil, err
+	p.parts = had
+	for i := had.keep(st.Steps); i < len(st.Steps); i++ {
+		step := &st.Steps[i]
+		b, err := p.store.appendStep(p.records[:0], st, step)
+		if err != nil {
+			return err
+		}
+		had.record = appendBytes(had.record, fieldSteps, b)
+		had.steps = append(had.steps, stepPart{id: step.Event.ID, released: step.Released, end: len(had.record)})
+		p.records = b[:0]
 	}
-	if now.personal, err = s.personalPart(had, st); err != nil {
-		return nil, nil, err
+	state, err := appendHead(had.record, st)
+	if err != nil {
+		return err
 	}
-	buf = append(buf[:0], redisx.StateFormat)
-	b := buf
-	if b, err = appendHead(b, st); err != nil {
-		return nil, nil, err
-	}
+	had.record = state[:len(had.record)]
+	p.state = state
+	return nil
+}
+
+// beginRecord encodes what stands in front of a flow's steps.
+func (s *Store) beginRecord(st *authflow.State, who person) (*parts, error) {
+	p := &parts{frozen: st.Frozen, person: who, record: append(make([]byte, 0, 2<<10), redisx.StateFormat)}
 	if st.Frozen != nil {
-		b = appendBytes(b, fieldFrozen, now.frozen.encoded)
+		b, err := encodeFrozen(st.Frozen)
+		if err != nil {
+			return nil, err
+		}
+		p.record = appendBytes(p.record, fieldFrozen, b)
 	}
-	for i := range now.steps {
-		b = appendBytes(b, fieldSteps, now.steps[i].encoded)
+	sealed, err := s.sealPerson(st, &who)
+	if err != nil {
+		return nil, err
 	}
-	return appendBytes(b, fieldPersonal, now.personal.encoded), now, nil
+	p.record = appendBytes(p.record, fieldPersonal, sealed)
+	p.begin = len(p.record)
+	p.taken.Store(true)
+	return p, nil
 }
 
 // appendHead writes a FlowRecord without what is encoded apart: what binding froze, steps, and what identifies a person.
@@ -159,9 +179,9 @@ func claimToProto(c *policy.ClaimRecord) *storev1.ClaimRecord {
 	return &storev1.ClaimRecord{Revision: c.Revision, Origin: posternv1.Origin(c.Origin), Kind: string(c.Kind), Key: c.Key[:]}
 }
 
-// encodeStep writes a StepRecord, leaving out what the flow says already, and the indexes once the event has been written: they
+// appendStep writes a StepRecord, leaving out what the flow says already, and the indexes once the event has been written: they
 // are a good part of a state, and nothing asks for them again. The first three fields are those of an EventRecord.
-func (s *Store) encodeStep(st *authflow.State, step *authflow.Step) ([]byte, error) {
+func (s *Store) appendStep(b []byte, st *authflow.State, step *authflow.Step) ([]byte, error) {
 	e := *step.Event
 	e.Organization, e.OrganizationUID, e.Site, e.SiteUID, e.Flow, e.SupportCode = "", "", "", "", "", ""
 	e.Personal = audit.Personal{}
@@ -171,11 +191,8 @@ func (s *Store) encodeStep(st *authflow.State, step *authflow.Step) ([]byte, err
 	if e.CorrelationID == st.CorrelationID {
 		e.CorrelationID = ""
 	}
-	b, err := s.codec.Encode(&e)
-	if err != nil {
-		return nil, err
-	}
-	return appendFlag(b[1:], 4, step.Released), nil
+	b, err := s.codec.AppendRecord(b, &e)
+	return appendFlag(b, 4, step.Released), err
 }
 
 func encodeFrozen(f *policy.Frozen) ([]byte, error) {

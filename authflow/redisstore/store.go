@@ -41,7 +41,6 @@ type Config struct {
 	Namer      Namer
 	Cache      *redisdirectory.Cache // shared with the directory
 	Now        func() time.Time      // estimate of Redis' time: redisx.Clock.Now
-	CacheSize  int                   // flows whose encoded parts are kept; 0: 10,000
 }
 
 // Store implements authflow.Store. Safe for concurrent use.
@@ -55,7 +54,6 @@ type Store struct {
 	cache    *redisdirectory.Cache
 	now      func() time.Time
 	scripts  scripts
-	parts    *partCache
 	prepared preparedPool
 }
 
@@ -77,7 +75,7 @@ func New(c Config) (*Store, error) {
 	}
 	return &Store{
 		client: c.Client, reader: c.Reader, keys: keys, codec: c.Codec, keyring: c.Keyring, namer: c.Namer, cache: c.Cache,
-		now: c.Now, scripts: newScripts(), parts: newPartCache(c.CacheSize),
+		now: c.Now, scripts: newScripts(),
 	}, nil
 }
 

@@ -88,19 +88,20 @@ func (p *prepared) subjectKeys(call *redisx.Call, h *[headSize]byte) {
 func (p *prepared) subjectArguments(call *redisx.Call, h *[headSize]byte) {
 	sub := &p.subject
 	if h[headAuthenticator] > 0 {
-		call.Arg(stampArg(p.c.Authenticator.From))
+		call.Bytes(stampArg(&p.c.Authenticator.From))
 	}
 	if h[headAuthenticator] > 1 {
-		call.Arg(sub.authenticatorStamp[:], sub.authenticator)
+		call.Bytes(sub.authenticatorStamp[:], sub.authenticator)
 	}
 	if h[headAuthenticator] == 3 {
-		call.Arg(hex.EncodeToString(sub.key[:]))
+		call.Text(hex.EncodeToString(sub.key[:]))
 	}
 	if h[headPerson] > 0 {
-		call.Arg(stampArg(p.c.Person.From))
+		call.Bytes(stampArg(&p.c.Person.From))
 	}
 	if h[headPerson] == 2 {
-		call.Arg(sub.personStamp[:], sub.person, p.store.millis(p.c.Person.Until))
+		call.Bytes(sub.personStamp[:], sub.person)
+		call.Arg(p.store.millis(p.c.Person.Until))
 	}
 }
 

@@ -7,7 +7,10 @@
 // First file to read: this one.
 package caller
 
-import "context"
+import (
+	"context"
+	"sync"
+)
 
 // Kind says how an identity was proven.
 type Kind uint8
@@ -39,26 +42,60 @@ func (i Identity) String() string {
 
 type identityKey struct{}
 
-// Into returns a context that carries the identity.
-func Into(ctx context.Context, id Identity) context.Context {
-	return context.WithValue(ctx, identityKey{}, id)
+// identified is a context that carries an identity.
+type identified struct {
+	context.Context
+	id Identity
 }
+
+// Value implements context.Context.
+func (c *identified) Value(key any) any {
+	if _, ok := key.(identityKey); ok {
+		return &c.id
+	}
+	return c.Context.Value(key)
+}
+
+// Into returns a context that carries the identity.
+func Into(ctx context.Context, id Identity) context.Context { return &identified{ctx, id} }
 
 // From returns the identity of the call, the zero Identity when nobody was identified.
 func From(ctx context.Context) Identity {
-	id, _ := ctx.Value(identityKey{}).(Identity)
-	return id
+	if id, ok := ctx.Value(identityKey{}).(*Identity); ok {
+		return *id
+	}
+	return Identity{}
 }
 
 type callIDKey struct{}
 
-// WithCallID returns a context that carries the call's id.
-func WithCallID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, callIDKey{}, id)
+// named is a context that carries the id of a call.
+type named struct {
+	context.Context
+	mint func() string
+	once sync.Once
+	id   string
+}
+
+// Value implements context.Context.
+func (c *named) Value(key any) any {
+	if _, ok := key.(callIDKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// WithCallID returns a context that carries an id of the call, minted when somebody first asks: a call that goes well needs none.
+func WithCallID(ctx context.Context, mint func() string) context.Context {
+	return &named{Context: ctx, mint: mint}
 }
 
 // CallID returns the id of the call in ctx, empty outside of calls. It joins log lines, errors and access.denied events.
 func CallID(ctx context.Context) string {
-	id, _ := ctx.Value(callIDKey{}).(string)
-	return id
+	c, ok := ctx.Value(callIDKey{}).(*named)
+	if !ok {
+		return ""
+	}
+	c.once.Do(func() { c.id = c.mint() })
+	return c.id
 }

@@ -25,7 +25,7 @@ const (
 
 // Keys names every key of an installation. The zero value is of no use: see NewKeys.
 type Keys struct {
-	prefix []string // by partition: "postern:{07}:"
+	spaces []Space // by partition
 }
 
 // NewKeys returns the names for an installation of this many partitions.
@@ -33,33 +33,41 @@ func NewKeys(partitions int) (*Keys, error) {
 	if partitions < 1 || partitions > MaxPartitions {
 		return nil, errs.Newf(errs.Invalid, "PARTITIONS_INVALID", "partitions must be 1 to %d", MaxPartitions)
 	}
-	k := &Keys{prefix: make([]string, partitions)}
-	for i := range k.prefix {
-		k.prefix[i] = fmt.Sprintf("postern:{%02d}:", i)
+	k := &Keys{spaces: make([]Space, partitions)}
+	for i := range k.spaces {
+		prefix := fmt.Sprintf("postern:{%02d}:", i)
+		k.spaces[i] = Space{prefix: prefix, outbox: prefix + "outbox"}
 	}
 	return k, nil
 }
 
 // Partitions is P.
-func (k *Keys) Partitions() int { return len(k.prefix) }
+func (k *Keys) Partitions() int { return len(k.spaces) }
 
 // Partition is where an organization lives: the first 8 bytes of SHA-256 of its uid, modulo P. Stored data rests on it.
 func (k *Keys) Partition(organizationUID string) int {
-	sum := sha256.Sum256([]byte(organizationUID))
-	return int(binary.BigEndian.Uint64(sum[:8]) % uint64(len(k.prefix))) //nolint:gosec // less than 100
+	var room [64]byte
+	sum := sha256.Sum256(append(room[:0], organizationUID...))
+	return int(binary.BigEndian.Uint64(sum[:8]) % uint64(len(k.spaces))) //nolint:gosec // less than 100
 }
 
 // Of returns the names of the partition an organization lives in.
-func (k *Keys) Of(organizationUID string) Space { return Space{k.prefix[k.Partition(organizationUID)]} }
+func (k *Keys) Of(organizationUID string) Space { return k.spaces[k.Partition(organizationUID)] }
 
 // At returns the names of a partition, which must be 0 to P-1.
-func (k *Keys) At(partition int) Space { return Space{k.prefix[partition]} }
+func (k *Keys) At(partition int) Space { return k.spaces[partition] }
 
 // Space names the keys of one partition. What comes from a person or from outside is hashed before it gets here.
-type Space struct{ prefix string }
+type Space struct{ prefix, outbox string }
+
+// hashed is the name of something that is known by a hash.
+func (s Space) hashed(kind string, hash []byte) string {
+	var room [128]byte
+	return string(hex.AppendEncode(append(append(room[:0], s.prefix...), kind...), hash))
+}
 
 // Outbox is the stream of events on their way to the archive.
-func (s Space) Outbox() string { return s.prefix + "outbox" }
+func (s Space) Outbox() string { return s.outbox }
 
 // Deadlines is the sorted set of live flows by deadline; members are made by Member.
 func (s Space) Deadlines() string { return s.prefix + "deadlines" }
@@ -77,21 +85,17 @@ func (s Space) Organization(uid string) string { return s.prefix + "org:" + uid 
 func (s Space) Flow(id string) string { return s.prefix + "flow:" + id }
 
 // Once is the outcome of a call whose commit key is not kept with a flow.
-func (s Space) Once(key [32]byte) string { return s.prefix + "once:" + hex.EncodeToString(key[:]) }
+func (s Space) Once(key [32]byte) string { return s.hashed("once:", key[:]) }
 
 // Last is an entry of the supersession index, by hashed name.
-func (s Space) Last(name [32]byte) string { return s.prefix + "last:" + hex.EncodeToString(name[:]) }
+func (s Space) Last(name [32]byte) string { return s.hashed("last:", name[:]) }
 
 // Session is a site's session, by hashed handle.
-func (s Space) Session(handle [32]byte) string {
-	return s.prefix + "session:" + hex.EncodeToString(handle[:])
-}
+func (s Space) Session(handle [32]byte) string { return s.hashed("session:", handle[:]) }
 
 // Authenticator is the second factor of a subject of an organization, by the keyed hash of its account, which is the
 // organization's own.
-func (s Space) Authenticator(account [16]byte) string {
-	return s.prefix + "auth:" + hex.EncodeToString(account[:])
-}
+func (s Space) Authenticator(account [16]byte) string { return s.hashed("auth:", account[:]) }
 
 // Authenticators is the index of an organization's authenticators: a sorted set of accounts' hashes in hex, in byte order.
 func (s Space) Authenticators(organizationUID string) string {
@@ -99,9 +103,7 @@ func (s Space) Authenticators(organizationUID string) string {
 }
 
 // Person is what an organization remembers of a subject, by the keyed hash of its account.
-func (s Space) Person(account [16]byte) string {
-	return s.prefix + "person:" + hex.EncodeToString(account[:])
-}
+func (s Space) Person(account [16]byte) string { return s.hashed("person:", account[:]) }
 
 // Identity is the account an identity elsewhere is linked to, by the keyed hash of the identity, which is the organization's own.
 func (s Space) Identity(key [32]byte) string {

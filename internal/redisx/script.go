@@ -5,6 +5,8 @@ import (
 	"crypto/sha1" //nolint:gosec // how Redis names scripts; nothing rests on it
 	"encoding/hex"
 	"errors"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -24,33 +26,73 @@ type Processor interface {
 	Process(ctx context.Context, cmd redis.Cmder) error
 }
 
-// Call collects the keys and arguments of one run, so that they are built once and in the form go-redis sends.
+// Call collects the keys and arguments of one run, so that they are built once and in the form go-redis sends. What go-redis gets
+// are pointers into the call: a text or bytes as an interface value of its own would be an allocation each.
 type Call struct {
-	args []any
-	keys int
-	mark mark
+	args  []any
+	keys  int
+	texts []string
+	bytes []octets
+	mark  mark
 }
+
+// octets are bytes that go-redis asks for when it writes them.
+type octets []byte
+
+// MarshalBinary implements encoding.BinaryMarshaler.
+func (o *octets) MarshalBinary() ([]byte, error) { return *o, nil }
 
 // head is the place of command, script, number of keys: "EVALSHA sha n".
 const head = 3
 
+// calls keeps calls that were used up.
+var calls = sync.Pool{New: func() any { return &Call{args: make([]any, head, 32)} }}
+
 // NewCall returns an empty call with room for this many keys and arguments.
 func NewCall(room int) *Call {
-	return &Call{args: make([]any, head, head+room+1)}
+	c, ok := calls.Get().(*Call)
+	if !ok {
+		c = &Call{args: make([]any, head)} // not reached: the pool makes nothing else
+	}
+	c.args = slices.Grow(c.args, room+1)
+	return c
+}
+
+// free gives a call back. It holds on to nothing.
+func (c *Call) free() {
+	clear(c.args)
+	clear(c.texts)
+	clear(c.bytes)
+	*c = Call{args: c.args[:head], texts: c.texts[:0], bytes: c.bytes[:0]}
+	calls.Put(c)
 }
 
 // Key adds keys. All keys come before the first argument.
 func (c *Call) Key(keys ...string) {
-	for _, k := range keys {
-		c.args = append(c.args, k)
-	}
+	c.Text(keys...)
 	c.keys += len(keys)
 }
 
 // Arg adds arguments: strings, byte slices or integers.
 func (c *Call) Arg(args ...any) { c.args = append(c.args, args...) }
 
-// Run runs the script; c is used up. Redis answers NOSCRIPT without running anything, so that the text is then sent and the
+// Text adds arguments.
+func (c *Call) Text(args ...string) {
+	for _, a := range args {
+		c.texts = append(c.texts, a)
+		c.args = append(c.args, &c.texts[len(c.texts)-1])
+	}
+}
+
+// Bytes adds arguments, which stay as they are until the script has run.
+func (c *Call) Bytes(args ...[]byte) {
+	for _, a := range args {
+		c.bytes = append(c.bytes, a)
+		c.args = append(c.args, &c.bytes[len(c.bytes)-1])
+	}
+}
+
+// Run runs the script; c is used up and must not be touched again. Redis answers NOSCRIPT without running anything, so that the text is then sent and the
 // script still runs once. The error, if any, is classified: it tells whether the script may have run.
 func (s *Script) Run(ctx context.Context, p Processor, c *Call) (any, error) {
 	c.args[0], c.args[1], c.args[2] = "evalsha", s.sha, c.keys
@@ -64,6 +106,7 @@ func (s *Script) Run(ctx context.Context, p Processor, c *Call) (any, error) {
 	if err != nil {
 		return nil, c.mark.classify(err)
 	}
+	c.free()
 	return reply, nil
 }
 

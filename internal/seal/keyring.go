@@ -107,11 +107,25 @@ func (r *Keyring) Has(organizationUID string) bool {
 
 // Seal encrypts a personal part for one record.
 func (r *Keyring) Seal(organizationUID, recordID string, p audit.Personal) (*audit.Sealed, error) {
-	plain, err := codec.MarshalPersonal(&p)
-	if err != nil {
+	c := clearParts.Get().(*clearPart) //nolint:forcetypeassert // the pool makes nothing else
+	defer c.wipe()
+	var err error
+	if c.b, err = codec.AppendPersonal(c.b, &p); err != nil {
 		return nil, err
 	}
-	return r.SealBytes(organizationUID, recordID, plain)
+	return r.SealBytes(organizationUID, recordID, c.b)
+}
+
+// clearPart is room for a personal part on its way into a sealed one.
+type clearPart struct{ b []byte }
+
+var clearParts = sync.Pool{New: func() any { return &clearPart{make([]byte, 0, 512)} }}
+
+// wipe gives the room back, holding nothing.
+func (c *clearPart) wipe() {
+	clear(c.b[:cap(c.b)])
+	c.b = c.b[:0]
+	clearParts.Put(c)
 }
 
 // SealWith is Seal with a minted key that was not added: for what is stored in the same all-or-nothing write as the key. Of two

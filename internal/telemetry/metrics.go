@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,11 +44,20 @@ type Metrics struct {
 	skew            prometheus.Gauge
 	trips           *prometheus.CounterVec
 	build           *prometheus.GaugeVec
+
+	mu      sync.RWMutex
+	answers map[[2]string]answered // by method and code
+}
+
+// answered counts the calls of one method that got one code.
+type answered struct {
+	calls   prometheus.Counter
+	seconds prometheus.Observer // nil for a stream
 }
 
 // NewMetrics makes a process's metrics, with those of the Go runtime and the process itself.
 func NewMetrics(now func() time.Time) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), now: now}
+	m := &Metrics{registry: prometheus.NewRegistry(), now: now, answers: map[[2]string]answered{}}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.commits = m.counterVec("postern_commits_total", "Commits of flows and sessions to Redis, by result: committed, repeated (the "+
 		"request id was committed before), conflict, refused, not_recorded or outcome_unknown.", "result")

@@ -17,13 +17,31 @@ func (m *Metrics) Build(version, goVersion string) {
 // Call notes an answered call. method is a full gRPC method that exists, code a status code's name; callers must not pass on
 // names that clients made up.
 func (m *Metrics) Call(method, code string, unary bool, took time.Duration) {
-	m.calls.WithLabelValues(method, code).Inc()
-	if unary {
-		m.callSeconds.WithLabelValues(method).Observe(took.Seconds())
+	a := m.answer(method, code, unary)
+	a.calls.Inc()
+	if a.seconds != nil {
+		a.seconds.Observe(took.Seconds())
 	}
 	if code != "OK" {
 		m.refusals.WithLabelValues(code).Inc()
 	}
+}
+
+// answer finds what counts calls of a method with a code, without hashing labels for each of them.
+func (m *Metrics) answer(method, code string, unary bool) answered {
+	m.mu.RLock()
+	a, ok := m.answers[[2]string{method, code}]
+	m.mu.RUnlock()
+	if ok {
+		return a
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if a.calls = m.calls.WithLabelValues(method, code); unary {
+		a.seconds = m.callSeconds.WithLabelValues(method)
+	}
+	m.answers[[2]string{method, code}] = a
+	return a
 }
 
 // Archived counts events newly stored. With Backlog and Failed it is what package archiver tells.

@@ -27,12 +27,27 @@ type Forms struct {
 // FlowAnswer converts what a use case answered. Conditions are left out: they are for Explain and GetFlow.
 func (f Forms) FlowAnswer(a authflow.Answer) *posternv1.FlowAnswer {
 	a.Decision.Conditions = nil
-	return &posternv1.FlowAnswer{
+	form := &struct { // one allocation
+		answer   posternv1.FlowAnswer
+		message  posternv1.UserMessage
+		deadline timestamppb.Timestamp
+	}{answer: posternv1.FlowAnswer{
 		Flow: names.FormatFlow(a.Organization, a.Flow.String()), Phase: posternv1.Phase(a.Phase), Verdict: posternv1.Verdict(a.Verdict),
-		Decision: f.Decision(&a.Decision), Next: Next(a.Next), Deadline: timestamp(a.Deadline), Step: int32(a.Step), //nolint:gosec // at most 64
+		Decision: f.Decision(&a.Decision), Next: Next(a.Next), Step: int32(a.Step), //nolint:gosec // at most 64
 		Counts: a.Counts, Reason: a.Reason, Ending: posternv1.Ending(a.Ending), SupportCode: a.SupportCode,
-		UserMessage: userMessage(a.Message), Recorded: a.Recorded, RepeatedAnswer: a.Repeated,
+		Recorded: a.Recorded, RepeatedAnswer: a.Repeated,
+	}}
+	fillMessage(&form.message, &a.Message)
+	form.answer.UserMessage = &form.message
+	if !a.Deadline.IsZero() {
+		form.deadline.Seconds, form.deadline.Nanos = a.Deadline.Unix(), int32(a.Deadline.Nanosecond()) //nolint:gosec // below 1e9
+		form.answer.Deadline = &form.deadline
 	}
+	return &form.answer
+}
+
+func fillMessage(to *posternv1.UserMessage, m *authflow.UserMessage) {
+	to.Key, to.Text, to.RuleMessage, to.HelpUrl = m.Key, m.Text, m.RuleMessage, m.HelpURL
 }
 
 // SessionAnswer converts what RecordSession answered.
@@ -46,11 +61,14 @@ func SessionAnswer(a authflow.Answer) *posternv1.RecordSessionResponse {
 
 // Next converts moves.
 func Next(moves []policy.Next) []*posternv1.NextStep {
-	var out []*posternv1.NextStep
-	for _, n := range moves {
-		out = append(out, &posternv1.NextStep{
-			Method: n.Method, Connection: n.Connection, Factor: n.Factor, Enrolled: n.Enrolled, StepType: string(n.StepType),
-		})
+	if len(moves) == 0 {
+		return nil
+	}
+	all, out := make([]posternv1.NextStep, len(moves)), make([]*posternv1.NextStep, len(moves))
+	for i, n := range moves {
+		m := &all[i]
+		m.Method, m.Connection, m.Factor, m.Enrolled, m.StepType = n.Method, n.Connection, n.Factor, n.Enrolled, string(n.StepType)
+		out[i] = m
 	}
 	return out
 }

@@ -13,10 +13,16 @@ import (
 // Access converts what CheckAccess answered. Conditions are left out: they are for Explain and GetFlow.
 func (f Forms) Access(a authflow.Access) *posternv1.CheckAccessResponse {
 	a.Decision.Conditions = nil
-	out := &posternv1.CheckAccessResponse{
+	form := &struct { // one allocation
+		answer  posternv1.CheckAccessResponse
+		message posternv1.UserMessage
+	}{answer: posternv1.CheckAccessResponse{
 		Verdict: posternv1.Verdict(a.Verdict), Reason: a.Reason, Decision: f.Decision(&a.Decision), ValidUntil: timestamp(a.ValidUntil),
-		Session: a.Session, UserMessage: userMessage(a.Message),
-	}
+		Session: a.Session,
+	}}
+	out := &form.answer
+	fillMessage(&form.message, &a.Message)
+	out.UserMessage = &form.message
 	if a.Verdict != audit.VerdictAllow {
 		out.Verdict = posternv1.Verdict_VERDICT_DENY // there is no third answer, and no way to allow by mistake
 	}
@@ -24,10 +30,6 @@ func (f Forms) Access(a authflow.Access) *posternv1.CheckAccessResponse {
 		out.Flow = names.FormatFlow(a.Organization, a.Flow.String())
 	}
 	return out
-}
-
-func userMessage(m authflow.UserMessage) *posternv1.UserMessage {
-	return &posternv1.UserMessage{Key: m.Key, Text: m.Text, RuleMessage: m.RuleMessage, HelpUrl: m.HelpURL}
 }
 
 var statesOf = map[factor.State]posternv1.Authenticator_State{

@@ -147,6 +147,9 @@ func subject(s *posternv1.Subject) authflow.Subject {
 	if s != nil {
 		out.EmailVerified = s.EmailVerified
 	}
+	if s.GetEmail() == "" {
+		return out
+	}
 	if typed := policy.ParseIdentifier(s.GetEmail()); typed.Opaque() {
 		out.Identifier = s.GetEmail()
 	} else {

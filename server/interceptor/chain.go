@@ -28,7 +28,6 @@ import (
 
 // Call is one call on its way through the chain. Layers fill it in; the ones around them read it afterwards.
 type Call struct {
-	ID       string
 	Method   string // full method, or UnknownMethod
 	Rule     Rule
 	Identity caller.Identity
@@ -36,7 +35,13 @@ type Call struct {
 	Code     codes.Code    // set by the status layer when the call failed
 	Reason   string
 
-	run func(ctx context.Context) error
+	frame frame
+	work  work
+}
+
+// work is what stands inside the chain.
+type work interface {
+	run(ctx context.Context, call *Call) error
 }
 
 // UnknownMethod stands for methods this server does not have: what was asked for is the caller's text.
@@ -69,7 +74,7 @@ type Chain struct {
 
 // NewChain builds the chain, outermost layer first.
 func NewChain(p Parts) *Chain {
-	h := handler(func(ctx context.Context, call *Call) error { return call.run(ctx) })
+	h := handler(func(ctx context.Context, call *Call) error { return call.work.run(ctx, call) })
 	layers := []layer{p.Refusals.around, p.Errors.around, recovery, p.Deadlines.around, p.Callers.around, p.Limits.around}
 	for i := len(layers) - 1; i >= 0; i-- {
 		h = layers[i](h)
@@ -84,10 +89,8 @@ func NewCallID() string {
 	return hex.EncodeToString(b[:])
 }
 
-func start(method string, rule Rule) *Call { return &Call{ID: NewCallID(), Method: method, Rule: rule} }
-
 func (c *Chain) serve(ctx context.Context, call *Call) error {
-	ctx = caller.WithCallID(ctx, call.ID)
+	ctx = caller.WithCallID(ctx, NewCallID)
 	if c.observe == nil {
 		return c.outermost(ctx, call)
 	}
@@ -130,42 +133,55 @@ func (c *Chain) Wrap(desc *grpc.ServiceDesc, rules map[string]Rule) (*grpc.Servi
 // refused and recorded like any other.
 func (c *Chain) unary(method string, rule Rule, inner grpc.MethodHandler) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-		var reply any
-		call := start(method, rule)
-		call.run = func(ctx context.Context) (err error) {
-			reply, err = inner(srv, ctx, func(v any) error { return call.receive(dec, v) }, nil)
-			return err
-		}
-		if err := c.serve(ctx, call); err != nil {
+		u := &unary{Call: Call{Method: method, Rule: rule}, srv: srv, dec: dec, inner: inner}
+		u.work = u
+		if err := c.serve(ctx, &u.Call); err != nil {
 			return nil, err
 		}
-		return reply, nil
+		return u.reply, nil
 	}
 }
+
+// unary is a unary call with its handler.
+type unary struct {
+	Call
+	srv   any
+	dec   func(any) error
+	inner grpc.MethodHandler
+	reply any
+}
+
+func (u *unary) run(ctx context.Context, _ *Call) (err error) {
+	u.reply, err = u.inner(u.srv, ctx, u.decode, nil)
+	return err
+}
+
+func (u *unary) decode(v any) error { return u.receive(u.dec, v) }
 
 // stream is unary's counterpart.
 func (c *Chain) stream(method string, rule Rule, inner grpc.StreamHandler) grpc.StreamHandler {
 	return func(srv any, ss grpc.ServerStream) error {
-		call := start(method, rule)
-		call.run = func(ctx context.Context) error {
+		return c.serve(ss.Context(), &Call{Method: method, Rule: rule, work: streaming(func(ctx context.Context, call *Call) error {
 			return inner(srv, &stream{ServerStream: ss, ctx: ctx, call: call})
-		}
-		return c.serve(ss.Context(), call)
+		})})
 	}
 }
 
+// streaming is work that is a function.
+type streaming func(ctx context.Context, call *Call) error
+
+func (s streaming) run(ctx context.Context, call *Call) error { return s(ctx, call) }
+
 // Unknown refuses methods this server does not have, through the chain.
 func (c *Chain) Unknown(_ any, ss grpc.ServerStream) error {
-	call := start(UnknownMethod, Rule{Stream: true})
-	call.run = func(context.Context) error {
+	return c.serve(ss.Context(), &Call{Method: UnknownMethod, Rule: Rule{Stream: true}, work: streaming(func(context.Context, *Call) error {
 		return errs.New(errs.Unimplemented, "METHOD_UNKNOWN_HERE", "this server has no such method")
-	}
-	return c.serve(ss.Context(), call)
+	})})
 }
 
 // receive decodes a request and keeps it for the layers outside.
 func (call *Call) receive(recv func(any) error, v any) error {
-	err := decode(recv, v, call.Rule.limit())
+	err := call.frame.decode(recv, v, call.Rule.limit())
 	if err == nil {
 		call.Request, _ = v.(proto.Message)
 		return nil

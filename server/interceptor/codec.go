@@ -39,14 +39,13 @@ func (f *frame) free() {
 }
 
 // decode reads one request with recv and decodes it into v, within the limit.
-func decode(recv func(any) error, v any, limit int) error {
+func (f *frame) decode(recv func(any) error, v any, limit int) error {
 	message, ok := v.(proto.Message)
 	if !ok {
 		return errs.New(errs.Internal, "INTERNAL", "not a protobuf message")
 	}
-	var f frame
 	defer f.free()
-	if err := recv(&f); err != nil {
+	if err := recv(f); err != nil {
 		return err
 	}
 	var data []byte

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 
+	"github.com/postern-audit/postern/internal/caller"
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/server/status"
 )
@@ -24,7 +25,7 @@ func (l *Errors) around(next handler) handler {
 		e := status.Normal(err)
 		call.Code, call.Reason = status.Code(e.Kind), e.Reason
 		l.log(ctx, call, e)
-		return status.Error(e, call.ID)
+		return status.Error(e, caller.CallID(ctx))
 	}
 }
 
@@ -42,7 +43,7 @@ func (l *Errors) log(ctx context.Context, call *Call, e *errs.Error) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("call_id", call.ID), slog.String("method", call.Method), slog.String("caller", call.Identity.String()),
+		slog.String("call_id", caller.CallID(ctx)), slog.String("method", call.Method), slog.String("caller", call.Identity.String()),
 		slog.String("code", status.CodeName(call.Code)), slog.String("reason", e.Reason),
 	}
 	if e.Err != nil {

@@ -56,7 +56,7 @@ func (r *Refusals) around(next handler) handler {
 			return nil
 		}
 		refusal := Refusal{
-			Identity: call.Identity, Method: call.Method, Code: call.Code, Reason: call.Reason, CallID: call.ID,
+			Identity: call.Identity, Method: call.Method, Code: call.Code, Reason: call.Reason, CallID: caller.CallID(ctx),
 			Organization: organizationOf(call.Request), Flow: flowOf(call.Request),
 		}
 		if call.Code == codes.Canceled && errors.Is(ctx.Err(), context.Canceled) {
@@ -117,10 +117,10 @@ func (r *Refusals) place(ctx context.Context, key *foldKey, refusal Refusal, lat
 
 // unrecorded replaces an answer whose refusal could not be recorded.
 func (r *Refusals) unrecorded(ctx context.Context, call *Call, failure error) error {
-	r.Log.LogAttrs(ctx, slog.LevelError, "refusal not recorded", slog.String("call_id", call.ID), slog.String("method", call.Method),
+	r.Log.LogAttrs(ctx, slog.LevelError, "refusal not recorded", slog.String("call_id", caller.CallID(ctx)), slog.String("method", call.Method),
 		slog.String("code", status.CodeName(call.Code)), slog.String("reason", call.Reason), slog.String("cause", failure.Error()))
 	call.Code, call.Reason = codes.Unavailable, "NOT_RECORDED"
-	return status.Error(errs.New(errs.Unavailable, "NOT_RECORDED", "the call was refused, and that could not be recorded"), call.ID)
+	return status.Error(errs.New(errs.Unavailable, "NOT_RECORDED", "the call was refused, and that could not be recorded"), caller.CallID(ctx))
 }
 
 // linkOf returns the state of the call's connection, nil when it has none.

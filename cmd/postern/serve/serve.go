@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -175,8 +176,12 @@ func (p *process) background(name string, f func() error) (wait func(context.Con
 	}
 }
 
+// poolRandomness reads the randomness of ids from the system for many at once. Ids are no secrets.
+var poolRandomness = sync.OnceFunc(uuid.EnableRandPool)
+
 // newID mints a UUIDv7. The random source of Go's crypto/rand does not fail: the process ends before it would.
 func newID() string {
+	poolRandomness()
 	id, err := uuid.NewV7()
 	if err != nil {
 		return uuid.Nil.String() // not reached; a nil id is refused by every store
