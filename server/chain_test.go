@@ -310,7 +310,7 @@ func TestRequestsNobodyCanReadAreRefusedAndRecorded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			err := conn.Invoke(testContext(t), tt.method, tt.body, &[]byte{})
 			failed(t, err, tt.code, tt.reason)
-			e := w.one(t)
+			e := w.soon(t)
 			if e.Denial.Reason != tt.recorded || e.Denial.Code != tt.code {
 				t.Errorf("recorded as %+v", e.Denial)
 			}

@@ -172,7 +172,24 @@ func failed(t *testing.T, err error, code, reason string) string {
 // one asserts that exactly one refusal was recorded since the last look, and returns it.
 func (w *world) one(t *testing.T) audit.Event {
 	t.Helper()
-	events := w.outbox.take()
+	return w.only(t, w.outbox.take())
+}
+
+// soon is one for a refusal by the transport, which nobody may hold up: it is recorded as the caller gets the answer.
+func (w *world) soon(t *testing.T) audit.Event {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for ctx := testContext(t); ; {
+		if events := w.outbox.take(); len(events) > 0 || ctx.Err() != nil {
+			return w.only(t, events)
+		}
+		<-tick.C
+	}
+}
+
+func (w *world) only(t *testing.T, events []audit.Event) audit.Event {
+	t.Helper()
 	if len(events) != 1 {
 		t.Fatalf("%d refusals recorded, want 1: %+v", len(events), events)
 	}
