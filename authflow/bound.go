@@ -35,7 +35,7 @@ func (b *commitBound) shared() *sharedBound {
 		return s
 	}
 	s := &sharedBound{deadline: now.Add(b.longest), until: now.Add(b.longest / 50)}
-	s.ctx, s.end = context.WithDeadline(context.Background(), s.deadline)
+	s.ctx, s.end = context.WithDeadline(context.Background(), s.deadline) //nolint:gosec // G118: it ends by itself
 	b.current.Store(s)
 	return s
 }

@@ -24,7 +24,7 @@ func (d Deadlines) around(next handler) handler {
 		now := time.Now() //nolint:forbidigo // contexts know real time only; the injected clock follows Redis
 		bounded := &deadlineContext{Context: ctx, deadline: now.Add(d.within(ctx, now, call.Rule))}
 		defer bounded.free()
-		return next(bounded, call)
+		return next(bounded, call) //nolint:contextcheck // bounded is of ctx
 	}
 }
 

@@ -6,15 +6,22 @@ import (
 	"net"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 
 	"google.golang.org/grpc/credentials"
 )
 
 // Link is the state of one connection. Its zero value is a connection that is up.
-type Link struct{ gone atomic.Bool }
+type Link struct {
+	gone atomic.Bool
+	raw  syscall.RawConn // of a socket; nil: gone says it
+}
 
-// Gone reports whether the other side ended the connection, or it broke.
-func (l *Link) Gone() bool { return l != nil && l.gone.Load() }
+// Gone reports whether the other side ended the connection, or it broke. grpc closes such a connection before it cancels the
+// calls on it: so a call that was broken can be told from one that its caller cancelled.
+func (l *Link) Gone() bool {
+	return l != nil && (l.gone.Load() || l.raw != nil && l.raw.Control(func(uintptr) {}) != nil)
+}
 
 // SocketInfo is what a connection over a unix socket proves: the user the kernel says is at the other end.
 type SocketInfo struct {
@@ -95,17 +102,17 @@ func (transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, 
 	link := &Link{}
 	switch c := raw.(type) {
 	case gatewayConn:
-		return &watched{Conn: c, link: link}, GatewayInfo{common, link}, nil
+		return link.watch(c.Conn), GatewayInfo{common, link}, nil
 	case openConn:
 		common.SecurityLevel = credentials.NoSecurity
-		return &watched{Conn: c, link: link}, OpenInfo{common, link}, nil
+		return link.watch(c.Conn), OpenInfo{common, link}, nil
 	case *net.UnixConn:
 		uid, err := peerUID(c)
 		if err != nil {
 			return nil, nil, err
 		}
 		info := NewSocketInfo(uid)
-		return &watched{Conn: c, link: info.Link}, info, nil
+		return info.watch(c), info, nil
 	}
 	return nil, nil, errors.New("interceptor: a connection of no known kind")
 }
@@ -126,8 +133,22 @@ func (t transport) Clone() credentials.TransportCredentials { return t }
 // OverrideServerName is for clients.
 func (transport) OverrideServerName(string) error { return nil }
 
-// watched notes when the other side is gone, before grpc cancels the calls on the connection: so a call that was broken can be
-// told from one that its caller cancelled.
+// watch makes l the state of a connection. A socket is handed to grpc as it is, which reads from it for less than through a
+// wrapper; whether it is closed can be asked.
+func (l *Link) watch(c net.Conn) net.Conn {
+	switch socket := c.(type) {
+	case *net.UnixConn, *net.TCPConn:
+		if s, ok := socket.(syscall.Conn); ok {
+			if raw, err := s.SyscallConn(); err == nil {
+				l.raw = raw
+				return c
+			}
+		}
+	}
+	return &watched{Conn: c, link: l}
+}
+
+// watched notes when the other side is gone, for connections that are no sockets.
 type watched struct {
 	net.Conn
 	link *Link
