@@ -74,7 +74,7 @@ func (s *starting) run(ctx context.Context) (Answer, error) {
 		if conflict.Organization == nil && !conflict.LastMoved && conflict.Subject == nil && conflict.Claimed != nil {
 			continue // nothing but the code was in the way
 		}
-		if lost.tooMany(conflict) {
+		if lost.tooMany(conflict, false) {
 			return Answer{}, refuse(ErrConflict)
 		}
 		if readAgain, err = s.lost(conflict); err != nil {
