@@ -39,6 +39,7 @@ type Input struct {
 	IDs          IDs
 	Marked       bool              // a newer flow took this one's place
 	Claimed      policy.LookupKeys // keys of the claimed subject; needed while nobody is bound
+	Named        policy.LookupKeys // keys of a bound identity with the account that the input names; needed while it has none
 	// Subject is what is kept of the bound subject, or of the one the step would bind. Nil: nothing is known, nothing counts.
 	Subject *SubjectRecords
 	// Device makes the keyed hash under which a device is remembered; nil: devices are not told apart.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/postern-audit/postern/authflow/federation"
@@ -92,6 +93,8 @@ func (f *Flows) received(ctx context.Context, org *policy.Organization, in *Comp
 		return nil, refuse(ErrUnsolicited)
 	case len(conn.SAML.ACSURLs) == 0:
 		return nil, refuse(ErrConnectionUnverified)
+	case in.Expectations != nil && in.Expectations.CallbackURL != "" && !slices.Contains(conn.SAML.ACSURLs, in.Expectations.CallbackURL):
+		return nil, invalid("expectations.callback_url", ErrCallbackURL)
 	}
 	a := &arrival{conn: *conn}
 	if conn.Disabled {

@@ -278,6 +278,8 @@ func (f *Flows) advance(flow *Loaded, org *policy.Organization, in Input, now ti
 	in.Device = f.device(s.OrganizationUID)
 	if s.Bound == nil {
 		in.Claimed = f.keys(s.OrganizationUID, s.Claimed.AccountID, s.Claimed.Address)
+	} else if s.Bound.AccountID == "" {
+		in.Named = f.keys(s.OrganizationUID, in.names(), s.Bound.Email)
 	}
 	return Advance(*s, in, now)
 }

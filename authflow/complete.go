@@ -243,11 +243,15 @@ func (rep *Reported) proven(kind policy.ConnectionKind, id *federation.Identity,
 	}
 }
 
+// usedLonger is how much longer than evidence is good what it uses up is kept: another process may have a slower clock, and what
+// was judged in time may be committed after it.
+const usedLonger = 15 * time.Minute
+
 // usesOf are the names an identity's evidence takes: once, by one call.
 func usesOf(id *federation.Identity, key CommitKey) []Claim {
 	out := make([]Claim, len(id.Uses))
 	for i, u := range id.Uses {
-		out[i] = Claim{Kind: claimEvidence, Name: hex.EncodeToString(u[:]), Value: hex.EncodeToString(key[:]), Until: id.Until}
+		out[i] = Claim{Kind: claimEvidence, Name: hex.EncodeToString(u[:]), Value: hex.EncodeToString(key[:]), Until: id.Until.Add(usedLonger)}
 	}
 	return out
 }

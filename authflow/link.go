@@ -9,6 +9,7 @@ import (
 type Naming struct {
 	AccountID  string
 	NewAccount bool           // the login service has just made it
+	Claimed    bool           // the organization claims it: it is not new
 	Address    policy.Address // the account's own, which the login service has verified; zero: none
 	Context    *Context
 }
@@ -38,6 +39,7 @@ func (r *run) join(e *audit.Event) {
 		named := *b
 		named.AccountID = rep.Subject.AccountID
 		r.s.Bound = &named
+		r.repick()
 		if len(b.IdentityKey) > 0 && rep.Linked == nil {
 			r.linked(r.bindingEvent(), LinkedByProof)
 		}
@@ -47,6 +49,7 @@ func (r *run) join(e *audit.Event) {
 		r.s.Bound = &named
 		if rep.Linked == nil {
 			r.linked(e, LinkedByProof)
+			r.link.Email = rep.Subject.Address.String() // the event may have the account's own
 		}
 	}
 	if rep.Linked != nil && len(rep.IdentityKey) > 0 {
@@ -75,7 +78,7 @@ func (r *run) name() (Moved, error) {
 		return Moved{}, refuse(ErrConnectionUnknown)
 	case c.LinksByEmail && b.EmailVerified && !n.Address.IsZero() && n.Address.Key() == b.Email.Key():
 		by = LinkedByEmail
-	case n.NewAccount && r.in.Subject.unknown():
+	case n.NewAccount && !n.Claimed && r.in.Subject.unknown():
 		by = LinkedNew
 	default:
 		return Moved{}, refuse(ErrLinkProof)
@@ -83,6 +86,7 @@ func (r *run) name() (Moved, error) {
 	named := *b
 	named.AccountID = n.AccountID
 	r.s.Bound = &named
+	r.repick()
 	r.linked(e, by)
 	for i := range r.s.Steps {
 		shown := r.s.Steps[i].Event
@@ -91,6 +95,29 @@ func (r *run) name() (Moved, error) {
 		}
 	}
 	return r.settle(), nil
+}
+
+// names is the account that an input names.
+func (in *Input) names() string {
+	switch {
+	case in.Name != nil:
+		return in.Name.AccountID
+	case in.Step != nil:
+		return in.Step.Subject.AccountID
+	}
+	return ""
+}
+
+// repick picks the rules anew once the bound identity has its account: they may name it. The class stays as it was decided; only
+// an account that the organization claims would be of another one, to which no rules apply.
+func (r *run) repick() {
+	if r.s.Class != audit.ClassExternal {
+		return
+	}
+	in := r.policyInput()
+	in.Subject.AccountKey, in.Subject.AddressKey = r.in.Named.Account, r.in.Named.Address
+	frozen := policy.Bind(in)
+	r.s.Frozen = &frozen
 }
 
 // unbound refuses to name the account of nobody, unless a stop ends the flow first.
@@ -118,12 +145,12 @@ func (r *run) linked(e *audit.Event, by string) {
 
 // mailed records that the provider gives another e-mail than the last time.
 func (r *run) mailed(e *audit.Event) {
-	had := r.in.Step.Linked
-	if e.Personal.Email == "" || e.Personal.Email == had.Email {
+	had, gives := r.in.Step.Linked, r.in.Step.Subject.Address.String()
+	if gives == "" || gives == had.Email {
 		return
 	}
 	next := *had
-	next.Email, next.Stored = e.Personal.Email, ""
+	next.Email, next.Stored = gives, ""
 	r.link = &next
 	r.besides(audit.TypeAccountEmailChanged, e)
 	r.beside[len(r.beside)-1].Personal.PreviousEmail = had.Email

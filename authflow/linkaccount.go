@@ -15,8 +15,10 @@ func (f *Flows) LinkAccount(ctx context.Context, who Caller, in LinkInput) (Answ
 	}
 	c.proves = true
 	c.naming = f.c.Namer.AccountKey(c.uid, in.AccountID)
+	c.binder.Account = c.naming // a claim of the account is read with what is kept of it
 	c.input = func(*Loaded, time.Time) (Input, error) {
-		return Input{Kind: KindName, Name: &Naming{AccountID: in.AccountID, NewAccount: in.NewAccount, Address: in.Address, Context: in.Context}}, nil
+		return Input{Kind: KindName, Name: &Naming{AccountID: in.AccountID, NewAccount: in.NewAccount, Claimed: c.records.AccountClaim != nil,
+			Address: in.Address, Context: in.Context}}, nil
 	}
 	return c.run(ctx)
 }

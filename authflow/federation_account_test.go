@@ -1,0 +1,111 @@
+package authflow
+
+import (
+	"testing"
+	"time"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/policy"
+)
+
+func provesBob(p *partners) Answer {
+	p.t.Helper()
+	return p.step(p.flow, p.request(), with(reports(audit.TypePasswordVerified, ""), func(r *Reported) {
+		r.Subject.AccountID, r.Subject.Address = "bob", address(p.t, "bob@home.example.com")
+	}))
+}
+
+// A rule that names an account holds for it, however the flow came to know of the account.
+func TestRulesThatNameAnAccountHoldForAnIdentityThatIsGivenIt(t *testing.T) {
+	names := func(d policy.Demands) policy.Policy {
+		return policy.Policy{Rules: []policy.Rule{{ID: "bob", Match: policy.Match{Accounts: []policy.AccountKey{(hashNamer{}).AccountKey(orgUID, "bob")}}, Demands: d}}}
+	}
+	p := newPartners(t, federated(names(policy.Demands{Block: true})))
+	p.complete(p.came(p.begin("okta"), "s1", "bob@partner.example.com"))
+	if a := provesBob(p); a.Verdict != audit.VerdictDeny || a.Decision.Rule != "bob" {
+		t.Errorf("by a proof of it: %+v", a.Outcome)
+	}
+	p = newPartners(t, federated(names(policy.Demands{MFA: &policy.MFADemand{Evidence: audit.EvidenceAsserted}})))
+	p.complete(p.came(p.begin("okta"), "s1", "bob@partner.example.com"))
+	if a, err := p.link("bob"); err != nil || a.Verdict != audit.VerdictContinue || a.Decision.Reason != audit.ReasonMFARequired {
+		t.Errorf("by the login service: %+v %v", a.Outcome, err)
+	}
+	p.again()
+	p.complete(p.came(p.begin("okta"), "s2", "eve@partner.example.com"))
+	if a, err := p.link("eve"); err != nil || a.Verdict != audit.VerdictAllow {
+		t.Errorf("another account: %+v %v", a.Outcome, err)
+	}
+}
+
+func TestAnAccountThatTheOrganizationClaimsIsNotNew(t *testing.T) {
+	p := newPartners(t, federated(noDemands))
+	p.store.records[p.flows.keys(orgUID, "boss", policy.Address{})] = policy.Records{AccountClaim: &policy.ClaimRecord{}}
+	p.complete(p.came(p.begin("okta"), "s1", ""))
+	if _, err := p.link("boss"); errReason(err) != ErrLinkProof {
+		t.Errorf("a claimed account is linked on a word: %v", err)
+	}
+	if _, err := p.link("bob"); err != nil {
+		t.Errorf("a new one: %v", err)
+	}
+}
+
+// What a link keeps is the provider's e-mail: never the account's own, which stands in the flow when the provider gives none.
+func TestALinkKeepsNoEmailOfTheAccount(t *testing.T) {
+	for _, linked := range []bool{true, false} {
+		p := newPartners(t, federated(noDemands))
+		want := ""
+		if linked {
+			want = "bob@partner.example.com"
+			p.complete(p.came(p.begin("okta"), "s1", want))
+			if _, err := p.link("bob"); err != nil {
+				t.Fatal(err)
+			}
+			p.again()
+		}
+		provesBob(p)
+		if c := p.complete(p.came(p.begin("okta", func(in *BeginInput) { in.Links = true }), "s1", "")); c.Reason != "" {
+			t.Fatalf("%+v", c.Outcome)
+		}
+		for _, l := range p.store.links {
+			if l.Email != want {
+				t.Errorf("linked before %v: %q", linked, l.Email)
+			}
+		}
+		for _, e := range p.store.outbox {
+			if e.Type == audit.TypeAccountEmailChanged {
+				t.Errorf("linked before %v: the e-mail is said to have changed to %q", linked, e.Personal.Email)
+			}
+		}
+	}
+}
+
+func TestAResponseNobodyAskedForArrivesAtAnAddressOfItsConnection(t *testing.T) {
+	p := newPartners(t, federated(noDemands, func(o *policy.Organization) { o.Connections[1].SAML.AllowsUnsolicited = true }))
+	in := CompleteInput{Organization: "acme", Site: "portal", Connection: "entra", RequestID: "idp-1", SAML: &SAMLResponse{Response: "s1||"},
+		Expectations: &Expectations{CallbackURL: "https://evil.example/acs"}}
+	if _, err := p.flows.CompleteFederation(t.Context(), caller, in); errReason(err) != ErrCallbackURL {
+		t.Errorf("anywhere: %v", err)
+	}
+	in.Expectations.CallbackURL = "https://login.example/acs"
+	if c := p.complete(in); c.Identity == nil {
+		t.Errorf("where it belongs: %+v", c.Outcome)
+	}
+}
+
+// Two processes with clocks that differ by minutes, or a commit that comes late, do not take the same evidence twice.
+func TestWhatEvidenceUsesUpIsKeptLongerThanTheEvidence(t *testing.T) {
+	p := newPartners(t, federated(noDemands))
+	p.complete(p.came(p.begin("okta"), "s1", ""))
+	found := false
+	for _, c := range p.store.claims {
+		if c.Kind == claimEvidence {
+			found = true
+			if longer := c.Until.Sub(noon.Add(10 * time.Minute)); longer < 10*time.Minute { // the evidence's own end
+				t.Errorf("only %v longer", longer)
+			}
+		}
+	}
+	if !found {
+		t.Error("nothing is used up")
+	}
+}
