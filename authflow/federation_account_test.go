@@ -122,3 +122,16 @@ func TestAConnectionThatWasMadeAnewIsNotTheOneThatBound(t *testing.T) {
 		t.Errorf("%+v %v", a.Outcome, err)
 	}
 }
+
+// A repeated call gets what it began, never what another one has begun since, however quickly they follow.
+func TestARepeatedBeginningGetsNoneOfAnother(t *testing.T) {
+	p := newPartners(t, federated(noDemands))
+	in := BeginInput{Organization: "acme", Flow: p.flow, RequestID: "begin", Connection: "okta"}
+	if _, err := p.flows.BeginFederation(t.Context(), caller, in); err != nil {
+		t.Fatal(err)
+	}
+	second := p.begin("okta")
+	if again, err := p.flows.BeginFederation(t.Context(), caller, in); errReason(err) != ErrRedirectUsed {
+		t.Errorf("%v, the other's: %v", err, again.BrowserToken == second.BrowserToken)
+	}
+}
