@@ -48,3 +48,16 @@ func TestAnIdentityIsGivenNoGraceThatItsAccountHasNot(t *testing.T) {
 		t.Errorf("linked meanwhile: %+v", c.Outcome)
 	}
 }
+
+// What came when a flow's time was up proves nobody, though somebody was proven in that flow before.
+func TestWhatCameTooLateProvesNobody(t *testing.T) {
+	p := newPartners(t, federated(noDemands))
+	p.complete(p.came(p.begin("okta"), "s1", ""))
+	in := p.came(p.begin("okta"), "s1", "")
+	p.idp.during = func() { p.setNow(noon.Add(2 * time.Hour)) }
+	for range 2 { // the second is a retry
+		if c := p.complete(in); c.Ending != audit.EndingAbandoned || c.Identity != nil {
+			t.Errorf("%+v %+v", c.Outcome, c.Identity)
+		}
+	}
+}
