@@ -126,7 +126,7 @@ func (b *beginning) again(ctx context.Context, a Answer) (Begun, error) {
 	}
 	s := reading.Flow.State
 	p := s.Pending
-	if p == nil || p.Seed == nil || a.Step < 1 || a.Step > len(s.Steps) || !s.Steps[a.Step-1].Event.Time.Equal(p.Began) {
+	if p == nil || p.Seed == nil || a.Step != lastBegun(s) {
 		return Begun{}, refuse(ErrRedirectUsed)
 	}
 	conn := connection(b.c.org, p.Connection)
@@ -142,6 +142,18 @@ func (b *beginning) again(ctx context.Context, a Answer) (Begun, error) {
 		return Begun{}, errs.Wrap(err, errs.Unavailable, ErrRedirectLost, describe(ErrRedirectLost))
 	}
 	return Begun{Answer: a, Redirect: made, BrowserToken: m.Browser}, nil
+}
+
+// lastBegun is the number of the step that began what the flow waits for, 0 when none did. Times do not tell: two steps can have
+// happened at one moment.
+func lastBegun(s *State) int {
+	for i := len(s.Steps) - 1; i >= 0; i-- {
+		e := s.Steps[i].Event
+		if (e.Type == audit.TypeSSOStarted || e.Type == audit.TypeSocialStarted) && e.Evidence == audit.EvidenceVerified {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // callbackURLs are where a provider may send people back to.

@@ -33,7 +33,7 @@ type call struct {
 	handle  [32]byte          // of the session that is said to be reused
 	session *Session          // of handle, once read; nil: there is none
 	joined  bool              // handle was looked up
-	naming  policy.AccountKey // of the account that is to be named
+	naming  policy.AccountKey // of the account that is named, or proven, where the flow is bound to an identity that has none
 	// Of an identity elsewhere: the account it is linked to, nil when to none, once it was read; and what it uses up.
 	identity IdentityKey
 	link     *Link
@@ -239,7 +239,10 @@ func (c *call) joins(s *Session) {
 		return
 	}
 	if keys := c.f.keys(c.uid, s.Subject.AccountID, s.Subject.Email); keys != c.binder {
-		c.binder, c.looked = keys, false
+		c.binder, c.naming, c.looked = keys, keys.Account, false
+		if c.subject != nil && c.subject.Key != keys.Account {
+			c.subject = nil
+		}
 	}
 }
 

@@ -291,7 +291,10 @@ func (x *completing) completed(ctx context.Context, a Answer) (Completed, error)
 // identityAt is who the step of an outcome proved; nil when it proved nobody.
 func identityAt(s *State, o Outcome) *ProvenIdentity {
 	at := o.Step
-	if o.Ending != audit.EndingNone {
+	switch {
+	case o.Ending == audit.EndingAbandoned, o.Ending == audit.EndingSuperseded, o.Reason == audit.ReasonTooManySteps:
+		return nil // the step was not recorded: what stands in front of the ending is another one
+	case o.Ending != audit.EndingNone:
 		at-- // the ending stands behind it
 	}
 	if s == nil || at < 1 || at > len(s.Steps) {

@@ -109,3 +109,29 @@ func TestWhatEvidenceUsesUpIsKeptLongerThanTheEvidence(t *testing.T) {
 		t.Error("nothing is used up")
 	}
 }
+
+// A connection of the same name that was made anew is another one: what the old one let in goes no further.
+func TestAConnectionThatWasMadeAnewIsNotTheOneThatBound(t *testing.T) {
+	p := newPartners(t, federated(noDemands))
+	p.complete(p.came(p.begin("okta"), "s1", ""))
+	org := changed(p.store.org, func(o *policy.Organization) { o.Connections[0].UID = "uid-another" })
+	org.PolicyStamp, org.Revision = stampOf(77), org.Revision+1
+	p.store.org = org
+	a, err := p.link("bob")
+	if err != nil || a.Ending != audit.EndingDenied || a.Reason != audit.ReasonConnectionDisabled || len(p.store.links) != 0 {
+		t.Errorf("%+v %v", a.Outcome, err)
+	}
+}
+
+// A repeated call gets what it began, never what another one has begun since, however quickly they follow.
+func TestARepeatedBeginningGetsNoneOfAnother(t *testing.T) {
+	p := newPartners(t, federated(noDemands))
+	in := BeginInput{Organization: "acme", Flow: p.flow, RequestID: "begin", Connection: "okta"}
+	if _, err := p.flows.BeginFederation(t.Context(), caller, in); err != nil {
+		t.Fatal(err)
+	}
+	second := p.begin("okta")
+	if again, err := p.flows.BeginFederation(t.Context(), caller, in); errReason(err) != ErrRedirectUsed {
+		t.Errorf("%v, the other's: %v", err, again.BrowserToken == second.BrowserToken)
+	}
+}

@@ -108,6 +108,7 @@ func (f *Flows) Step(ctx context.Context, who Caller, in StepInput) (Answer, err
 	c.proves = ok && (move == MoveProve || move == MoveFactorProve)
 	if ok && move == MoveProve {
 		c.binder = f.lookup(c.uid, &in.Step.Subject)
+		c.naming = c.binder.Account
 	}
 	if in.Step.Type == audit.TypeSessionReused && len(in.Step.SessionHandle) > 0 {
 		c.handle = f.c.Namer.SessionHandle(c.uid, in.Step.SessionHandle)

@@ -83,14 +83,24 @@ func (r *run) stop() *policy.Stop {
 		if st := policy.Stopped(used, bound, r.s.Class); st != nil {
 			return st
 		}
-		if in.Context.Connection == "" || in.Context.Connection == rep.Connection {
+		if in.Context.Connection == "" || in.Context.Connection == rep.Connection && !r.removed() {
 			return nil
 		}
 	}
-	if id := in.Context.Connection; id != "" && connection(r.in.Organization, id) == nil {
+	if r.removed() {
 		return &policy.Stop{Reason: audit.ReasonConnectionDisabled, Detail: "the connection was removed"}
 	}
 	return policy.Stopped(in, bound, r.s.Class)
+}
+
+// removed reports whether the connection that bound is no more. Another one of its name is not that one.
+func (r *run) removed() bool {
+	if r.s.Bound == nil || r.s.Bound.Step < 1 || r.s.Bound.Step > len(r.s.Steps) {
+		return false
+	}
+	e := r.bindingEvent()
+	c := connection(r.in.Organization, e.Connection)
+	return e.Connection != "" && (c == nil || e.ConnectionUID != "" && c.UID != e.ConnectionUID)
 }
 
 // allShown lists everything the flow has proven, in order.

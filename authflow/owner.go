@@ -43,6 +43,7 @@ func (c *call) owned(l *Link) {
 	if l != nil {
 		account = c.f.c.Namer.AccountKey(c.uid, l.AccountID)
 	}
+	c.naming = account
 	if c.binder.Account != account {
 		c.binder.Account, c.looked, c.records, c.subject = account, false, policy.Records{}, nil
 	}

@@ -124,6 +124,9 @@ func (r *run) mismatch(e *audit.Event) {
 	e.Reason = audit.ReasonSubjectMismatch
 	r.person(&e.Personal)
 	e.Personal.PresentedAccountID = r.in.Step.Subject.AccountID
+	if r.s.Bound.AccountID == "" {
+		r.in.Subject, r.known = nil, nil // they are of the account that was shown
+	}
 	r.countRejection(e.Reason)
 }
 

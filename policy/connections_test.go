@@ -105,6 +105,7 @@ func TestEachProblemOfAConnectionIsFoundWithItsPathAndAFix(t *testing.T) {
 		"protocol|oidc is given":                {"corp", func(c *conn) { c.Protocol = policy.ProtocolSAML }},
 		"protocol|saml is given":                {"agency", func(c *conn) { c.Protocol = policy.ProtocolOIDC }},
 		"trusts_email|not said":                 {"corp", func(c *conn) { c.Domains = nil }},
+		"links_by_email|any e-mail":             {"corp", func(c *conn) { c.Domains, c.TrustsEmail = nil, false }},
 		"domains[1]|twice":                      {"corp", func(c *conn) { c.Domains = append(c.Domains, c.Domains[0]) }},
 		"oidc.issuer|not said":                  {"corp", func(c *conn) { c.OIDC.Issuer = "" }},
 		"oidc.issuer|no query":                  {"corp", func(c *conn) { c.OIDC.Issuer += "?" }},
@@ -161,7 +162,7 @@ func TestEachProblemOfAConnectionIsFoundWithItsPathAndAFix(t *testing.T) {
 		at := strings.TrimSuffix("connections["+spoil.id+"]."+path, ".")
 		found := false
 		for _, p := range o.Validate() {
-			warns := strings.Contains(text, "no sign-in") || strings.Contains(text, "count only")
+			warns := strings.Contains(text, "no sign-in") || strings.Contains(text, "count only") || text == "any e-mail"
 			found = found || p.Path == at && strings.Contains(p.Text, text) && p.Fix != "" && p.Warning == warns
 		}
 		if !found {

@@ -41,6 +41,10 @@ func (o *Organization) validateConnections(p *problems) {
 		if c.OIDC == nil && c.SAML == nil && (len(c.Domains) > 0 || c.TrustsEmail || c.LinksByEmail) {
 			p.warn(path, "domains, trusts_email and links_by_email count only where the sign-in is verified here", "add oidc or saml, or leave them out")
 		}
+		if c.OIDC != nil && c.LinksByEmail && len(c.Domains) == 0 && c.Preset == "" {
+			p.warn(path+".links_by_email", "whoever runs the provider can call any e-mail verified, and so have the account that has it",
+				"add domains: it then speaks for addresses there and nowhere else")
+		}
 		if c.OIDC != nil {
 			p.oidc(path+".oidc", c)
 		}
