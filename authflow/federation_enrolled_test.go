@@ -42,7 +42,8 @@ func TestAnIdentityIsGivenNoGraceThatItsAccountHasNot(t *testing.T) {
 	p.complete(p.came(p.begin("okta"), "s1", ""))
 	p.again()
 	p.complete(p.came(p.begin("okta"), "s1", ""))
-	provesBob(p) // links the identity
+	provesBob(p)
+	p.step(p.flow, p.request(), reports(audit.TypeMFAVerified, "")) // links the identity
 	p.flow = first
 	if c := p.complete(p.came(p.begin("okta"), "s1", "")); c.Verdict != audit.VerdictContinue || c.Decision.Reason != audit.ReasonMFARequired {
 		t.Errorf("linked meanwhile: %+v", c.Outcome)
