@@ -130,7 +130,9 @@ func (s *starting) owned() bool {
 	}
 	keys := s.f.keys(s.org.UID, account, a.address)
 	again := keys != s.binder
-	s.binder = keys
+	if s.binder = keys; again {
+		s.records[1], s.subject = policy.Records{}, nil
+	}
 	return again
 }
 

@@ -272,7 +272,7 @@ func (f *Flows) advance(flow *Loaded, org *policy.Organization, in Input, now ti
 	in.Organization, in.Site = org, siteByUID(org, s.SiteUID)
 	in.Marked = !flow.SupersededBy.IsZero()
 	in.IDs = IDs{Step: f.c.NewID(), Ending: f.c.NewID()}
-	if in.Name != nil || s.Bound != nil && s.Bound.AccountID == "" || in.Step != nil && len(in.Step.IdentityKey) > 0 {
+	if in.Name != nil || s.Bound != nil && (s.Bound.AccountID == "" || s.Bound.Unlinked) || in.Step != nil && len(in.Step.IdentityKey) > 0 {
 		in.IDs.Link = f.c.NewID()
 	}
 	if in.Step != nil && in.Step.Attempt != nil {

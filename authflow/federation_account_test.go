@@ -135,3 +135,49 @@ func TestARepeatedBeginningGetsNoneOfAnother(t *testing.T) {
 		t.Errorf("%v, the other's: %v", err, again.BrowserToken == second.BrowserToken)
 	}
 }
+
+// What an identity shows does nothing for an account whose own proofs do not suffice, and it is not linked to it, in whatever order
+// they come: a stolen password and an identity of one's own are not somebody else's single sign-on.
+func TestAnIdentityOfOnesOwnIsNoSecondFactorOfAStolenPassword(t *testing.T) {
+	partnersMFA := policy.Policy{Default: policy.Demands{MFA: &policy.MFADemand{AcceptPartner: true, PartnerACR: []string{"mfa"}, Evidence: audit.EvidenceVerified}}}
+	onlySSO := policy.Policy{Default: policy.Demands{SSOConnection: "okta"}}
+	password := func(p *partners) Answer {
+		return p.step(p.flow, p.request(), with(reports(audit.TypePasswordVerified, ""), func(r *Reported) { r.Subject.AccountID = "bob" }))
+	}
+	for name, c := range map[string]policy.Policy{"partner MFA": partnersMFA, "single sign-on": onlySSO} {
+		p := newPartners(t, federated(c))
+		p.complete(p.came(p.begin("okta"), "mallory", ""))
+		if a := password(p); a.Verdict == audit.VerdictAllow {
+			t.Errorf("%s, identity first: let in", name)
+		}
+		p.again()
+		password(p)
+		if done := p.complete(p.came(p.begin("okta", func(in *BeginInput) { in.Links = true }), "mallory", "")); done.Verdict == audit.VerdictAllow {
+			t.Errorf("%s, password first: let in", name)
+		}
+		if a, _ := p.finish(p.flow, p.request(), ActionComplete); a.Ending != audit.EndingDenied {
+			t.Errorf("%s: ended %v", name, a.Ending)
+		}
+		if len(p.store.links) > 0 {
+			t.Errorf("%s: linked", name)
+		}
+		for _, s := range p.store.subjects {
+			for i := range s.Person.Proofs {
+				if s.Person.Proofs[i].Method == audit.MethodSSO {
+					t.Errorf("%s: remembered of the account", name)
+				}
+			}
+		}
+	}
+}
+
+func TestASessionThatGoesOnLinksNothing(t *testing.T) {
+	p := newPartners(t, federated(noDemands))
+	p.complete(p.came(p.begin("okta"), "s1", ""))
+	a := p.step(p.flow, p.request(), with(reports(audit.TypeSessionReused, ""), func(r *Reported) {
+		r.Subject.AccountID, r.AuthenticatedAt = "bob", noon.Add(-time.Hour)
+	}))
+	if a.Verdict != audit.VerdictAllow || len(p.store.links) > 0 {
+		t.Errorf("%+v, %d links", a.Outcome, len(p.store.links))
+	}
+}

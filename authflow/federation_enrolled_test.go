@@ -42,7 +42,8 @@ func TestAnIdentityIsGivenNoGraceThatItsAccountHasNot(t *testing.T) {
 	p.complete(p.came(p.begin("okta"), "s1", ""))
 	p.again()
 	p.complete(p.came(p.begin("okta"), "s1", ""))
-	provesBob(p) // links the identity
+	provesBob(p)
+	p.step(p.flow, p.request(), reports(audit.TypeMFAVerified, "")) // links the identity
 	p.flow = first
 	if c := p.complete(p.came(p.begin("okta"), "s1", "")); c.Verdict != audit.VerdictContinue || c.Decision.Reason != audit.ReasonMFARequired {
 		t.Errorf("linked meanwhile: %+v", c.Outcome)
@@ -53,8 +54,9 @@ func TestAnIdentityIsGivenNoGraceThatItsAccountHasNot(t *testing.T) {
 func TestWhatCameTooLateProvesNobody(t *testing.T) {
 	p := newPartners(t, federated(noDemands))
 	p.complete(p.came(p.begin("okta"), "s1", ""))
-	in := p.came(p.begin("okta"), "s1", "")
-	p.idp.during = func() { p.setNow(noon.Add(2 * time.Hour)) }
+	p.setNow(noon.Add(2 * time.Hour))
+	in := CompleteInput{Organization: "acme", Flow: p.flow, Connection: "okta", RequestID: p.request(), Expectations: &Expectations{Nonce: "their-own-nonce-1234"},
+		Token: &TokenResponse{IDToken: "s1||their-own-nonce-1234"}}
 	for range 2 { // the second is a retry
 		if c := p.complete(in); c.Ending != audit.EndingAbandoned || c.Identity != nil {
 			t.Errorf("%+v %+v", c.Outcome, c.Identity)

@@ -105,6 +105,9 @@ func summaries(steps []Step) []audit.StepSummary {
 // settle is the end of a move that leaves the flow live: what is met, what comes next, and whether ALLOW is said now.
 func (r *run) settle() Moved {
 	r.judge()
+	if r.unite() {
+		r.judge()
+	}
 	if r.decision.Verdict == audit.VerdictAllow && r.s.Bound != nil {
 		r.s.Phase = PhaseGranted
 	}

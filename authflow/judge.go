@@ -25,7 +25,7 @@ func (r *run) judge() {
 // measure evaluates the frozen demands at the moment that is judged. What has been granted stays granted: when a
 // proof has aged since, the demands are shown as they were met.
 func (r *run) measure(in policy.Input) {
-	in.Shown = allShown(r.s.Steps)
+	in.Shown = allShown(r.s.Steps, r.s.Bound)
 	r.decision, r.next = policy.Evaluate(*r.s.Frozen, in)
 	if r.s.Phase == PhaseGranted && r.decision.Verdict != audit.VerdictAllow {
 		for i := range in.Shown {
@@ -103,11 +103,11 @@ func (r *run) removed() bool {
 	return e.Connection != "" && (c == nil || e.ConnectionUID != "" && c.UID != e.ConnectionUID)
 }
 
-// allShown lists everything the flow has proven, in order.
-func allShown(steps []Step) []policy.Shown {
+// allShown lists everything the flow has proven of whom it is bound to, in order.
+func allShown(steps []Step, b *Bound) []policy.Shown {
 	out := make([]policy.Shown, 0, 2) // few flows prove more
 	for i := range steps {
-		if m, ok := stepMove(steps[i].Event.Type); ok && (m == MoveProve || m == MoveFactorProve) {
+		if m, ok := stepMove(steps[i].Event.Type); ok && (m == MoveProve || m == MoveFactorProve) && b.own(steps[i].Event) {
 			out = append(out, shown(steps[i].Event))
 		}
 	}

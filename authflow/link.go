@@ -30,27 +30,25 @@ func (r *run) pend() {
 }
 
 // join brings identity and account together when a step shows the one that was missing: a proof of the account gives the
-// bound identity its account, an identity that is to be linked is given the bound account. What is linked already only keeps
-// its e-mail up to date.
+// bound identity its account, an identity that is to be linked is given the bound account. They are linked once the account's own
+// proofs suffice, see settle. What is linked already only keeps its e-mail up to date.
 func (r *run) join(e *audit.Event) {
 	rep, b := r.in.Step, r.s.Bound
 	switch {
 	case b.AccountID == "" && rep.Subject.AccountID != "":
 		named := *b
-		named.AccountID = rep.Subject.AccountID
+		named.AccountID, named.Named = rep.Subject.AccountID, e.Step
+		named.Unlinked = len(b.IdentityKey) > 0 && len(rep.IdentityKey) == 0 // else its link has named the account
 		r.s.Bound = &named
 		r.repick()
-		if len(b.IdentityKey) > 0 && rep.Linked == nil {
-			r.linked(r.bindingEvent(), LinkedByProof)
-		}
 	case len(rep.IdentityKey) > 0 && len(b.IdentityKey) == 0:
 		named := *b
-		named.IdentityKey = rep.IdentityKey
+		named.IdentityKey, named.Unlinked = rep.IdentityKey, rep.Linked == nil
 		r.s.Bound = &named
-		if rep.Linked == nil {
-			r.linked(e, LinkedByProof)
-			r.link.Email = rep.Subject.Address.String() // the event may have the account's own
-		}
+	case rep.Linked != nil && b.Unlinked: // by another flow, meanwhile
+		named := *b
+		named.Unlinked = false
+		r.s.Bound = &named
 	}
 	if rep.Linked != nil && len(rep.IdentityKey) > 0 {
 		r.mailed(e)
@@ -95,6 +93,41 @@ func (r *run) name() (Moved, error) {
 		}
 	}
 	return r.settle(), nil
+}
+
+// own reports whether a step may count for an account whose identity is not linked: neither what the identity showed nor what
+// was shown before the account was named does.
+func (b *Bound) own(e *audit.Event) bool {
+	return !b.Unlinked || e.Personal.Issuer == "" && e.Step >= b.Named
+}
+
+// unite links identity and account once what was shown of the account alone suffices to let it in, a fresh credential among it: a
+// session that goes on is none. Only then the identity speaks for the account, now and later.
+func (r *run) unite() bool {
+	b := r.s.Bound
+	if b == nil || !b.Unlinked || r.decision.Verdict != audit.VerdictAllow {
+		return false
+	}
+	var identity *audit.Event
+	fresh := false
+	for i := range r.s.Steps {
+		e := r.s.Steps[i].Event
+		if m, ok := stepMove(e.Type); !ok || m != MoveProve {
+			continue
+		}
+		if e.Personal.Issuer != "" {
+			identity = e
+		}
+		fresh = fresh || b.own(e) && e.Method != audit.MethodSession && (e.Counts == nil || *e.Counts)
+	}
+	if identity == nil || !fresh {
+		return false
+	}
+	next := *b
+	next.Unlinked = false
+	r.s.Bound = &next
+	r.linked(identity, LinkedByProof)
+	return true
 }
 
 // names is the account that an input names.

@@ -81,6 +81,10 @@ type Bound struct {
 	EmailVerified bool
 	Kind          audit.SubjectKind
 	Step          int
+	Named         int // step that named the account of an identity that was bound without; 0: none did
+	// Unlinked says that identity and account were both proven here and are not linked: until the account's own proofs meet what is
+	// demanded of it, nothing the identity shows counts.
+	Unlinked bool
 }
 
 // Pending is a sign-in elsewhere that a flow has begun. There is one at most: beginning another forgets it.

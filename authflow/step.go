@@ -106,6 +106,9 @@ func (r *run) show(e *audit.Event) {
 	if !rep.Subject.Address.IsZero() {
 		e.Personal.Email, e.Personal.EmailVerified = rep.Subject.Address.String(), rep.Subject.EmailVerified
 	}
+	if len(rep.IdentityKey) > 0 && rep.Subject.Address.IsZero() {
+		e.Personal.Email, e.Personal.EmailVerified = "", nil // the provider gave none
+	}
 	r.join(e)
 	e.Personal.AccountID = r.s.Bound.AccountID
 	counts, reason := policy.Counts(*r.s.Frozen, shown(e))
@@ -114,7 +117,9 @@ func (r *run) show(e *audit.Event) {
 		e.Reason = reason
 	}
 	r.counts, r.reason = e.Counts, e.Reason
-	r.remember(e)
+	if r.s.Bound.own(e) {
+		r.remember(e)
+	}
 }
 
 // mismatch records a proof of somebody else as what it is: a rejection.

@@ -45,6 +45,10 @@ func (o *Organization) validateConnections(p *problems) {
 			p.warn(path+".links_by_email", "whoever runs the provider can call any e-mail verified, and so have the account that has it",
 				"add domains: it then speaks for addresses there and nowhere else")
 		}
+		if c.OIDC != nil && c.Kind == ConnectionSSO && len(c.Domains) == 0 && c.Preset == "" {
+			p.warn(path+".domains", "the provider may speak for any e-mail, also of the organization's own domains: whoever it says has verified one there is MANAGED",
+				"add domains: it then speaks for addresses there and nowhere else")
+		}
 		if c.OIDC != nil {
 			p.oidc(path+".oidc", c)
 		}

@@ -22,7 +22,8 @@ type person struct {
 	boundEmail                                   policy.Address
 	boundVerified                                bool
 	boundKind                                    audit.SubjectKind
-	boundStep                                    int
+	boundStep, boundNamed                        int
+	boundUnlinked                                bool
 	pendingSeed                                  string
 }
 
@@ -35,6 +36,7 @@ func personOf(st *authflow.State) person {
 	if b := st.Bound; b != nil {
 		p.bound, p.boundAccount, p.identityKey = true, b.AccountID, string(b.IdentityKey)
 		p.boundEmail, p.boundVerified, p.boundKind, p.boundStep = b.Email, b.EmailVerified, b.Kind, b.Step
+		p.boundNamed, p.boundUnlinked = b.Named, b.Unlinked
 	}
 	if st.Pending != nil {
 		p.pendingSeed = string(st.Pending.Seed)
@@ -49,6 +51,7 @@ func (s *Store) sealPerson(st *authflow.State, p *person) ([]byte, error) {
 		BoundAccountId: p.boundAccount, BoundEmail: p.boundEmail.String(), BoundEmailVerified: p.boundVerified,
 		BoundStep: int32(p.boundStep), Kind: posternv1.SubjectKind(p.boundKind), DeviceId: p.device, //nolint:gosec // at most 64
 		DisplayName: p.name, ClaimedKind: posternv1.SubjectKind(p.claimedKind),
+		BoundNamed: int32(p.boundNamed), BoundUnlinked: p.boundUnlinked, //nolint:gosec // at most 64
 	}
 	if p.identityKey != "" {
 		m.BoundIdentityKey = []byte(p.identityKey)
@@ -95,7 +98,7 @@ func (s *Store) openPersonal(st *authflow.State, sealed *audit.Sealed) error {
 	}
 	st.Bound = &authflow.Bound{
 		AccountID: m.GetBoundAccountId(), IdentityKey: m.GetBoundIdentityKey(), EmailVerified: m.GetBoundEmailVerified(),
-		Kind: audit.SubjectKind(m.GetKind()), Step: int(m.GetBoundStep()), //nolint:gosec // as above
+		Kind: audit.SubjectKind(m.GetKind()), Named: int(m.GetBoundNamed()), Unlinked: m.GetBoundUnlinked(), Step: int(m.GetBoundStep()), //nolint:gosec // as above
 	}
 	st.Bound.Email, err = addressOf(m.GetBoundEmail())
 	return err

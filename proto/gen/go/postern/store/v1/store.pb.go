@@ -753,7 +753,11 @@ type FlowPersonal struct {
 	// Kind of the claimed subject.
 	ClaimedKind v1.SubjectKind `protobuf:"varint,12,opt,name=claimed_kind,json=claimedKind,proto3,enum=postern.v1.SubjectKind" json:"claimed_kind,omitempty"`
 	// Seed of the sign-in elsewhere that was begun; gone once it was used up.
-	PendingSeed   []byte `protobuf:"bytes,13,opt,name=pending_seed,json=pendingSeed,proto3" json:"pending_seed,omitempty"`
+	PendingSeed []byte `protobuf:"bytes,13,opt,name=pending_seed,json=pendingSeed,proto3" json:"pending_seed,omitempty"`
+	// Step that named the account of an identity that was bound without; 0: none did.
+	BoundNamed int32 `protobuf:"varint,14,opt,name=bound_named,json=boundNamed,proto3" json:"bound_named,omitempty"`
+	// Whether identity and account were proven and are not linked yet.
+	BoundUnlinked bool `protobuf:"varint,15,opt,name=bound_unlinked,json=boundUnlinked,proto3" json:"bound_unlinked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -877,6 +881,20 @@ func (x *FlowPersonal) GetPendingSeed() []byte {
 		return x.PendingSeed
 	}
 	return nil
+}
+
+func (x *FlowPersonal) GetBoundNamed() int32 {
+	if x != nil {
+		return x.BoundNamed
+	}
+	return 0
+}
+
+func (x *FlowPersonal) GetBoundUnlinked() bool {
+	if x != nil {
+		return x.BoundUnlinked
+	}
+	return false
 }
 
 // Frozen is what binding decided once.
@@ -2459,7 +2477,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x06linked\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06linked\x12\x0e\n" +
 	"\x02by\x18\x05 \x01(\tR\x02by\x12\x12\n" +
 	"\x04flow\x18\x06 \x01(\tR\x04flow\x128\n" +
-	"\bpersonal\x18\a \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\"\xa4\x04\n" +
+	"\bpersonal\x18\a \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\"\xec\x04\n" +
 	"\fFlowPersonal\x12,\n" +
 	"\x12claimed_account_id\x18\x01 \x01(\tR\x10claimedAccountId\x12'\n" +
 	"\x0fclaimed_address\x18\x02 \x01(\tR\x0eclaimedAddress\x12'\n" +
@@ -2476,7 +2494,10 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	" \x01(\tR\bdeviceId\x12!\n" +
 	"\fdisplay_name\x18\v \x01(\tR\vdisplayName\x12:\n" +
 	"\fclaimed_kind\x18\f \x01(\x0e2\x17.postern.v1.SubjectKindR\vclaimedKind\x12!\n" +
-	"\fpending_seed\x18\r \x01(\fR\vpendingSeed\"\xd3\x03\n" +
+	"\fpending_seed\x18\r \x01(\fR\vpendingSeed\x12\x1f\n" +
+	"\vbound_named\x18\x0e \x01(\x05R\n" +
+	"boundNamed\x12%\n" +
+	"\x0ebound_unlinked\x18\x0f \x01(\bR\rboundUnlinked\"\xd3\x03\n" +
 	"\x06Frozen\x120\n" +
 	"\bdecision\x18\x01 \x01(\v2\x14.postern.v1.DecisionR\bdecision\x12-\n" +
 	"\ademands\x18\x02 \x01(\v2\x13.postern.v1.DemandsR\ademands\x12=\n" +
