@@ -230,9 +230,12 @@ type Stops struct {
 type DomainRecord struct {
 	Domain     Domain
 	Subdomains bool
-	VerifiedBy string // OPERATOR
+	VerifiedBy string // VerifiedByOperator or VerifiedByDNS
 	Revision   int64
 	Origin     audit.Origin
+	Stale      bool      // its zone does not show the record any more: it still counts, and what rests on it says so
+	DNSSEC     bool      // the zone's answer was authenticated
+	Verified   time.Time // when its zone first showed the record; zero: no zone did
 }
 
 // ClaimKind says what a claim names.

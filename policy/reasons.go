@@ -32,8 +32,11 @@ const (
 	DemandSessionLength  = "SESSION_LENGTH"
 )
 
-// VerifiedByOperator is who vouches for a domain that a document lists.
-const VerifiedByOperator = "OPERATOR"
+// Who vouches for a domain.
+const (
+	VerifiedByOperator = "OPERATOR" // whoever applied the document that lists it
+	VerifiedByDNS      = "DNS"      // its own zone, looked at here
+)
 
 // rank orders the reasons of unmet demands: the first one is the decision's reason.
 func rank(reason string) int {
