@@ -25,15 +25,19 @@ func (c Closure) When(now time.Time) string {
 	return ""
 }
 
+// maxMoments bounds how many moments at which rules start or end are looked at.
+const maxMoments = 50
+
 // Closed lists the sites at which every external person is denied now or will be once the rules' times have come: by a stop (one
-// of every IPv4 address is taken for one of everybody), or because each rule that may decide there, and the default, blocks or demands what nobody can meet. Disabled sites are left
-// out: they are closed to everybody, and say so. A site is listed once, from the first such moment on; one that opens again
-// by itself is listed too.
+// of every IPv4 address is taken for one of everybody), or because each rule that may decide there, and the default, blocks or
+// demands what nobody can meet. Disabled sites are left out: they are closed to everybody, and say so. A site is listed once,
+// from the first such moment on, of the next 50 at which rules start or end; one that opens again by itself is listed too.
 func (o *Organization) Closed(now time.Time) []Closure {
 	if o.Disabled || o.Unreadable {
 		return nil
 	}
 	var out []Closure
+	c := newClosing(o)
 	moments := o.moments(now)
 	for i := range o.Sites {
 		s := &o.Sites[i]
@@ -41,7 +45,7 @@ func (o *Organization) Closed(now time.Time) []Closure {
 			continue
 		}
 		for _, at := range moments {
-			if path, why := o.closed(s.ID, at); why != "" {
+			if path, why := c.closed(s.ID, at); why != "" {
 				out = append(out, Closure{Site: s.ID, Path: path, Why: why, From: at})
 				break
 			}
@@ -50,7 +54,7 @@ func (o *Organization) Closed(now time.Time) []Closure {
 	return out
 }
 
-// moments are now and every later moment at which a rule starts or ends, or its grace does.
+// moments are now and the later moments at which a rule starts or ends, or its grace does.
 func (o *Organization) moments(now time.Time) []time.Time {
 	list := []time.Time{now}
 	for i := range o.Policy.Rules {
@@ -62,38 +66,72 @@ func (o *Organization) moments(now time.Time) []time.Time {
 		}
 	}
 	slices.SortFunc(list, time.Time.Compare)
-	return slices.CompactFunc(list, time.Time.Equal)
+	list = slices.CompactFunc(list, time.Time.Equal)
+	return list[:min(len(list), maxMoments+1)]
+}
+
+// closing is what stays the same from site to site and moment to moment.
+type closing struct {
+	org     *Organization
+	denies  []string // of each rule, why it lets nobody in; "" when it may
+	graced  []string // the same while its grace lasts
+	covered map[[2]int]bool
+}
+
+func newClosing(o *Organization) *closing {
+	c := &closing{org: o, covered: map[[2]int]bool{}}
+	for i := range o.Policy.Rules {
+		d := &o.Policy.Rules[i].Demands
+		c.denies, c.graced = append(c.denies, o.denies(d, false)), append(c.graced, o.denies(d, true))
+	}
+	return c
 }
 
 // closed says what denies every external person at a site at a moment; why is empty when somebody may enter.
-func (o *Organization) closed(site string, at time.Time) (path, why string) {
-	p := &o.Policy
+func (c *closing) closed(site string, at time.Time) (path, why string) {
+	p := &c.org.Policy
 	if p.Stops.External {
 		return "policy.stops.external", "external users are stopped"
 	}
 	if i := slices.IndexFunc(p.Stops.Networks, func(n netip.Prefix) bool { return n.Bits() == 0 && n.Addr().Is4() }); i >= 0 {
 		return fmt.Sprintf("policy.stops.networks[%d]", i), "everybody with an IPv4 address is stopped"
 	}
-	var before []*Rule
+	var before []int // rules that decide first, and let nobody in
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		_, enforced := r.active(at)
-		if !enforced || !r.decidesAt(site) || slices.ContainsFunc(before, func(b *Rule) bool { return o.covers(&b.Match, &r.Match) }) {
+		if _, enforced := r.active(at); !enforced || !r.decidesAt(site) {
 			continue
 		}
-		why := o.denies(&r.Demands, r.graceUntil().After(at))
-		if why == "" {
+		why := c.denies[i]
+		if r.graceUntil().After(at) {
+			why = c.graced[i]
+		}
+		switch {
+		case why == "" && !slices.ContainsFunc(before, func(b int) bool { return c.covers(b, i) }):
 			return "", ""
-		}
-		if r.everybodyAt() {
+		case why != "" && r.everybodyAt():
 			return "policy.rules[" + r.ID + "]", "rule " + r.ID + " decides, and " + why
+		case why != "":
+			before = append(before, i)
 		}
-		before = append(before, r)
 	}
-	if why := o.denies(&p.Default, false); why != "" {
+	if why := c.org.denies(&p.Default, false); why != "" {
 		return "policy.default", "the default decides, and " + why
 	}
 	return "", ""
+}
+
+// covers reports whether a rule matches every person whom a later one matches, where both may decide.
+func (c *closing) covers(first, later int) bool {
+	key := [2]int{first, later}
+	covers, known := c.covered[key]
+	if !known {
+		a, b := c.org.Policy.Rules[first].Match, c.org.Policy.Rules[later].Match
+		a.Sites, b.Sites, a.Kinds, b.Kinds = nil, nil, nil, nil
+		covers = c.org.covers(&a, &b)
+		c.covered[key] = covers
+	}
+	return covers
 }
 
 // decidesAt reports whether a rule may decide about a person at a site.
