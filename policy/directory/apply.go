@@ -47,12 +47,17 @@ type ApplyInput struct {
 	RequestID    string
 	ValidateOnly bool
 	Reason       string // recorded, sealed
+	Force        bool   // apply it although it denies every external user at a site
 }
 
 // ApplyResult is what an apply did, or with ValidateOnly would do: commits then have no revision and no events.
 type ApplyResult struct {
 	Organization *policy.Organization // as it is now; nil when it does not exist
 	Commits      []policy.Applied
+	// Warnings are about the organization as it is now, or would be, with the places of the document.
+	Warnings document.Problems
+	// Changes are what would change, with ValidateOnly.
+	Changes []Planned
 }
 
 const method = "ApplyOrganization"
@@ -72,12 +77,12 @@ func Apply(ctx context.Context, d Deps, caller string, in ApplyInput) (ApplyResu
 		return ApplyResult{}, errs.Field("document", "ORGANIZATION_DIFFERS",
 			"it is for organization "+doc.ID+"; apply it to that one, or change its first line")
 	}
-	a := &apply{d: d, caller: caller, in: in, doc: doc}
+	a := &apply{d: d, caller: caller, in: in, doc: doc, now: d.Now()}
 	if err := a.look(ctx); err != nil {
 		return ApplyResult{}, err
 	}
 	if a.progress != nil && a.progress.Done {
-		return ApplyResult{Organization: a.current, Commits: a.progress.Commits}, nil
+		return ApplyResult{Organization: a.current, Commits: a.progress.Commits, Warnings: doc.Lint(a.current, a.now)}, nil
 	}
 	if err := a.version(); err != nil {
 		return ApplyResult{}, err
@@ -88,7 +93,12 @@ func Apply(ctx context.Context, d Deps, caller string, in ApplyInput) (ApplyResu
 	if err := a.reserve(ctx); err != nil {
 		return ApplyResult{}, err
 	}
-	return a.run(ctx)
+	r, err := a.run(ctx)
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	r.Warnings = doc.Lint(a.plan.Organization, a.now)
+	return r, nil
 }
 
 // reserve takes the id of an organization that does not exist yet, once nothing speaks against creating it. Another call may
@@ -111,6 +121,7 @@ type apply struct {
 	caller   string
 	in       ApplyInput
 	doc      *document.Document
+	now      time.Time
 	uid      string
 	key      policy.ApplyKey
 	current  *policy.Organization // nil while it does not exist
@@ -188,8 +199,8 @@ func (a *apply) makePlan(ctx context.Context) error {
 		return err
 	}
 	a.plan = plan
-	if !plan.WritePolicy {
-		return nil
+	if err := a.guard(); err != nil || !plan.WritePolicy {
+		return err
 	}
 	// Before the first commit: additions must not stay behind for a policy that cannot be written.
 	if n := policypb.RecordSize(plan.Organization); n > policypb.MaxRecord {
@@ -241,5 +252,8 @@ func (in *ApplyInput) canonical() []byte {
 	add(2, string(in.Document))
 	add(3, in.Etag)
 	add(6, in.Reason)
+	if in.Force {
+		add(7, "\x01")
+	}
 	return b
 }

@@ -177,7 +177,7 @@ func (a *apply) creation(c policy.Change) (policy.Change, error) {
 }
 
 func (a *apply) wouldBe(parts []commit) ApplyResult {
-	out := ApplyResult{Organization: a.current}
+	out := ApplyResult{Organization: a.current, Changes: a.planned()}
 	for _, p := range parts {
 		out.Commits = append(out.Commits, policy.Applied{Kind: p.kind, Count: p.count})
 	}
