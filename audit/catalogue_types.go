@@ -55,7 +55,10 @@ const (
 	// What a provider changed, or is about to have to change.
 	TypeConnectionKeysChanged         Type = "connection.keys_changed"
 	TypeConnectionCertificateExpiring Type = "connection.certificate_expiring"
+	TypeDomainCreated                 Type = "domain.created"
 	TypeDomainVerified                Type = "domain.verified"
+	TypeDomainFailing                 Type = "domain.failing"
+	TypeDomainLapsed                  Type = "domain.lapsed"
 	TypeDomainRemoved                 Type = "domain.removed"
 	TypeAccountClaimed                Type = "account.claimed"
 	TypeAccountReleased               Type = "account.released"
@@ -184,6 +187,11 @@ func administrationTypes() []TypeInfo {
 	expiring := admin(TypeConnectionCertificateExpiring,
 		"A certificate that a connection's provider signs with ends soon or has ended. Its changes hold the fingerprint and when.")
 	expiring.Outcome = OutcomeInfo
+	failing := admin(TypeDomainFailing, "A domain's zone does not show the record any more that it was verified by. It goes on counting, and what rests on "+
+		"it says STALE. Again as a warning before it lapses, where the organization chose that it may.")
+	failing.Outcome = OutcomeInfo
+	lapsed := admin(TypeDomainLapsed, "A domain that failed, or that another organization has verified, no longer counts as the organization's.")
+	lapsed.Outcome = OutcomeInfo
 	return []TypeInfo{
 		admin(TypeOrganizationCreated, "An organization was created."),
 		admin(TypeOrganizationUpdated, "An organization was changed."),
@@ -196,7 +204,10 @@ func administrationTypes() []TypeInfo {
 		admin(TypeConnectionKeysChanged,
 			"The keys or certificates that a connection's provider signs with are others than before. Its changes hold fingerprints."),
 		expiring,
+		admin(TypeDomainCreated, "The verification of a domain was begun. It counts for nothing yet."),
 		admin(TypeDomainVerified, "Domains count as the organization's from now on. Says on whose word, and lists them in its personal part."),
+		failing,
+		lapsed,
 		admin(TypeDomainRemoved, "Domains no longer count as the organization's."),
 		admin(TypeAccountClaimed, "Accounts or addresses were claimed by the organization. Lists them in its personal part."),
 		admin(TypeAccountReleased, "Accounts or addresses are no longer claimed by the organization."),

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -98,4 +99,42 @@ const ReasonDomainTaken = "DOMAIN_TAKEN"
 // DomainTaken is the error of the organization that lost a domain to another one.
 func DomainTaken() error {
 	return errs.New(errs.AlreadyExists, ReasonDomainTaken, "another organization has verified this domain: it has to give it up first")
+}
+
+// Challenges keeps the verification of domains. Those of one organization change in its directory commits; bookkeeping that is no
+// change of state is a write of its own.
+type Challenges interface {
+	// Challenge returns the verification of a domain, nil when there is none.
+	Challenge(ctx context.Context, organizationUID string, d Domain) (*DomainChallenge, error)
+	// Challenges returns up to limit of an organization's after the given domain, in order.
+	Challenges(ctx context.Context, organizationUID string, after Domain, limit int) ([]DomainChallenge, error)
+	// NoteCheck puts after in the place of before, which must have the same state, or does nothing and answers Conflict CHALLENGE_MOVED
+	// when before is not what is stored.
+	NoteCheck(ctx context.Context, organizationUID string, before, after *DomainChallenge) error
+	// DueChecks returns up to limit challenges of a partition that are due, the oldest first.
+	DueChecks(ctx context.Context, partition int, now time.Time, limit int) ([]DueCheck, error)
+}
+
+// DueCheck is a challenge that is to be looked at.
+type DueCheck struct {
+	OrganizationUID string
+	Domain          Domain
+}
+
+// DomainOwner says which organization has verified a domain, or is about to.
+type DomainOwner struct {
+	OrganizationUID string // empty: nobody
+	Taken           time.Time
+	Confirmed       bool // the organization's own commit is known to have happened
+	// Version is what a swap compares: the record as it was read. Empty: there is none.
+	Version string
+}
+
+// DomainOwners keeps which organization has verified a domain, across all of them.
+type DomainOwners interface {
+	// DomainOwner returns who has a domain; the zero value for nobody.
+	DomainOwner(ctx context.Context, d Domain) (DomainOwner, error)
+	// SwapDomainOwner puts after in the place of before, and takes it away when after names nobody. It returns after as stored, and
+	// false when before is not what is stored. No two records are alike, so that what was read before cannot come back.
+	SwapDomainOwner(ctx context.Context, d Domain, before, after DomainOwner) (DomainOwner, bool, error)
 }

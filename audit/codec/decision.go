@@ -31,7 +31,7 @@ func DecisionToProto(d *audit.Decision) *posternv1.Decision {
 	}
 	if d.Basis != (audit.ClassBasis{}) {
 		m.ClassBasis = &posternv1.ClassBasis{
-			By: d.Basis.By, Domain: d.Basis.Domain, VerifiedBy: d.Basis.VerifiedBy, Revision: d.Basis.Revision,
+			By: d.Basis.By, Domain: d.Basis.Domain, VerifiedBy: d.Basis.VerifiedBy, Revision: d.Basis.Revision, Stale: d.Basis.Stale,
 		}
 	}
 	if len(d.Conditions) > 0 {
@@ -95,7 +95,7 @@ func DecisionFromProto(m *posternv1.Decision) (*audit.Decision, error) {
 		GraceUntil:     grace,
 	}
 	if b := m.GetClassBasis(); b != nil {
-		d.Basis = audit.ClassBasis{By: b.GetBy(), Domain: b.GetDomain(), VerifiedBy: b.GetVerifiedBy(), Revision: b.GetRevision()}
+		d.Basis = audit.ClassBasis{By: b.GetBy(), Domain: b.GetDomain(), VerifiedBy: b.GetVerifiedBy(), Revision: b.GetRevision(), Stale: b.GetStale()}
 	}
 	for _, c := range m.GetConditions() {
 		d.Conditions = append(d.Conditions, audit.Condition{Name: c.GetName(), Met: c.GetMet(), Detail: c.GetDetail()})

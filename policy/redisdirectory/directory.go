@@ -49,6 +49,8 @@ type Directory struct {
 	now          func() time.Time
 	commit       *redisx.Script
 	organization *redisx.Script
+	check        *redisx.Script
+	owner        *redisx.Script
 
 	mu   sync.RWMutex
 	uids map[string]string // organization id → uid, of organizations that exist
@@ -75,7 +77,8 @@ func New(c Config) (*Directory, error) {
 	}
 	return &Directory{
 		client: c.Client, reader: c.Reader, keys: keys, codec: c.Codec, keyring: c.Keys, cache: c.Cache, now: c.Now,
-		commit: redisx.NewScript(directoryText), organization: redisx.NewScript(organizationText), uids: map[string]string{},
+		commit: redisx.NewScript(directoryText), organization: redisx.NewScript(organizationText),
+		check: redisx.NewScript(checkText), owner: redisx.NewScript(ownerText), uids: map[string]string{},
 	}, nil
 }
 

@@ -881,6 +881,106 @@ func (x *Stops) GetNetworks() []string {
 	return nil
 }
 
+// PolicyWarning is something that may be applied and is probably not meant.
+type PolicyWarning struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the rule it is about; empty when it is about something else.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// What it is, for example RULE_UNREACHABLE. docs/policy-admin.md lists them.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// The same in words.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// What to do about it.
+	Fix string `protobuf:"bytes,4,opt,name=fix,proto3" json:"fix,omitempty"`
+	// Field it is about, as documents write it: policy.rules[guests].demands.sso.
+	Path string `protobuf:"bytes,5,opt,name=path,proto3" json:"path,omitempty"`
+	// Line of the document, from 1; 0 when it is about what the document does not hold.
+	Line int32 `protobuf:"varint,6,opt,name=line,proto3" json:"line,omitempty"`
+	// Column of the document.
+	Column        int32 `protobuf:"varint,7,opt,name=column,proto3" json:"column,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyWarning) Reset() {
+	*x = PolicyWarning{}
+	mi := &file_postern_v1_policy_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyWarning) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyWarning) ProtoMessage() {}
+
+func (x *PolicyWarning) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyWarning.ProtoReflect.Descriptor instead.
+func (*PolicyWarning) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PolicyWarning) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *PolicyWarning) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *PolicyWarning) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *PolicyWarning) GetFix() string {
+	if x != nil {
+		return x.Fix
+	}
+	return ""
+}
+
+func (x *PolicyWarning) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *PolicyWarning) GetLine() int32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *PolicyWarning) GetColumn() int32 {
+	if x != nil {
+		return x.Column
+	}
+	return 0
+}
+
 var File_postern_v1_policy_proto protoreflect.FileDescriptor
 
 const file_postern_v1_policy_proto_rawDesc = "" +
@@ -954,7 +1054,15 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\x05Stops\x12\x1a\n" +
 	"\bexternal\x18\x01 \x01(\bR\bexternal\x121\n" +
 	"\adomains\x18\x02 \x03(\v2\x17.postern.v1.DomainMatchR\adomains\x12\x1a\n" +
-	"\bnetworks\x18\x03 \x03(\tR\bnetworks2S\n" +
+	"\bnetworks\x18\x03 \x03(\tR\bnetworks\"\x9d\x01\n" +
+	"\rPolicyWarning\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x10\n" +
+	"\x03fix\x18\x04 \x01(\tR\x03fix\x12\x12\n" +
+	"\x04path\x18\x05 \x01(\tR\x04path\x12\x12\n" +
+	"\x04line\x18\x06 \x01(\x05R\x04line\x12\x16\n" +
+	"\x06column\x18\a \x01(\x05R\x06column2S\n" +
 	"\rPolicyService\x12B\n" +
 	"\aExplain\x12\x1a.postern.v1.ExplainRequest\x1a\x1b.postern.v1.ExplainResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
@@ -970,7 +1078,7 @@ func file_postern_v1_policy_proto_rawDescGZIP() []byte {
 	return file_postern_v1_policy_proto_rawDescData
 }
 
-var file_postern_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_postern_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_postern_v1_policy_proto_goTypes = []any{
 	(*ExplainRequest)(nil),        // 0: postern.v1.ExplainRequest
 	(*ExplainResponse)(nil),       // 1: postern.v1.ExplainResponse
@@ -982,43 +1090,44 @@ var file_postern_v1_policy_proto_goTypes = []any{
 	(*Demands)(nil),               // 7: postern.v1.Demands
 	(*MfaDemand)(nil),             // 8: postern.v1.MfaDemand
 	(*Stops)(nil),                 // 9: postern.v1.Stops
-	(SubjectKind)(0),              // 10: postern.v1.SubjectKind
-	(*Context)(nil),               // 11: postern.v1.Context
-	(*Decision)(nil),              // 12: postern.v1.Decision
-	(*NextStep)(nil),              // 13: postern.v1.NextStep
-	(Class)(0),                    // 14: postern.v1.Class
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(Mode)(0),                     // 16: postern.v1.Mode
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
-	(Origin)(0),                   // 18: postern.v1.Origin
-	(Evidence)(0),                 // 19: postern.v1.Evidence
+	(*PolicyWarning)(nil),         // 10: postern.v1.PolicyWarning
+	(SubjectKind)(0),              // 11: postern.v1.SubjectKind
+	(*Context)(nil),               // 12: postern.v1.Context
+	(*Decision)(nil),              // 13: postern.v1.Decision
+	(*NextStep)(nil),              // 14: postern.v1.NextStep
+	(Class)(0),                    // 15: postern.v1.Class
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(Mode)(0),                     // 17: postern.v1.Mode
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(Origin)(0),                   // 19: postern.v1.Origin
+	(Evidence)(0),                 // 20: postern.v1.Evidence
 }
 var file_postern_v1_policy_proto_depIdxs = []int32{
-	10, // 0: postern.v1.ExplainRequest.kind:type_name -> postern.v1.SubjectKind
-	11, // 1: postern.v1.ExplainRequest.context:type_name -> postern.v1.Context
-	12, // 2: postern.v1.ExplainResponse.decision:type_name -> postern.v1.Decision
-	13, // 3: postern.v1.ExplainResponse.next:type_name -> postern.v1.NextStep
+	11, // 0: postern.v1.ExplainRequest.kind:type_name -> postern.v1.SubjectKind
+	12, // 1: postern.v1.ExplainRequest.context:type_name -> postern.v1.Context
+	13, // 2: postern.v1.ExplainResponse.decision:type_name -> postern.v1.Decision
+	14, // 3: postern.v1.ExplainResponse.next:type_name -> postern.v1.NextStep
 	3,  // 4: postern.v1.Policy.rules:type_name -> postern.v1.Rule
 	7,  // 5: postern.v1.Policy.default_demands:type_name -> postern.v1.Demands
 	9,  // 6: postern.v1.Policy.stops:type_name -> postern.v1.Stops
 	6,  // 7: postern.v1.Policy.account_lists:type_name -> postern.v1.AccountList
-	14, // 8: postern.v1.Policy.record_classes:type_name -> postern.v1.Class
-	15, // 9: postern.v1.Policy.proofs_not_before:type_name -> google.protobuf.Timestamp
+	15, // 8: postern.v1.Policy.record_classes:type_name -> postern.v1.Class
+	16, // 9: postern.v1.Policy.proofs_not_before:type_name -> google.protobuf.Timestamp
 	4,  // 10: postern.v1.Rule.match:type_name -> postern.v1.Match
 	7,  // 11: postern.v1.Rule.demands:type_name -> postern.v1.Demands
-	16, // 12: postern.v1.Rule.mode:type_name -> postern.v1.Mode
-	15, // 13: postern.v1.Rule.enforce_from:type_name -> google.protobuf.Timestamp
-	15, // 14: postern.v1.Rule.expires_at:type_name -> google.protobuf.Timestamp
-	17, // 15: postern.v1.Rule.enrolment_grace:type_name -> google.protobuf.Duration
-	18, // 16: postern.v1.Rule.origin:type_name -> postern.v1.Origin
+	17, // 12: postern.v1.Rule.mode:type_name -> postern.v1.Mode
+	16, // 13: postern.v1.Rule.enforce_from:type_name -> google.protobuf.Timestamp
+	16, // 14: postern.v1.Rule.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 15: postern.v1.Rule.enrolment_grace:type_name -> google.protobuf.Duration
+	19, // 16: postern.v1.Rule.origin:type_name -> postern.v1.Origin
 	5,  // 17: postern.v1.Match.domains:type_name -> postern.v1.DomainMatch
-	10, // 18: postern.v1.Match.kinds:type_name -> postern.v1.SubjectKind
+	11, // 18: postern.v1.Match.kinds:type_name -> postern.v1.SubjectKind
 	8,  // 19: postern.v1.Demands.mfa:type_name -> postern.v1.MfaDemand
-	19, // 20: postern.v1.Demands.sso_evidence:type_name -> postern.v1.Evidence
-	17, // 21: postern.v1.Demands.reverification:type_name -> google.protobuf.Duration
-	17, // 22: postern.v1.Demands.session_length:type_name -> google.protobuf.Duration
-	17, // 23: postern.v1.MfaDemand.max_age:type_name -> google.protobuf.Duration
-	19, // 24: postern.v1.MfaDemand.evidence:type_name -> postern.v1.Evidence
+	20, // 20: postern.v1.Demands.sso_evidence:type_name -> postern.v1.Evidence
+	18, // 21: postern.v1.Demands.reverification:type_name -> google.protobuf.Duration
+	18, // 22: postern.v1.Demands.session_length:type_name -> google.protobuf.Duration
+	18, // 23: postern.v1.MfaDemand.max_age:type_name -> google.protobuf.Duration
+	20, // 24: postern.v1.MfaDemand.evidence:type_name -> postern.v1.Evidence
 	5,  // 25: postern.v1.Stops.domains:type_name -> postern.v1.DomainMatch
 	0,  // 26: postern.v1.PolicyService.Explain:input_type -> postern.v1.ExplainRequest
 	1,  // 27: postern.v1.PolicyService.Explain:output_type -> postern.v1.ExplainResponse
@@ -1041,7 +1150,7 @@ func file_postern_v1_policy_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_policy_proto_rawDesc), len(file_postern_v1_policy_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
