@@ -21,6 +21,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/postern-audit/postern/audit"
+	applying "github.com/postern-audit/postern/policy/directory"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server"
 	"github.com/postern-audit/postern/server/convert"
@@ -38,6 +39,8 @@ type world struct {
 	archive *archive
 	factors *factors
 	applied func(in convert.Apply) (server.Applied, error)
+
+	exported func(organization string) (applying.ExportResult, error)
 
 	connections *connections
 	log         *syncBuffer
@@ -75,6 +78,10 @@ func (mac) Name(purpose string, parts ...[]byte) [32]byte {
 
 func (w *world) Apply(_ context.Context, _ string, in convert.Apply) (server.Applied, error) {
 	return w.applied(in)
+}
+
+func (w *world) Export(_ context.Context, organization string) (applying.ExportResult, error) {
+	return w.exported(organization)
 }
 
 // config is a complete configuration on fakes.

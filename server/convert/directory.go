@@ -17,6 +17,7 @@ type Apply struct {
 	RequestID    string
 	ValidateOnly bool
 	Reason       string
+	Force        bool
 }
 
 // ApplyOrganization converts a request to apply a document.
@@ -33,8 +34,16 @@ func (c *Converter) ApplyOrganization(r *posternv1.ApplyOrganizationRequest) (Ap
 	}
 	return Apply{
 		Organization: organization, Document: []byte(r.GetDocument()), Etag: r.GetEtag(), RequestID: r.GetRequestId(),
-		ValidateOnly: r.GetValidateOnly(), Reason: r.GetReason(),
+		ValidateOnly: r.GetValidateOnly(), Reason: r.GetReason(), Force: r.GetForce(),
 	}, nil
+}
+
+// ExportOrganization converts a request for an export to the id of its organization.
+func (c *Converter) ExportOrganization(r *posternv1.ExportOrganizationRequest) (string, error) {
+	if err := c.Check(r); err != nil {
+		return "", err
+	}
+	return names.Organization("name", r.GetName())
 }
 
 // GetOrganization converts a request for one organization to its id.
