@@ -66,6 +66,8 @@ const (
 	TypeAccountUnlinked               Type = "account.unlinked"
 	TypeAccountEmailChanged           Type = "account.email_changed"
 	TypePolicyUpdated                 Type = "policy.updated"
+	TypePolicySuspended               Type = "policy.suspended"
+	TypePolicyResumed                 Type = "policy.resumed"
 	TypeLogSearched                   Type = "log.searched"
 	TypeAccessDenied                  Type = "access.denied"
 )
@@ -215,6 +217,8 @@ func administrationTypes() []TypeInfo {
 		admin(TypeAccountUnlinked, "An identity elsewhere was taken from its account. The detail says why."),
 		admin(TypeAccountEmailChanged, "An identity provider gives another e-mail for a linked identity than the last time. Both are in its personal part."),
 		admin(TypePolicyUpdated, "The external-user policy was changed, field by field."),
+		admin(TypePolicySuspended, "The rules of the external-user policy were suspended until a moment; stops still bite. The detail says why."),
+		admin(TypePolicyResumed, "The rules of the external-user policy bite again, before their suspension ended by itself. The detail says why."),
 		admin(TypeAuthenticatorEnrolled,
 			"A second factor was given to a subject and waits to be confirmed. Says who did it and after which proof."),
 		admin(TypeAuthenticatorConfirmed, "The subject showed a first right code: the second factor counts from now on."),

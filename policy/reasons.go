@@ -8,6 +8,7 @@ const (
 	SourceDefault    = "DEFAULT"
 	SourceInternal   = "INTERNAL" // managed and claimed subjects: no rules run
 	SourceStop       = "STOP"
+	SourceSuspended  = "SUSPENDED"  // the policy is suspended: would_be says what it would have done
 	SourceUnreadable = "UNREADABLE" // the policy, or something the decision needs, could not be had
 )
 

@@ -135,6 +135,16 @@ func (s Space) Domain(organizationUID, domain string) string {
 // Domains is the index of an organization's domains, in byte order.
 func (s Space) Domains(organizationUID string) string { return s.prefix + "domains:" + organizationUID }
 
+// PolicyHistory is the hash of an organization's policy revisions, by number, with their bytes in all under "bytes".
+func (s Space) PolicyHistory(organizationUID string) string {
+	return s.prefix + "policyrev:" + organizationUID
+}
+
+// PolicyRevisions is the sorted set of the numbers in PolicyHistory.
+func (s Space) PolicyRevisions(organizationUID string) string {
+	return s.prefix + "policyrevs:" + organizationUID
+}
+
 // Challenge is the verification of a domain by an organization.
 func (s Space) Challenge(organizationUID, domain string) string {
 	return s.prefix + "challenge:" + organizationUID + ":" + domain

@@ -60,7 +60,7 @@ type ApplyResult struct {
 	Changes []Planned
 }
 
-const method = "ApplyOrganization"
+const methodApply = "ApplyOrganization"
 
 // Apply makes an organization match a document. The same request id with the same input carries on where an earlier call
 // stopped, or returns its answer.
@@ -77,7 +77,7 @@ func Apply(ctx context.Context, d Deps, caller string, in ApplyInput) (ApplyResu
 		return ApplyResult{}, errs.Field("document", "ORGANIZATION_DIFFERS",
 			"it is for organization "+doc.ID+"; apply it to that one, or change its first line")
 	}
-	a := &apply{d: d, caller: caller, in: in, doc: doc, now: d.Now()}
+	a := &apply{d: d, caller: caller, in: in, doc: doc, now: d.Now(), method: methodApply, origin: audit.OriginDocument}
 	if err := a.look(ctx); err != nil {
 		return ApplyResult{}, err
 	}
@@ -122,6 +122,8 @@ type apply struct {
 	in       ApplyInput
 	doc      *document.Document
 	now      time.Time
+	method   string
+	origin   audit.Origin // of its events
 	uid      string
 	key      policy.ApplyKey
 	current  *policy.Organization // nil while it does not exist
@@ -146,7 +148,7 @@ func (a *apply) look(ctx context.Context) error {
 	if a.in.ValidateOnly {
 		return nil
 	}
-	a.key = a.d.Namer.ApplyKey(a.caller, method, a.in.Organization, a.in.RequestID, a.in.canonical())
+	a.key = a.d.Namer.ApplyKey(a.caller, a.method, a.in.Organization, a.in.RequestID, a.in.canonical())
 	if a.current == nil {
 		return nil // no call came far enough to be carried on
 	}
@@ -199,11 +201,16 @@ func (a *apply) makePlan(ctx context.Context) error {
 		return err
 	}
 	a.plan = plan
-	if err := a.guard(); err != nil || !plan.WritePolicy {
+	return a.fits()
+}
+
+// fits refuses a plan that locks everybody out, or that cannot be written.
+func (a *apply) fits() error {
+	if err := a.guard(); err != nil || !a.plan.WritePolicy {
 		return err
 	}
 	// Before the first commit: additions must not stay behind for a policy that cannot be written.
-	if n := policypb.RecordSize(plan.Organization); n > policypb.MaxRecord {
+	if n := policypb.RecordSize(a.plan.Organization); n > policypb.MaxRecord {
 		return errs.Newf(errs.Invalid, "POLICY_TOO_LARGE",
 			"sites, connections and policy together take %d bytes, at most %d are kept: shorten texts or use fewer, wider rules", n, policypb.MaxRecord)
 	}

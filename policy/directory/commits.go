@@ -97,7 +97,7 @@ func (a *apply) event(o document.ObjectChange) audit.Event {
 	target := o.Target
 	return audit.Event{
 		ID: a.d.NewID(), Type: o.Type, Time: a.d.Now(), Organization: a.in.Organization, OrganizationUID: a.uid, Caller: a.caller,
-		Outcome: audit.OutcomeOf(o.Type), Origin: audit.OriginDocument, Target: &target, Changes: o.Changes,
+		Outcome: audit.OutcomeOf(o.Type), Origin: a.origin, Target: &target, Changes: o.Changes,
 	}
 }
 

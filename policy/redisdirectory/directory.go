@@ -22,9 +22,11 @@ var (
 	organizationText string
 )
 
-// Encoder seals and encodes events. codec.Codec is one.
-type Encoder interface {
+// Codec seals, encodes and opens events. codec.Codec is one.
+type Codec interface {
 	Encode(e *audit.Event) ([]byte, error)
+	Decode(b []byte) (audit.Event, error)
+	Open(e *audit.Event) error
 }
 
 // Config is what a directory needs. Every field is needed.
@@ -32,18 +34,18 @@ type Config struct {
 	Client     redis.UniversalClient // for scripts: redisx.NewScripts
 	Reader     redis.UniversalClient // for reads: redisx.NewReader
 	Partitions int
-	Codec      Encoder
+	Codec      Codec
 	Keys       audit.Keys
 	Cache      *Cache           // shared with the flow store
 	Now        func() time.Time // estimate of Redis' time
 }
 
-// Directory implements policy.Directory and policy.DirectoryWriter. Safe for concurrent use.
+// Directory implements policy.Directory, policy.DirectoryWriter and policy.PolicyHistory. Safe for concurrent use.
 type Directory struct {
 	client       redis.UniversalClient
 	reader       redis.UniversalClient
 	keys         *redisx.Keys
-	codec        Encoder
+	codec        Codec
 	keyring      audit.Keys
 	cache        *Cache
 	now          func() time.Time
@@ -59,6 +61,7 @@ type Directory struct {
 var (
 	_ policy.Directory       = (*Directory)(nil)
 	_ policy.DirectoryWriter = (*Directory)(nil)
+	_ policy.PolicyHistory   = (*Directory)(nil)
 )
 
 // New returns a directory, or an error that names the missing part.

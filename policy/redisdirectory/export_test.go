@@ -21,6 +21,9 @@ func (d *Directory) Touched(c policy.Change) []string {
 		}
 		names = append(names, space.Challenge(uid, ch.Domain().String()))
 	}
+	if c.Revises() >= 0 {
+		names = append(names, space.PolicyHistory(uid), space.PolicyRevisions(uid))
+	}
 	return names
 }
 

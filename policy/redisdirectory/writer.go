@@ -215,7 +215,7 @@ func encodeProgress(key policy.ApplyKey, p policy.Progress, bound time.Time) ([]
 // call lays the change out as directory.lua reads it.
 func (w *write) call() (*redisx.Call, error) {
 	c, o, uid := &w.c, w.c.Organization, w.c.Organization.UID
-	call := redisx.NewCall(27 + len(c.Events) + 3*(len(c.AddDomains)+len(c.AddClaims)+len(c.DropDomains)) + 6*len(c.Challenges))
+	call := redisx.NewCall(34 + len(c.Events) + 3*(len(c.AddDomains)+len(c.AddClaims)+len(c.DropDomains)) + 6*len(c.Challenges))
 	call.Key(w.space.Organization(uid), w.space.Outbox(), w.space.Once(c.Request.Key), w.space.Domains(uid))
 	for _, r := range c.AddDomains {
 		call.Key(w.space.Domain(uid, r.Domain.String()))
@@ -227,6 +227,9 @@ func (w *write) call() (*redisx.Call, error) {
 		call.Key(w.space.Domain(uid, dom.String()))
 	}
 	w.challengeKeys(call)
+	if c.Revises() >= 0 {
+		call.Key(w.space.PolicyHistory(uid), w.space.PolicyRevisions(uid))
+	}
 	now, created := w.d.now(), o.Created
 	key := []byte(nil)
 	if o.Stamp.IsZero() {
@@ -246,6 +249,8 @@ func (w *write) call() (*redisx.Call, error) {
 }
 
 func (w *write) values(call *redisx.Call) error {
+	var history []byte
+	revises := w.c.Revises()
 	for i := range w.c.Events {
 		e := w.c.Events[i]
 		e.Revision = w.revision
@@ -254,6 +259,11 @@ func (w *write) values(call *redisx.Call) error {
 			return err
 		}
 		call.Arg(b)
+		if i == revises {
+			if history, err = w.history(b); err != nil {
+				return err
+			}
+		}
 	}
 	for _, r := range w.c.AddDomains {
 		r.Revision = w.revision
@@ -274,7 +284,11 @@ func (w *write) values(call *redisx.Call) error {
 	for _, dom := range w.c.DropDomains {
 		call.Arg(dom.String())
 	}
-	return w.challengeValues(call)
+	if err := w.challengeValues(call); err != nil {
+		return err
+	}
+	call.Arg(policy.KeptRevisions, maxHistory, history)
+	return nil
 }
 
 func stampArg(s policy.Stamp) any {

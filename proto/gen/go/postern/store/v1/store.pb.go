@@ -1315,6 +1315,70 @@ func (x *OrganizationRecord) GetSecrets() []*ConnectionSecret {
 	return nil
 }
 
+// PolicyRevisionRecord is one change of an organization's policy.
+type PolicyRevisionRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Revision of the organization that wrote it.
+	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Encoded postern.v1.Policy as it was then.
+	Policy []byte `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The event of the change, as in the outbox: its personal part is sealed.
+	Event         []byte `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyRevisionRecord) Reset() {
+	*x = PolicyRevisionRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyRevisionRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyRevisionRecord) ProtoMessage() {}
+
+func (x *PolicyRevisionRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyRevisionRecord.ProtoReflect.Descriptor instead.
+func (*PolicyRevisionRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PolicyRevisionRecord) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *PolicyRevisionRecord) GetPolicy() []byte {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *PolicyRevisionRecord) GetEvent() []byte {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
 // ConnectionSecret is the secret of one connection.
 type ConnectionSecret struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1330,7 +1394,7 @@ type ConnectionSecret struct {
 
 func (x *ConnectionSecret) Reset() {
 	*x = ConnectionSecret{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	mi := &file_postern_store_v1_store_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1406,7 @@ func (x *ConnectionSecret) String() string {
 func (*ConnectionSecret) ProtoMessage() {}
 
 func (x *ConnectionSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	mi := &file_postern_store_v1_store_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1419,7 @@ func (x *ConnectionSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionSecret.ProtoReflect.Descriptor instead.
 func (*ConnectionSecret) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{11}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ConnectionSecret) GetConnectionUid() string {
@@ -1390,7 +1454,7 @@ type DomainRecord struct {
 
 func (x *DomainRecord) Reset() {
 	*x = DomainRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[12]
+	mi := &file_postern_store_v1_store_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1466,7 @@ func (x *DomainRecord) String() string {
 func (*DomainRecord) ProtoMessage() {}
 
 func (x *DomainRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[12]
+	mi := &file_postern_store_v1_store_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1479,7 @@ func (x *DomainRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DomainRecord.ProtoReflect.Descriptor instead.
 func (*DomainRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{12}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DomainRecord) GetDomain() *v1.Domain {
@@ -1474,7 +1538,7 @@ type ChallengeRecord struct {
 
 func (x *ChallengeRecord) Reset() {
 	*x = ChallengeRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	mi := &file_postern_store_v1_store_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1550,7 @@ func (x *ChallengeRecord) String() string {
 func (*ChallengeRecord) ProtoMessage() {}
 
 func (x *ChallengeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	mi := &file_postern_store_v1_store_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1563,7 @@ func (x *ChallengeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChallengeRecord.ProtoReflect.Descriptor instead.
 func (*ChallengeRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{13}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ChallengeRecord) GetDomain() string {
@@ -1659,7 +1723,7 @@ type OwnerRecord struct {
 
 func (x *OwnerRecord) Reset() {
 	*x = OwnerRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	mi := &file_postern_store_v1_store_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1735,7 @@ func (x *OwnerRecord) String() string {
 func (*OwnerRecord) ProtoMessage() {}
 
 func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	mi := &file_postern_store_v1_store_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1748,7 @@ func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
 func (*OwnerRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{14}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OwnerRecord) GetOrganizationUid() string {
@@ -1732,7 +1796,7 @@ type ClaimRecord struct {
 
 func (x *ClaimRecord) Reset() {
 	*x = ClaimRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	mi := &file_postern_store_v1_store_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1808,7 @@ func (x *ClaimRecord) String() string {
 func (*ClaimRecord) ProtoMessage() {}
 
 func (x *ClaimRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	mi := &file_postern_store_v1_store_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1821,7 @@ func (x *ClaimRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimRecord.ProtoReflect.Descriptor instead.
 func (*ClaimRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{15}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ClaimRecord) GetRevision() int64 {
@@ -1807,7 +1871,7 @@ type ApplyRecord struct {
 
 func (x *ApplyRecord) Reset() {
 	*x = ApplyRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[16]
+	mi := &file_postern_store_v1_store_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +1883,7 @@ func (x *ApplyRecord) String() string {
 func (*ApplyRecord) ProtoMessage() {}
 
 func (x *ApplyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[16]
+	mi := &file_postern_store_v1_store_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +1896,7 @@ func (x *ApplyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRecord.ProtoReflect.Descriptor instead.
 func (*ApplyRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{16}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ApplyRecord) GetRequest() []byte {
@@ -1921,7 +1985,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[17]
+	mi := &file_postern_store_v1_store_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +1997,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[17]
+	mi := &file_postern_store_v1_store_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2010,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{17}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SessionRecord) GetFlow() string {
@@ -2133,7 +2197,7 @@ type AuthenticatorRecord struct {
 
 func (x *AuthenticatorRecord) Reset() {
 	*x = AuthenticatorRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[18]
+	mi := &file_postern_store_v1_store_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2145,7 +2209,7 @@ func (x *AuthenticatorRecord) String() string {
 func (*AuthenticatorRecord) ProtoMessage() {}
 
 func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[18]
+	mi := &file_postern_store_v1_store_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2158,7 +2222,7 @@ func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticatorRecord.ProtoReflect.Descriptor instead.
 func (*AuthenticatorRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{18}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AuthenticatorRecord) GetOrganizationUid() string {
@@ -2284,7 +2348,7 @@ type CredentialRecord struct {
 
 func (x *CredentialRecord) Reset() {
 	*x = CredentialRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[19]
+	mi := &file_postern_store_v1_store_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2296,7 +2360,7 @@ func (x *CredentialRecord) String() string {
 func (*CredentialRecord) ProtoMessage() {}
 
 func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[19]
+	mi := &file_postern_store_v1_store_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2309,7 +2373,7 @@ func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialRecord.ProtoReflect.Descriptor instead.
 func (*CredentialRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{19}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CredentialRecord) GetUid() string {
@@ -2383,7 +2447,7 @@ type PersonRecord struct {
 
 func (x *PersonRecord) Reset() {
 	*x = PersonRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[20]
+	mi := &file_postern_store_v1_store_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2395,7 +2459,7 @@ func (x *PersonRecord) String() string {
 func (*PersonRecord) ProtoMessage() {}
 
 func (x *PersonRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[20]
+	mi := &file_postern_store_v1_store_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2408,7 +2472,7 @@ func (x *PersonRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonRecord.ProtoReflect.Descriptor instead.
 func (*PersonRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{20}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PersonRecord) GetOrganizationUid() string {
@@ -2465,7 +2529,7 @@ type ProofRecord struct {
 
 func (x *ProofRecord) Reset() {
 	*x = ProofRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[21]
+	mi := &file_postern_store_v1_store_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +2541,7 @@ func (x *ProofRecord) String() string {
 func (*ProofRecord) ProtoMessage() {}
 
 func (x *ProofRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[21]
+	mi := &file_postern_store_v1_store_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +2554,7 @@ func (x *ProofRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofRecord.ProtoReflect.Descriptor instead.
 func (*ProofRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{21}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ProofRecord) GetMethod() string {
@@ -2600,7 +2664,7 @@ type InstallationRecord struct {
 
 func (x *InstallationRecord) Reset() {
 	*x = InstallationRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[22]
+	mi := &file_postern_store_v1_store_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2676,7 @@ func (x *InstallationRecord) String() string {
 func (*InstallationRecord) ProtoMessage() {}
 
 func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[22]
+	mi := &file_postern_store_v1_store_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2689,7 @@ func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallationRecord.ProtoReflect.Descriptor instead.
 func (*InstallationRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{22}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *InstallationRecord) GetId() string {
@@ -2806,7 +2870,11 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x12OrganizationRecord\x12<\n" +
 	"\forganization\x18\x01 \x01(\v2\x18.postern.v1.OrganizationR\forganization\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\fR\x06policy\x12<\n" +
-	"\asecrets\x18\x03 \x03(\v2\".postern.store.v1.ConnectionSecretR\asecrets\"\x8e\x01\n" +
+	"\asecrets\x18\x03 \x03(\v2\".postern.store.v1.ConnectionSecretR\asecrets\"`\n" +
+	"\x14PolicyRevisionRecord\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x16\n" +
+	"\x06policy\x18\x02 \x01(\fR\x06policy\x12\x14\n" +
+	"\x05event\x18\x03 \x01(\fR\x05event\"\x8e\x01\n" +
 	"\x10ConnectionSecret\x12%\n" +
 	"\x0econnection_uid\x18\x01 \x01(\tR\rconnectionUid\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12;\n" +
@@ -2949,7 +3017,7 @@ func file_postern_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_postern_store_v1_store_proto_rawDescData
 }
 
-var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_postern_store_v1_store_proto_goTypes = []any{
 	(*SealedPart)(nil),            // 0: postern.store.v1.SealedPart
 	(*Index)(nil),                 // 1: postern.store.v1.Index
@@ -2962,123 +3030,124 @@ var file_postern_store_v1_store_proto_goTypes = []any{
 	(*StepRecord)(nil),            // 8: postern.store.v1.StepRecord
 	(*OutcomeRecord)(nil),         // 9: postern.store.v1.OutcomeRecord
 	(*OrganizationRecord)(nil),    // 10: postern.store.v1.OrganizationRecord
-	(*ConnectionSecret)(nil),      // 11: postern.store.v1.ConnectionSecret
-	(*DomainRecord)(nil),          // 12: postern.store.v1.DomainRecord
-	(*ChallengeRecord)(nil),       // 13: postern.store.v1.ChallengeRecord
-	(*OwnerRecord)(nil),           // 14: postern.store.v1.OwnerRecord
-	(*ClaimRecord)(nil),           // 15: postern.store.v1.ClaimRecord
-	(*ApplyRecord)(nil),           // 16: postern.store.v1.ApplyRecord
-	(*SessionRecord)(nil),         // 17: postern.store.v1.SessionRecord
-	(*AuthenticatorRecord)(nil),   // 18: postern.store.v1.AuthenticatorRecord
-	(*CredentialRecord)(nil),      // 19: postern.store.v1.CredentialRecord
-	(*PersonRecord)(nil),          // 20: postern.store.v1.PersonRecord
-	(*ProofRecord)(nil),           // 21: postern.store.v1.ProofRecord
-	(*InstallationRecord)(nil),    // 22: postern.store.v1.InstallationRecord
-	(*v1.Event)(nil),              // 23: postern.v1.Event
-	(v1.Phase)(0),                 // 24: postern.v1.Phase
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(v1.Class)(0),                 // 26: postern.v1.Class
-	(v1.Ending)(0),                // 27: postern.v1.Ending
-	(v1.Connection_Protocol)(0),   // 28: postern.v1.Connection.Protocol
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
-	(v1.SubjectKind)(0),           // 30: postern.v1.SubjectKind
-	(*v1.Decision)(nil),           // 31: postern.v1.Decision
-	(*v1.Demands)(nil),            // 32: postern.v1.Demands
-	(v1.Verdict)(0),               // 33: postern.v1.Verdict
-	(*v1.NextStep)(nil),           // 34: postern.v1.NextStep
-	(*v1.Organization)(nil),       // 35: postern.v1.Organization
-	(*v1.Domain)(nil),             // 36: postern.v1.Domain
-	(v1.Domain_State)(0),          // 37: postern.v1.Domain.State
-	(v1.Origin)(0),                // 38: postern.v1.Origin
-	(*v1.AppliedCommit)(nil),      // 39: postern.v1.AppliedCommit
-	(*v1.Enrolment)(nil),          // 40: postern.v1.Enrolment
-	(v1.Evidence)(0),              // 41: postern.v1.Evidence
+	(*PolicyRevisionRecord)(nil),  // 11: postern.store.v1.PolicyRevisionRecord
+	(*ConnectionSecret)(nil),      // 12: postern.store.v1.ConnectionSecret
+	(*DomainRecord)(nil),          // 13: postern.store.v1.DomainRecord
+	(*ChallengeRecord)(nil),       // 14: postern.store.v1.ChallengeRecord
+	(*OwnerRecord)(nil),           // 15: postern.store.v1.OwnerRecord
+	(*ClaimRecord)(nil),           // 16: postern.store.v1.ClaimRecord
+	(*ApplyRecord)(nil),           // 17: postern.store.v1.ApplyRecord
+	(*SessionRecord)(nil),         // 18: postern.store.v1.SessionRecord
+	(*AuthenticatorRecord)(nil),   // 19: postern.store.v1.AuthenticatorRecord
+	(*CredentialRecord)(nil),      // 20: postern.store.v1.CredentialRecord
+	(*PersonRecord)(nil),          // 21: postern.store.v1.PersonRecord
+	(*ProofRecord)(nil),           // 22: postern.store.v1.ProofRecord
+	(*InstallationRecord)(nil),    // 23: postern.store.v1.InstallationRecord
+	(*v1.Event)(nil),              // 24: postern.v1.Event
+	(v1.Phase)(0),                 // 25: postern.v1.Phase
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(v1.Class)(0),                 // 27: postern.v1.Class
+	(v1.Ending)(0),                // 28: postern.v1.Ending
+	(v1.Connection_Protocol)(0),   // 29: postern.v1.Connection.Protocol
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(v1.SubjectKind)(0),           // 31: postern.v1.SubjectKind
+	(*v1.Decision)(nil),           // 32: postern.v1.Decision
+	(*v1.Demands)(nil),            // 33: postern.v1.Demands
+	(v1.Verdict)(0),               // 34: postern.v1.Verdict
+	(*v1.NextStep)(nil),           // 35: postern.v1.NextStep
+	(*v1.Organization)(nil),       // 36: postern.v1.Organization
+	(*v1.Domain)(nil),             // 37: postern.v1.Domain
+	(v1.Domain_State)(0),          // 38: postern.v1.Domain.State
+	(v1.Origin)(0),                // 39: postern.v1.Origin
+	(*v1.AppliedCommit)(nil),      // 40: postern.v1.AppliedCommit
+	(*v1.Enrolment)(nil),          // 41: postern.v1.Enrolment
+	(v1.Evidence)(0),              // 42: postern.v1.Evidence
 }
 var file_postern_store_v1_store_proto_depIdxs = []int32{
-	23, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
+	24, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
 	0,  // 1: postern.store.v1.EventRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 2: postern.store.v1.EventRecord.indexes:type_name -> postern.store.v1.Index
-	24, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
-	25, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
-	25, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
-	26, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
-	25, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
-	27, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
-	25, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
+	25, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
+	26, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
+	26, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
+	27, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
+	26, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
+	28, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
+	26, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
 	7,  // 10: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
 	8,  // 11: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
 	0,  // 12: postern.store.v1.FlowRecord.personal:type_name -> postern.store.v1.SealedPart
-	12, // 13: postern.store.v1.FlowRecord.claimed_domain:type_name -> postern.store.v1.DomainRecord
-	15, // 14: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
-	15, // 15: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
+	13, // 13: postern.store.v1.FlowRecord.claimed_domain:type_name -> postern.store.v1.DomainRecord
+	16, // 14: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
+	16, // 15: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
 	4,  // 16: postern.store.v1.FlowRecord.pending:type_name -> postern.store.v1.PendingRecord
-	28, // 17: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
-	29, // 18: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
-	25, // 19: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
-	25, // 20: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
+	29, // 17: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
+	30, // 18: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
+	26, // 19: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
+	26, // 20: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
 	0,  // 21: postern.store.v1.LinkRecord.personal:type_name -> postern.store.v1.SealedPart
-	30, // 22: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
-	30, // 23: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
-	31, // 24: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
-	32, // 25: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
-	32, // 26: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
-	25, // 27: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
-	25, // 28: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
-	26, // 29: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
-	23, // 30: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
+	31, // 22: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
+	31, // 23: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
+	32, // 24: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
+	33, // 25: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
+	33, // 26: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
+	26, // 27: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
+	26, // 28: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
+	27, // 29: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
+	24, // 30: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
 	0,  // 31: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 32: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
-	24, // 33: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
-	33, // 34: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
-	27, // 35: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
-	31, // 36: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
-	34, // 37: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
-	25, // 38: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
-	35, // 39: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
-	11, // 40: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
-	25, // 41: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
-	36, // 42: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
-	25, // 43: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
-	37, // 44: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
-	29, // 45: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
-	25, // 46: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
-	25, // 47: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
-	25, // 48: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
-	25, // 49: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
-	25, // 50: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
-	25, // 51: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
-	25, // 52: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
-	25, // 53: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
-	25, // 54: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
-	38, // 55: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
-	39, // 56: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	25, // 57: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
-	33, // 58: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	25, // 59: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	25, // 60: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	25, // 61: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	25, // 33: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
+	34, // 34: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
+	28, // 35: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
+	32, // 36: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
+	35, // 37: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
+	26, // 38: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
+	36, // 39: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
+	12, // 40: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
+	26, // 41: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
+	37, // 42: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
+	26, // 43: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
+	38, // 44: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
+	30, // 45: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
+	26, // 46: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
+	26, // 47: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
+	26, // 48: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
+	26, // 49: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
+	26, // 50: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
+	26, // 51: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
+	26, // 52: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
+	26, // 53: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
+	26, // 54: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
+	39, // 55: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
+	40, // 56: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
+	26, // 57: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
+	34, // 58: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	26, // 59: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	26, // 60: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	26, // 61: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
 	0,  // 62: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
-	26, // 63: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
-	25, // 64: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
-	33, // 65: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
-	25, // 66: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
-	30, // 67: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
-	21, // 68: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
-	19, // 69: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
-	19, // 70: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
-	25, // 71: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
-	25, // 72: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	27, // 63: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
+	26, // 64: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
+	34, // 65: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
+	26, // 66: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
+	31, // 67: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
+	22, // 68: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
+	20, // 69: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
+	20, // 70: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
+	26, // 71: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	26, // 72: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
 	0,  // 73: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
-	25, // 74: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
-	40, // 75: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
-	25, // 76: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
-	21, // 77: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
-	25, // 78: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
-	25, // 79: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
-	41, // 80: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	26, // 74: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
+	41, // 75: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	26, // 76: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	22, // 77: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
+	26, // 78: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	26, // 79: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	42, // 80: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
 	0,  // 81: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
-	25, // 82: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	29, // 83: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	26, // 82: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	30, // 83: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
 	84, // [84:84] is the sub-list for method output_type
 	84, // [84:84] is the sub-list for method input_type
 	84, // [84:84] is the sub-list for extension type_name
@@ -3097,7 +3166,7 @@ func file_postern_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_store_v1_store_proto_rawDesc), len(file_postern_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
