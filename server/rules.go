@@ -64,7 +64,12 @@ func directoryRules() map[string]interceptor.Rule {
 }
 
 func policyRules() map[string]interceptor.Rule {
-	return map[string]interceptor.Rule{"Explain": read}
+	update := change
+	update.Limit = interceptor.MaxMessage
+	return map[string]interceptor.Rule{
+		"Explain": read, "GetPolicy": read, "ListPolicyRevisions": read, "UpdatePolicy": update, "RollBackPolicy": change,
+		"SuspendPolicy": change, "ResumePolicy": change,
+	}
 }
 
 // healthRules let anybody ask: a probe has no credentials and learns one word.

@@ -80,10 +80,12 @@ type Query struct {
 	Connections Connections
 	// Tester tests connections. May be nil: then TestConnection is not served.
 	Tester ConnectionTester
+	// Policies keeps policies and their history.
+	Policies Policies
 	// Domains verifies domains.
 	Domains Domains
-	Namer  policy.Namer
-	MAC    token.MAC // of tokens and cursors; the same in all processes and after a restart
+	Namer   policy.Namer
+	MAC     token.MAC // of tokens and cursors; the same in all processes and after a restart
 	// Wake returns a channel that gets a value after the archive took events of the organization, and a function that ends the
 	// subscription. May be nil: then watchers only poll.
 	Wake func(organizationUID string) (<-chan struct{}, func())

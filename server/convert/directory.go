@@ -64,6 +64,7 @@ type Question struct {
 	Kind          audit.SubjectKind
 	IP            netip.Addr
 	Method        audit.Method
+	Revision      int64 // of the policy; 0: as it is
 }
 
 // Explain converts a question about a subject.
@@ -71,7 +72,7 @@ func (c *Converter) Explain(r *posternv1.ExplainRequest) (Question, error) {
 	if err := c.Check(r); err != nil {
 		return Question{}, err
 	}
-	q := Question{AccountID: r.GetAccountId(), Kind: audit.SubjectKind(r.GetKind())} //nolint:gosec // checked against the enum
+	q := Question{AccountID: r.GetAccountId(), Revision: r.GetRevision(), Kind: audit.SubjectKind(r.GetKind())} //nolint:gosec // checked against the enum
 	var err error
 	if q.Organization, q.Site, err = names.Site("site", r.GetSite()); err != nil {
 		return Question{}, err
