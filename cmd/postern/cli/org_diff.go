@@ -78,18 +78,30 @@ func (a *app) changes(list []*posternv1.PlannedChange) {
 	for _, c := range list {
 		fmt.Fprintln(a.stdout, printable.Escape(whatChanges(c)))
 		for _, f := range c.GetChanges() {
-			text := fmt.Sprintf("%s: %s -> %s", f.GetField(), f.GetBefore(), f.GetAfter())
-			switch {
-			case f.GetField() == lockOut:
+			text := fieldChange(f)
+			if f.GetField() == lockOut {
 				text = "! without --force this is refused: " + strings.TrimPrefix(f.GetAfter(), forced)
-			case f.GetBefore() == "":
-				text = fmt.Sprintf("+ %s: %s", f.GetField(), f.GetAfter())
-			case f.GetAfter() == "":
-				text = fmt.Sprintf("- %s: %s", f.GetField(), f.GetBefore())
 			}
 			fmt.Fprintln(a.stdout, "  "+printable.Escape(text))
 		}
 	}
+}
+
+// fields tells what fields became, one a line.
+func (a *app) fields(list []*posternv1.Change) {
+	for _, f := range list {
+		fmt.Fprintln(a.stdout, "  "+printable.Escape(fieldChange(f)))
+	}
+}
+
+func fieldChange(f *posternv1.Change) string {
+	switch {
+	case f.GetBefore() == "":
+		return fmt.Sprintf("+ %s: %s", f.GetField(), f.GetAfter())
+	case f.GetAfter() == "":
+		return fmt.Sprintf("- %s: %s", f.GetField(), f.GetBefore())
+	}
+	return fmt.Sprintf("%s: %s -> %s", f.GetField(), f.GetBefore(), f.GetAfter())
 }
 
 // whatChanges is one change as a sentence without its fields.
@@ -101,12 +113,12 @@ func whatChanges(c *posternv1.PlannedChange) string {
 	if rest := t.GetCount() - int64(n); rest > 0 {
 		several += fmt.Sprintf(" and %d more", rest)
 	}
-	switch audit.Type(c.GetType()) {
-	case audit.TypeDomainVerified:
+	switch c.GetType() {
+	case string(audit.TypeDomainVerified):
 		return "add " + several
-	case audit.TypeAccountClaimed:
+	case string(audit.TypeAccountClaimed):
 		return "claim " + several
-	case audit.TypeDomainRemoved:
+	case string(audit.TypeDomainRemoved):
 		return "remove " + several
 	}
 	switch {
