@@ -1,5 +1,5 @@
-// Package directorytest is the conformance suite of policy.Directory, policy.DirectoryWriter, policy.Challenges, policy.DomainOwners and
-// authflow.ProofBounds.
+// Package directorytest is the conformance suite of policy.Directory, policy.DirectoryWriter, policy.Challenges, policy.DomainOwners,
+// policy.PolicyHistory and authflow.ProofBounds.
 //
 // Purpose: Run proves a directory against the contract in policy/directory.go: what was committed is read, a commit is all or
 // nothing with its events, versions decide races, the cached policy record is never older than a read that asks, progress is
@@ -24,6 +24,7 @@ type Both interface {
 	Revoker
 	policy.Challenges
 	policy.DomainOwners
+	policy.PolicyHistory
 }
 
 // Harness is one fresh directory with what the suite needs besides the contract.
@@ -48,7 +49,7 @@ func Run(t *testing.T, fresh func(t *testing.T) *Harness) {
 	for _, g := range []struct {
 		name  string
 		cases map[string]func(t *testing.T, h *Harness)
-	}{{"read", readCases}, {"atomic", atomicCases}, {"progress", progressCases}, {"races", raceCases}, {"revocation", revokeCases}, {"challenges", challengeCases}} {
+	}{{"read", readCases}, {"atomic", atomicCases}, {"progress", progressCases}, {"races", raceCases}, {"revocation", revokeCases}, {"challenges", challengeCases}, {"history", historyCases}} {
 		t.Run(g.name, func(t *testing.T) {
 			for name, run := range g.cases {
 				t.Run(name, func(t *testing.T) { run(t, fresh(t)) })

@@ -94,8 +94,8 @@ func (d *Directory) revisions(ctx context.Context, uid, from string, limit int) 
 	space := d.keys.Of(uid)
 	var out []string
 	for len(out) < limit {
-		names, err := d.reader.ZRangeArgs(ctx, redis.ZRangeArgs{Key: space.PolicyRevisions(uid), ByScore: true, Rev: true,
-			Start: "-inf", Stop: from, Count: int64(min(limit-len(out), revisionsPerRead))}).Result()
+		names, err := d.reader.ZRevRangeByScore(ctx, space.PolicyRevisions(uid),
+			&redis.ZRangeBy{Min: "-inf", Max: from, Count: int64(min(limit-len(out), revisionsPerRead))}).Result()
 		if err != nil {
 			return nil, redisx.ReadFailed(err)
 		}
