@@ -15,7 +15,8 @@ import (
 )
 
 func (a *app) policy() *cobra.Command {
-	return group(&cobra.Command{Use: "policy", Short: "Policies kept in files: linted and tested, without a sidecar"}, a.policyLint(), a.policyTest())
+	return group(&cobra.Command{Use: "policy", Short: "External-user policies: kept, tried, suspended; files of them linted and tested"},
+		a.policyGet(), a.policyUpdate(), a.policyRevisions(), a.policyRollback(), a.policySuspend(), a.policyResume(), a.policyLint(), a.policyTest())
 }
 
 // finding is a line of `policy lint`.
