@@ -111,8 +111,12 @@ func TestAPolicyThatComesOutGoesInAgain(t *testing.T) {
 func tooMuch() string {
 	var b strings.Builder
 	b.WriteString("rules:\n")
-	for n := range 300 {
-		fmt.Fprintf(&b, "- {id: r%d, message: %s, description: %s, match: {domains: [d%d-x.com]}}\n", n, strings.Repeat("x", 500), strings.Repeat("y", 500), n)
+	for n := range 200 {
+		fmt.Fprintf(&b, "- {id: r%d, message: %s, description: %s, match: {domains: [", n, strings.Repeat("x", 500), strings.Repeat("y", 500))
+		for m := range 20 {
+			fmt.Fprintf(&b, "a-name-of-some-length-%d-%d-x.com, ", n, m)
+		}
+		b.WriteString("]}}\n")
 	}
 	return b.String()
 }
