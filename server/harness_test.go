@@ -43,6 +43,8 @@ type world struct {
 	exported func(organization string) (applying.ExportResult, error)
 
 	connections *connections
+	domains     *domains
+	policies    *policies
 	log         *syncBuffer
 	served      chan error
 }
@@ -92,7 +94,7 @@ func (w *world) config() server.Config {
 		Factors: &server.Factors{Holders: w.factors, Many: w.factors, MAC: mac{}},
 		Query: &server.Query{
 			Reader: w.archive, Opener: parts{}, Indexer: parts{}, Keys: parts{}, Records: parts{}, Archived: parts{}, Apply: w, Namer: parts{},
-			Connections: w.connections, Tester: w.connections,
+			Connections: w.connections, Tester: w.connections, Domains: w.domains, Policies: w.policies,
 			MAC: mac{}, Heartbeat: time.Hour, Poll: time.Millisecond,
 		},
 		Outbox: w.outbox, Directory: directory{}, Live: w.flows, Forms: forms(), UIDs: []uint32{uint32(os.Getuid())},
@@ -104,7 +106,7 @@ func (w *world) config() server.Config {
 // newWorld starts a server; change may alter its configuration. It is stopped when the test ends.
 func newWorld(t *testing.T, change func(*server.Config)) *world {
 	t.Helper()
-	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, connections: &connections{}, log: &syncBuffer{},
+	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, connections: &connections{}, domains: &domains{}, policies: &policies{}, log: &syncBuffer{},
 		served: make(chan error, 1)}
 	c := w.config()
 	if change != nil {

@@ -31,8 +31,8 @@ type Domains struct {
 	NewToken   func() policy.ChallengeToken
 	Jitter     func() float64 // 0 to 1
 	Now        func() time.Time
-	// Checked hears of every look and of what it changed. May be nil.
-	Checked func(f domaincheck.Finding, c domaincheck.Change)
+	// Checked hears of every look that was written down, and of the type of its event, empty when it changed nothing. May be nil.
+	Checked func(f domaincheck.Finding, event audit.Type)
 }
 
 // Domain is a domain as organizations see it: the record that counts, the verification behind it, or both.

@@ -296,6 +296,6 @@ func (c *domainCall) commit(ctx context.Context, o *policy.Organization, before,
 
 func (d *Domains) tell(f domaincheck.Finding, change domaincheck.Change) {
 	if d.Checked != nil {
-		d.Checked(f, change)
+		d.Checked(f, typeOf(change))
 	}
 }

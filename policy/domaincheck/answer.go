@@ -30,23 +30,22 @@ type Answer struct {
 
 // Reasons of findings and answers. They are shown to admins and counted, and never grow with what servers say.
 const (
-	ReasonShown        = "SHOWN"           // the record is there
-	ReasonNoName       = "NXDOMAIN"        // there is no such name
-	ReasonNoTXT        = "NODATA"          // there is such a name and no TXT record at it
-	ReasonOther        = "OTHER_RECORDS"   // there are TXT records and none is the one asked for
-	ReasonAlias        = "ALIAS_ELSEWHERE" // the name is an alias of a name that is not for challenges
-	ReasonExpired      = "EXPIRED"         // the record's own date has passed
-	ReasonServfail     = "SERVFAIL"
-	ReasonTimeout      = "TIMEOUT"
-	ReasonUnreachable  = "UNREACHABLE"
-	ReasonRefused      = "REFUSED" // or another error code
-	ReasonLame         = "LAME"    // no error, no answer, and not the zone's word that there is none
-	ReasonMalformed    = "MALFORMED"
-	ReasonTooLarge     = "TOO_LARGE"
-	ReasonDisagree     = "DISAGREE"      // resolvers say different things
-	ReasonTooFew       = "TOO_FEW"       // fewer resolvers answered than have to agree
-	ReasonNoResolver   = "NO_RESOLVER"   // none is configured
-	ReasonNotAvailable = "NOT_AVAILABLE" // this process asks no resolvers
+	ReasonShown       = "SHOWN"           // the record is there
+	ReasonNoName      = "NXDOMAIN"        // there is no such name
+	ReasonNoTXT       = "NODATA"          // there is such a name and no TXT record at it
+	ReasonOther       = "OTHER_RECORDS"   // there are TXT records and none is the one asked for
+	ReasonAlias       = "ALIAS_ELSEWHERE" // the name is an alias of a name that is not for challenges
+	ReasonExpired     = "EXPIRED"         // the record's own date has passed
+	ReasonServfail    = "SERVFAIL"
+	ReasonTimeout     = "TIMEOUT"
+	ReasonUnreachable = "UNREACHABLE"
+	ReasonRefused     = "REFUSED" // or another error code
+	ReasonLame        = "LAME"    // no error, no answer, and not the zone's word that there is none
+	ReasonMalformed   = "MALFORMED"
+	ReasonTooLarge    = "TOO_LARGE"
+	ReasonDisagree    = "DISAGREE"    // resolvers say different things
+	ReasonTooFew      = "TOO_FEW"     // fewer resolvers answered than have to agree
+	ReasonNoResolver  = "NO_RESOLVER" // none is configured
 )
 
 // Outcome is what a look at the zone came to.

@@ -37,32 +37,6 @@ func Text(token policy.ChallengeToken, expires time.Time) string {
 	return "token=" + encoding.EncodeToString(token[:]) + " expiry=" + expiry
 }
 
-// ParseText reads what Text wrote, and nothing else.
-func ParseText(s string) (policy.ChallengeToken, time.Time, error) {
-	var token policy.ChallengeToken
-	var expires time.Time
-	bad := errs.New(errs.Invalid, "CHALLENGE_INVALID", "a challenge record is token=<32 characters of A-Z and 2-7> expiry=<date or never>")
-	rest, ok := strings.CutPrefix(s, "token=")
-	text, expiry, found := strings.Cut(rest, " expiry=")
-	if !ok || !found || len(text) != encoding.EncodedLen(len(token)) {
-		return policy.ChallengeToken{}, expires, bad
-	}
-	if _, err := encoding.Decode(token[:], []byte(text)); err != nil {
-		return policy.ChallengeToken{}, expires, bad
-	}
-	if expiry != "never" {
-		day, err := time.Parse(time.DateOnly, expiry)
-		if err != nil || day.IsZero() {
-			return policy.ChallengeToken{}, expires, bad
-		}
-		expires = day
-	}
-	if Text(token, expires) != s {
-		return policy.ChallengeToken{}, time.Time{}, bad
-	}
-	return token, expires, nil
-}
-
 // Check refuses domains that nobody can prove: those policy.ParseOwnedDomain refuses, and those whose name is too long for the
 // record's own.
 func Check(text string) (policy.Domain, error) {

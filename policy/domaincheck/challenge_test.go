@@ -48,7 +48,7 @@ func TestTheRecordIsWhatTheDocumentationSays(t *testing.T) {
 	}
 }
 
-func TestARecordIsReadBackAndNothingElseIs(t *testing.T) {
+func TestOnlyTheVeryRecordCounts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		token := policy.ChallengeToken(rapid.SliceOfN(rapid.Byte(), 20, 20).Draw(t, "token"))
 		expires := time.Time{}
@@ -56,27 +56,17 @@ func TestARecordIsReadBackAndNothingElseIs(t *testing.T) {
 			expires = time.Date(2026, 1, rapid.IntRange(1, 4000).Draw(t, "day"), 0, 0, 0, 0, time.UTC)
 		}
 		text := domaincheck.Text(token, expires)
-		back, until, err := domaincheck.ParseText(text)
-		if err != nil || back != token || !until.Equal(expires) {
-			t.Fatalf("%s: %v, %v, %v", text, back, until, err)
+		if !domaincheck.Shown([][]string{{text}}, token, expires) {
+			t.Fatalf("%q does not count", text)
 		}
 		i := rapid.IntRange(0, len(text)-1).Draw(t, "place")
-		other := text[:i] + string(rapid.ByteRange(0, 255).Draw(t, "byte")) + text[i+1:]
-		if back, until, err := domaincheck.ParseText(other); err == nil && domaincheck.Text(back, until) != other {
-			t.Fatalf("%q reads as %q", other, domaincheck.Text(back, until))
-		}
-		if other != text && domaincheck.Shown([][]string{{other}}, token, expires) {
-			t.Fatalf("%q counts as %q", other, text)
+		other := text[:i] + string([]byte{rapid.Byte().Draw(t, "byte")}) + text[i+1:]
+		for _, near := range []string{other, text + " ", " " + text, strings.ToLower(text), text[:len(text)-1], ""} {
+			if near != text && domaincheck.Shown([][]string{{near}}, token, expires) {
+				t.Fatalf("%q counts as %q", near, text)
+			}
 		}
 	})
-	for _, bad := range []string{"", "token=", "token=AEBAGBAFAYDQQCIKBMGA2DQPCAIREEYU", "token=AEBAGBAFAYDQQCIKBMGA2DQPCAIREEYU expiry=",
-		"token=AEBAGBAFAYDQQCIKBMGA2DQPCAIREEYU expiry=soon", "token=aebagbafaydqqcikbmga2dqpcaireeyu expiry=never",
-		"token=AEBAGBAFAYDQQCIKBMGA2DQPCAIREEYU  expiry=never", "token=AEBAGBAFAYDQQCIKBMGA2DQPCAIREEYU expiry=2026-02-30",
-		" token=AEBAGBAFAYDQQCIKBMGA2DQPCAIREEYU expiry=never", "token=AEBAGBAFAYDQQCIKBMGA2DQPCAIREEYU expiry=0001-01-01"} {
-		if _, _, err := domaincheck.ParseText(bad); !errs.Is(err, "CHALLENGE_INVALID") {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
 }
 
 func TestARecordCountsHoweverItIsCutUpAndWhateverStandsBesideIt(t *testing.T) {
