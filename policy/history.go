@@ -25,8 +25,8 @@ type Revision struct {
 	Event audit.Event
 }
 
-// PolicyHistory keeps the revisions of policies: DirectoryWriter.Commit writes one for each change that Revises.
-type PolicyHistory interface {
+// History keeps the revisions of policies: DirectoryWriter.Commit writes one for each change that Revises.
+type History interface {
 	// PolicyRevision returns the policy in force at a revision of the directory: the newest not after it. NotFound
 	// POLICY_REVISION_NOT_FOUND when none is kept that old, or none of the organization is that new.
 	PolicyRevision(ctx context.Context, organizationUID string, at int64) (*Revision, error)

@@ -36,7 +36,7 @@ const (
 // Policies are the use cases around the policies of organizations. Every field is needed, Deps as documented there.
 type Policies struct {
 	Deps
-	History policy.PolicyHistory
+	History policy.History
 }
 
 // PolicyInput is one change of a policy.

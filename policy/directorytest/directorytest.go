@@ -1,5 +1,5 @@
 // Package directorytest is the conformance suite of policy.Directory, policy.DirectoryWriter, policy.Challenges, policy.DomainOwners,
-// policy.PolicyHistory and authflow.ProofBounds.
+// policy.History and authflow.ProofBounds.
 //
 // Purpose: Run proves a directory against the contract in policy/directory.go: what was committed is read, a commit is all or
 // nothing with its events, versions decide races, the cached policy record is never older than a read that asks, progress is
@@ -24,7 +24,7 @@ type Both interface {
 	Revoker
 	policy.Challenges
 	policy.DomainOwners
-	policy.PolicyHistory
+	policy.History
 }
 
 // Harness is one fresh directory with what the suite needs besides the contract.

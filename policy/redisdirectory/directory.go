@@ -40,7 +40,7 @@ type Config struct {
 	Now        func() time.Time // estimate of Redis' time
 }
 
-// Directory implements policy.Directory, policy.DirectoryWriter and policy.PolicyHistory. Safe for concurrent use.
+// Directory implements policy.Directory, policy.DirectoryWriter and policy.History. Safe for concurrent use.
 type Directory struct {
 	client       redis.UniversalClient
 	reader       redis.UniversalClient
@@ -61,7 +61,7 @@ type Directory struct {
 var (
 	_ policy.Directory       = (*Directory)(nil)
 	_ policy.DirectoryWriter = (*Directory)(nil)
-	_ policy.PolicyHistory   = (*Directory)(nil)
+	_ policy.History         = (*Directory)(nil)
 )
 
 // New returns a directory, or an error that names the missing part.

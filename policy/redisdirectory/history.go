@@ -27,7 +27,7 @@ func (w *write) history(event []byte) ([]byte, error) {
 	return redisx.Marshal(&storev1.PolicyRevisionRecord{Revision: w.revision, Policy: rules, Event: event})
 }
 
-// PolicyRevision implements policy.PolicyHistory.
+// PolicyRevision implements policy.History.
 func (d *Directory) PolicyRevision(ctx context.Context, uid string, at int64) (*policy.Revision, error) {
 	o, err := d.Organization(ctx, uid) // its key is known from here on
 	if err != nil {
@@ -65,7 +65,7 @@ func noRevision() error {
 	return errs.New(errs.NotFound, policy.ReasonRevisionNotFound, "no policy revision of this organization is kept with that number, or for that long")
 }
 
-// PolicyRevisions implements policy.PolicyHistory.
+// PolicyRevisions implements policy.History.
 func (d *Directory) PolicyRevisions(ctx context.Context, uid string, before int64, limit int) ([]policy.Revision, error) {
 	if _, err := d.Organization(ctx, uid); err != nil { // its key is known from here on
 		return nil, err
