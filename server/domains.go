@@ -52,7 +52,7 @@ func (s *directoryService) ListDomains(ctx context.Context, r *posternv1.ListDom
 	if err != nil {
 		return nil, err
 	}
-	bound := [][]byte{[]byte("domains"), []byte(caller.From(ctx).Principal), []byte(uid), {byte(r.GetState())}}
+	bound := [][]byte{[]byte("domains"), []byte(caller.From(ctx).Principal), []byte(uid), {byte(r.GetState())}} //nolint:gosec // checked against the enum
 	var after policy.Domain
 	if r.GetPageToken() != "" {
 		position, err := s.tokens.Open("page_token", token.Page, r.GetPageToken(), bound...)

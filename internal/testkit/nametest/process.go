@@ -41,7 +41,7 @@ func newProcess(t testing.TB) *process {
 	p.bin = filepath.Join(p.dir, "named")
 	b, err := os.ReadFile(found)
 	if err == nil {
-		err = os.WriteFile(p.bin, b, 0o700) //nolint:gosec // a program
+		err = os.WriteFile(p.bin, b, 0o700)
 	}
 	if err != nil {
 		t.Fatal(err)

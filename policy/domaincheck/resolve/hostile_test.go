@@ -92,7 +92,7 @@ func respond(t *testing.T, f func(network string, q *dns.Msg) []byte) *responder
 				b := make([]byte, n)
 				if _, err := io.ReadFull(c, b); err == nil {
 					if answer := take("tcp", c.RemoteAddr(), b); answer != nil {
-						_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)) //nolint:gosec // small
+						_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
 					}
 				}
 			}
