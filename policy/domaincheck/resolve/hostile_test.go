@@ -42,16 +42,28 @@ func (r *responder) questions() []heard {
 	return slices.Clone(r.seen)
 }
 
+// listeners have one port in common. What UDP has free something else may have over TCP.
+func listeners(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var err error
+	for range 50 {
+		udp, errUDP := net.ListenPacket("udp", "127.0.0.1:0")
+		if errUDP != nil {
+			t.Fatal(errUDP)
+		}
+		var tcp net.Listener
+		if tcp, err = net.Listen("tcp", udp.LocalAddr().String()); err == nil {
+			return udp, tcp
+		}
+		_ = udp.Close()
+	}
+	t.Fatal(err)
+	return nil, nil
+}
+
 func respond(t *testing.T, f func(network string, q *dns.Msg) []byte) *responder {
 	t.Helper()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := listeners(t)
 	r := &responder{addr: udp.LocalAddr().String()}
 	var wait sync.WaitGroup
 	take := func(network string, from net.Addr, b []byte) []byte {
