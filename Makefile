@@ -1,5 +1,5 @@
 # Everything a developer or a CI machine does here. Needs Go, make and git; tools come pinned through tools/go.mod, and
-# `make test` gets itself a redis-server, oathtool and identity providers, `make bench` a redis-server.
+# `make test` gets itself a redis-server, oathtool, a name server and identity providers, `make bench` a redis-server.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -37,21 +37,25 @@ redis: # a redis-server binary, installed from Debian where there is none; no se
 oathtool: # the oathtool binary, installed from Debian where there is none
 	@hack/ensure-oathtool.sh
 
+.PHONY: dns
+dns: # named of BIND, installed from Debian where there is none; no service is started
+	@hack/ensure-dns.sh
+
 .PHONY: idps
 idps: # the identity providers tests sign in at: Dex, and two from npm with Node where there is none
 	@GO=$(GO) hack/ensure-idps.sh
 
 .PHONY: test
-test: redis oathtool idps ## every test, also against a real redis-server
+test: redis oathtool dns idps ## every test, also against a real redis-server
 	REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -timeout 15m $(PKGS)
 
 .PHONY: race
-race: redis oathtool idps ## the same tests under the race detector (needs gcc)
+race: redis oathtool dns idps ## the same tests under the race detector (needs gcc)
 	@command -v gcc >/dev/null || { echo "error: the race detector needs cgo, and there is no gcc on PATH" >&2; exit 1; }
 	CGO_ENABLED=1 REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -race -timeout 25m $(PKGS)
 
 .PHONY: cover
-cover: redis oathtool idps ## test coverage by function in cover.out, the total at the end
+cover: redis oathtool dns idps ## test coverage by function in cover.out, the total at the end
 	REQUIRE_BACKENDS=1 $(GO) test -timeout 15m -coverpkg=./... -coverprofile=cover.out $(PKGS)
 	grep -v /proto/gen/ cover.out > cover.tmp && mv cover.tmp cover.out
 	$(GO) tool cover -func=cover.out | tail -n 1

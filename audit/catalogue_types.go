@@ -55,7 +55,10 @@ const (
 	// What a provider changed, or is about to have to change.
 	TypeConnectionKeysChanged         Type = "connection.keys_changed"
 	TypeConnectionCertificateExpiring Type = "connection.certificate_expiring"
+	TypeDomainCreated                 Type = "domain.created"
 	TypeDomainVerified                Type = "domain.verified"
+	TypeDomainFailing                 Type = "domain.failing"
+	TypeDomainLapsed                  Type = "domain.lapsed"
 	TypeDomainRemoved                 Type = "domain.removed"
 	TypeAccountClaimed                Type = "account.claimed"
 	TypeAccountReleased               Type = "account.released"
@@ -63,6 +66,8 @@ const (
 	TypeAccountUnlinked               Type = "account.unlinked"
 	TypeAccountEmailChanged           Type = "account.email_changed"
 	TypePolicyUpdated                 Type = "policy.updated"
+	TypePolicySuspended               Type = "policy.suspended"
+	TypePolicyResumed                 Type = "policy.resumed"
 	TypeLogSearched                   Type = "log.searched"
 	TypeAccessDenied                  Type = "access.denied"
 )
@@ -184,6 +189,11 @@ func administrationTypes() []TypeInfo {
 	expiring := admin(TypeConnectionCertificateExpiring,
 		"A certificate that a connection's provider signs with ends soon or has ended. Its changes hold the fingerprint and when.")
 	expiring.Outcome = OutcomeInfo
+	failing := admin(TypeDomainFailing, "A domain's zone does not show the record any more that it was verified by. It goes on counting, and what rests on "+
+		"it says STALE. Again as a warning before it lapses, where the organization chose that it may.")
+	failing.Outcome = OutcomeInfo
+	lapsed := admin(TypeDomainLapsed, "A domain that failed, or that another organization has verified, no longer counts as the organization's.")
+	lapsed.Outcome = OutcomeInfo
 	return []TypeInfo{
 		admin(TypeOrganizationCreated, "An organization was created."),
 		admin(TypeOrganizationUpdated, "An organization was changed."),
@@ -196,7 +206,10 @@ func administrationTypes() []TypeInfo {
 		admin(TypeConnectionKeysChanged,
 			"The keys or certificates that a connection's provider signs with are others than before. Its changes hold fingerprints."),
 		expiring,
+		admin(TypeDomainCreated, "The verification of a domain was begun. It counts for nothing yet."),
 		admin(TypeDomainVerified, "Domains count as the organization's from now on. Says on whose word, and lists them in its personal part."),
+		failing,
+		lapsed,
 		admin(TypeDomainRemoved, "Domains no longer count as the organization's."),
 		admin(TypeAccountClaimed, "Accounts or addresses were claimed by the organization. Lists them in its personal part."),
 		admin(TypeAccountReleased, "Accounts or addresses are no longer claimed by the organization."),
@@ -204,6 +217,8 @@ func administrationTypes() []TypeInfo {
 		admin(TypeAccountUnlinked, "An identity elsewhere was taken from its account. The detail says why."),
 		admin(TypeAccountEmailChanged, "An identity provider gives another e-mail for a linked identity than the last time. Both are in its personal part."),
 		admin(TypePolicyUpdated, "The external-user policy was changed, field by field."),
+		admin(TypePolicySuspended, "The rules of the external-user policy were suspended until a moment; stops still bite. The detail says why."),
+		admin(TypePolicyResumed, "The rules of the external-user policy bite again, before their suspension ended by itself. The detail says why."),
 		admin(TypeAuthenticatorEnrolled,
 			"A second factor was given to a subject and waits to be confirmed. Says who did it and after which proof."),
 		admin(TypeAuthenticatorConfirmed, "The subject showed a first right code: the second factor counts from now on."),

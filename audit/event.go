@@ -243,8 +243,9 @@ type Decision struct {
 type ClassBasis struct {
 	By         string // NOTHING, CLAIMED_ACCOUNT, CLAIMED_ADDRESS, VERIFIED_DOMAIN, NO_VERIFIED_EMAIL, NO_MATCH
 	Domain     string
-	VerifiedBy string // OPERATOR
+	VerifiedBy string // OPERATOR or DNS
 	Revision   int64
+	Stale      bool // the domain's zone does not show the record any more that it was verified by
 }
 
 // Condition is one condition looked at. Detail never holds personal data.

@@ -30,7 +30,7 @@ func Classify(org *Organization, site *Site, subject Subject, records Records) (
 			append(conditions, audit.Condition{Name: "claimed_address", Met: true, Detail: "the address is claimed by " + name(org)})
 	}
 	if d := records.Domain; d != nil && d.Covers(address.domain) {
-		basis := audit.ClassBasis{By: ByVerifiedDomain, Domain: d.Domain.s, VerifiedBy: d.VerifiedBy, Revision: d.Revision}
+		basis := audit.ClassBasis{By: ByVerifiedDomain, Domain: d.Domain.s, VerifiedBy: d.VerifiedBy, Revision: d.Revision, Stale: d.Stale}
 		return audit.ClassManaged, basis,
 			append(conditions, audit.Condition{Name: "verified_domain", Met: true, Detail: describeDomain(DomainMatch{d.Domain, d.Subdomains})})
 	}

@@ -37,6 +37,7 @@ type aCase struct {
 	Enrolled   *[]string
 	Memory     memory `yaml:",inline"`
 	Unreadable bool
+	Suspended  string
 	Want       string
 	Class      string
 	By         string
@@ -198,6 +199,9 @@ func (d directory) subject(account, email string) policy.Subject {
 func (c *aCase) input(t testing.TB, d directory) policy.Input {
 	t.Helper()
 	org := *d.org
+	if c.Suspended != "" {
+		org.SuspendedUntil = now.Add(now.Sub(past(t, c.Suspended, now)))
+	}
 	if c.Unreadable {
 		org.Unreadable, org.Policy = true, policy.Policy{}
 	}

@@ -76,6 +76,9 @@ func external(f Frozen, in *Input) Frozen {
 	policy := &in.Organization.Policy
 	p := facts.pick(policy.Rules, in.Now)
 	f.Decision.Conditions = append(f.Decision.Conditions, p.passed...)
+	if in.Organization.Suspended(in.Now) {
+		return suspended(f, in.Organization, p)
+	}
 	f.Decision.Source, f.Demands = SourceDefault, policy.Default
 	if p.rule != nil {
 		f.Decision.Source, f.Decision.Rule = SourceRule, p.rule.ID
@@ -92,6 +95,21 @@ func external(f Frozen, in *Input) Frozen {
 	}
 	return f
 }
+
+// suspended demands nothing, and keeps what the rules would have demanded as what would be.
+func suspended(f Frozen, o *Organization, p picked) Frozen {
+	f.Decision.Source = SourceSuspended
+	f.Decision.Conditions = append(f.Decision.Conditions, audit.Condition{Name: "suspended", Met: true,
+		Detail: "no rule is enforced until " + o.SuspendedUntil.UTC().Format(time.RFC3339)})
+	f.HasWouldBe, f.WouldBe = true, o.Policy.Default
+	if p.rule != nil {
+		f.WouldBeRule, f.WouldBe, f.WouldGrace = p.rule.ID, p.rule.Demands, p.rule.graceUntil()
+	}
+	return f
+}
+
+// Suspended reports whether the organization's policy is suspended at a moment.
+func (o *Organization) Suspended(at time.Time) bool { return at.Before(o.SuspendedUntil) }
 
 // allowed returns the methods that can lead to ALLOW, nil for all.
 func (d *Demands) allowed() []string {

@@ -51,7 +51,7 @@ type DomainPage struct {
 
 // Applied says what one commit of an apply did.
 type Applied struct {
-	Kind     string // ADD_DOMAINS, ADD_CLAIMS, POLICY, REMOVE_DOMAINS, NOTHING
+	Kind     string // ADD_DOMAINS, ADD_CLAIMS, POLICY, REMOVE_DOMAINS, CHECK_DOMAINS, NOTHING
 	Count    int
 	Revision int64
 	Events   []string // event ids
@@ -64,6 +64,7 @@ type Change struct {
 	AddDomains   []DomainRecord
 	AddClaims    []ClaimRecord
 	DropDomains  []Domain
+	Challenges   []ChallengeChange
 	Events       []audit.Event // Revision is filled in by the store
 	Request      ApplyKey
 	Progress     []Applied // of the commits before this one
@@ -90,7 +91,8 @@ type DirectoryWriter interface {
 	// Answered keeps the answer of a call that changed nothing, for as long as progress is kept. When the key has progress by
 	// now, that of the same request stays, and that of another is REQUEST_ID_REUSED.
 	Answered(ctx context.Context, organizationUID string, key ApplyKey, p Progress) error
-	// Commit makes one change, all or nothing, with its events in the same write. A moved stamp is Conflict ETAG_MISMATCH.
+	// Commit makes one change, all or nothing, with its events in the same write. A moved stamp, or a challenge that is not as it
+	// was read, is Conflict ETAG_MISMATCH.
 	Commit(ctx context.Context, c Change) (Applied, Stamp, error)
 	// Reserve maps a new organization id to a fresh uid, or returns the uid it has. Only Commit makes the organization exist.
 	Reserve(ctx context.Context, id, uid string) (string, error)

@@ -32,7 +32,10 @@ type Organization struct {
 	// ProofsNotBefore makes older proofs count nowhere in the organization; zero: no bound. It is part of what the policy
 	// stamp covers, so that it binds at the next call.
 	ProofsNotBefore time.Time
-	Unreadable      bool // the policy's stored form could not be read; Policy is empty
+	// SuspendedUntil is when a suspension ends: before it no rule is enforced and nothing is demanded, while stops still bite.
+	// Zero, or past: there is none. It moves the policy stamp.
+	SuspendedUntil time.Time
+	Unreadable     bool // the policy's stored form could not be read; Policy is empty
 	// AllowUnreadable is the organization's choice for an unreadable policy, kept apart from the policy itself.
 	AllowUnreadable bool
 	Key             audit.OrganizationKey
@@ -231,9 +234,12 @@ type Stops struct {
 type DomainRecord struct {
 	Domain     Domain
 	Subdomains bool
-	VerifiedBy string // OPERATOR
+	VerifiedBy string // VerifiedByOperator or VerifiedByDNS
 	Revision   int64
 	Origin     audit.Origin
+	Stale      bool      // its zone does not show the record any more: it still counts, and what rests on it says so
+	DNSSEC     bool      // the zone's answer was authenticated
+	Verified   time.Time // when its zone first showed the record; zero: no zone did
 }
 
 // ClaimKind says what a claim names.

@@ -8,6 +8,7 @@ const (
 	SourceDefault    = "DEFAULT"
 	SourceInternal   = "INTERNAL" // managed and claimed subjects: no rules run
 	SourceStop       = "STOP"
+	SourceSuspended  = "SUSPENDED"  // the policy is suspended: would_be says what it would have done
 	SourceUnreadable = "UNREADABLE" // the policy, or something the decision needs, could not be had
 )
 
@@ -32,8 +33,11 @@ const (
 	DemandSessionLength  = "SESSION_LENGTH"
 )
 
-// VerifiedByOperator is who vouches for a domain that a document lists.
-const VerifiedByOperator = "OPERATOR"
+// Who vouches for a domain.
+const (
+	VerifiedByOperator = "OPERATOR" // whoever applied the document that lists it
+	VerifiedByDNS      = "DNS"      // its own zone, looked at here
+)
 
 // rank orders the reasons of unmet demands: the first one is the decision's reason.
 func rank(reason string) int {

@@ -31,6 +31,7 @@ type stand struct {
 	found, would measured
 	rule, trial  *Rule
 	hasReport    bool
+	suspended    bool
 }
 
 func standing(f *Frozen, in *Input) stand {
@@ -41,13 +42,13 @@ func standing(f *Frozen, in *Input) stand {
 	if org := in.Organization; f.SubjectClass == audit.ClassExternal && org != nil && in.Site != nil && !org.Unreadable {
 		facts := factsOf(in)
 		p := facts.pick(org.Policy.Rules, in.Now)
-		s.rule, s.trial, s.hasReport = p.rule, p.would, p.hasReport
+		s.rule, s.trial, s.hasReport, s.suspended = p.rule, p.would, p.hasReport, org.Suspended(in.Now)
 	}
 	return s
 }
 
 func (s *stand) equal(o *stand) bool {
-	return s.rule == o.rule && s.trial == o.trial && s.hasReport == o.hasReport && s.found.equal(&o.found) && s.would.equal(&o.would)
+	return s.rule == o.rule && s.trial == o.trial && s.hasReport == o.hasReport && s.suspended == o.suspended && s.found.equal(&o.found) && s.would.equal(&o.would)
 }
 
 // equal compares two measurements of the same demands.
@@ -67,6 +68,7 @@ func turns(f *Frozen, in *Input) []time.Time {
 	add(f.GraceUntil)
 	add(f.WouldGrace)
 	if in.Organization != nil {
+		add(in.Organization.SuspendedUntil)
 		for i := range in.Organization.Policy.Rules {
 			r := &in.Organization.Policy.Rules[i]
 			add(r.EnforceFrom)

@@ -29,6 +29,8 @@ type Problem struct {
 	Text    string // what is wrong
 	Fix     string // what to write instead
 	Warning bool   // it may be applied nevertheless
+	Code    string // of a warning: one of Codes
+	Rule    string // id of the rule a warning is about; "" when it is about something else
 }
 
 // problems collects them.
@@ -38,8 +40,18 @@ func (p *problems) add(path, text, fix string) {
 	p.list = append(p.list, Problem{Path: path, Text: text, Fix: fix})
 }
 
-func (p *problems) warn(path, text, fix string) {
-	p.list = append(p.list, Problem{Path: path, Text: text, Fix: fix, Warning: true})
+func (p *problems) warn(code, path, text, fix string) {
+	p.list = append(p.list, Problem{Path: path, Text: text, Fix: fix, Warning: true, Code: code, Rule: ruleOf(path)})
+}
+
+// ruleOf returns the id of the rule that a path is about, "" when it is about none.
+func ruleOf(path string) string {
+	rest, is := strings.CutPrefix(path, "policy.rules[")
+	if !is {
+		return ""
+	}
+	id, _, _ := strings.Cut(rest, "]")
+	return id
 }
 
 // Validate returns everything that is wrong with an organization: ids, limits, references and its policy. No problem but

@@ -39,14 +39,14 @@ func (o *Organization) validateConnections(p *problems) {
 			p.add(path+".trusts_email", "whose e-mails are trusted is not said", "add domains: it may then vouch for addresses there and nowhere else")
 		}
 		if c.OIDC == nil && c.SAML == nil && (len(c.Domains) > 0 || c.TrustsEmail || c.LinksByEmail) {
-			p.warn(path, "domains, trusts_email and links_by_email count only where the sign-in is verified here", "add oidc or saml, or leave them out")
+			p.warn(CodeConnectionUnverified, path, "domains, trusts_email and links_by_email count only where the sign-in is verified here", "add oidc or saml, or leave them out")
 		}
 		if c.OIDC != nil && c.LinksByEmail && len(c.Domains) == 0 && c.Preset == "" {
-			p.warn(path+".links_by_email", "whoever runs the provider can call any e-mail verified, and so have the account that has it",
+			p.warn(CodeConnectionBoundless, path+".links_by_email", "whoever runs the provider can call any e-mail verified, and so have the account that has it",
 				"add domains: it then speaks for addresses there and nowhere else")
 		}
 		if c.OIDC != nil && c.Kind == ConnectionSSO && len(c.Domains) == 0 && c.Preset == "" {
-			p.warn(path+".domains", "the provider may speak for any e-mail, also of the organization's own domains: whoever it says has verified one there is MANAGED",
+			p.warn(CodeConnectionBoundless, path+".domains", "the provider may speak for any e-mail, also of the organization's own domains: whoever it says has verified one there is MANAGED",
 				"add domains: it then speaks for addresses there and nowhere else")
 		}
 		if c.OIDC != nil {
@@ -127,7 +127,7 @@ func (p *problems) oidc(path string, c *Connection) {
 	}
 	p.addresses(path+".redirect_uris", o.RedirectURIs)
 	if len(o.RedirectURIs) == 0 {
-		p.warn(path+".redirect_uris", "without an address to come back to no sign-in can be begun here", "name the login service's callback")
+		p.warn(CodeConnectionUnreachable, path+".redirect_uris", "without an address to come back to no sign-in can be begun here", "name the login service's callback")
 	}
 	p.words(path+".audiences", o.Audiences, MaxListed, MaxClientID)
 	p.words(path+".authorized_parties", o.AuthorizedParties, MaxListed, MaxClientID)
@@ -179,7 +179,7 @@ func (p *problems) saml(path string, s *SAML) {
 		}
 	}
 	if s.RedirectURL == "" && s.PostURL == "" && s.MetadataURL == "" {
-		p.warn(path+".redirect_url", "without an address of the provider no sign-in can be begun here", "add redirect_url, post_url, metadata or metadata_url")
+		p.warn(CodeConnectionUnreachable, path+".redirect_url", "without an address of the provider no sign-in can be begun here", "add redirect_url, post_url, metadata or metadata_url")
 	}
 	p.certificates(path+".certificates", s.Certificates)
 	if len(s.Certificates) == 0 && s.MetadataURL == "" {

@@ -49,7 +49,6 @@ func (v *validation) rules(rules []Rule) {
 		v.times(path, r)
 		v.match(path+".match", &r.Match)
 		v.demands(path+".demands", &r.Demands)
-		v.reachable(path, rules[:i], r)
 	}
 }
 
@@ -149,7 +148,7 @@ func (v *validation) demands(path string, d *Demands) {
 		v.connection(path+".sso", audit.MethodSSO, d.SSOConnection)
 	}
 	if d.SSOEvidence != audit.EvidenceUnspecified && d.SSOConnection == "" && !d.namesSSO() && d.MFA == nil {
-		v.warn(path+".evidence", "nothing here needs evidence", "leave it out")
+		v.warn(CodeEvidenceUnused, path+".evidence", "nothing here needs evidence", "leave it out")
 	}
 	if d.MFA != nil {
 		v.mfa(path+".mfa", d.MFA)
@@ -202,7 +201,7 @@ func (v *validation) connection(path, method, id string) {
 	case method == audit.MethodSocial && c.Kind != ConnectionSocial:
 		v.add(path, "connection "+quote(id)+" is not of kind social", "name a connection of kind social, or write sso:"+id)
 	case c.Disabled:
-		v.warn(path, "connection "+quote(id)+" is disabled: nobody can use it", "enable it or name another one")
+		v.warn(CodeConnectionDisabled, path, "connection "+quote(id)+" is disabled: nobody can use it", "enable it or name another one")
 	}
 }
 
@@ -231,31 +230,6 @@ func (v *validation) mfa(path string, m *MFADemand) {
 			v.add(fmt.Sprintf("%s.partner_acr[%d]", path, i), "not an acr value", "write the value the partner sends")
 		}
 	}
-}
-
-// reachable warns of rules that an earlier one always hides. Only plain cases: the earlier rule is always enforced and has no
-// conditions, or exactly the same ones.
-func (v *validation) reachable(path string, before []Rule, r *Rule) {
-	for i := range before {
-		b := &before[i]
-		if b.Mode != ModeEnforce || !b.EnforceFrom.IsZero() || !b.ExpiresAt.IsZero() {
-			continue
-		}
-		if b.Match.always() || b.Match.same(&r.Match) {
-			v.warn(path, "rule "+quote(b.ID)+" always decides first", "move this rule up, or narrow the other one")
-			return
-		}
-	}
-}
-
-func (m *Match) always() bool {
-	return len(m.Domains)+len(m.Accounts)+len(m.AccountLists)+len(m.Kinds)+len(m.Sites)+len(m.Networks)+len(m.Connections) == 0
-}
-
-func (m *Match) same(o *Match) bool {
-	return slices.Equal(m.Domains, o.Domains) && slices.Equal(m.Accounts, o.Accounts) && slices.Equal(m.AccountLists, o.AccountLists) &&
-		slices.Equal(m.Kinds, o.Kinds) && slices.Equal(m.Sites, o.Sites) && slices.Equal(m.Networks, o.Networks) &&
-		slices.Equal(m.Connections, o.Connections)
 }
 
 // quote shows a value of a document, shortened: documents are written by operators, and a slip must not flood an answer.

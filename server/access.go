@@ -99,6 +99,8 @@ func (c *Config) complete() error {
 		need("Query.Archived", q.Archived != nil)
 		need("Query.Apply", q.Apply != nil)
 		need("Query.Connections", q.Connections != nil)
+		need("Query.Policies", q.Policies != nil)
+		need("Query.Domains", q.Domains != nil)
 		need("Query.Namer", q.Namer != nil)
 		need("Query.MAC", q.MAC != nil)
 		if q.Heartbeat == 0 {

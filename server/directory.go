@@ -5,6 +5,7 @@ import (
 
 	"github.com/postern-audit/postern/internal/caller"
 	"github.com/postern-audit/postern/policy"
+	"github.com/postern-audit/postern/policy/policypb"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/convert"
 	"github.com/postern-audit/postern/server/names"
@@ -30,7 +31,7 @@ func (s *directoryService) ApplyOrganization(ctx context.Context, r *posternv1.A
 	if err != nil {
 		return nil, err
 	}
-	out := &posternv1.ApplyOrganizationResponse{}
+	out := &posternv1.ApplyOrganizationResponse{Warnings: convert.Warnings(done.Warnings), Changes: convert.Planned(done.Changes)}
 	for _, c := range done.Commits {
 		out.Commits = append(out.Commits, &posternv1.AppliedCommit{Kind: c.Kind, Count: int64(c.Count), Revision: c.Revision, Events: c.Events})
 	}
@@ -39,6 +40,19 @@ func (s *directoryService) ApplyOrganization(ctx context.Context, r *posternv1.A
 	}
 	out.Organization, err = s.full(ctx, done.Organization)
 	return out, err
+}
+
+// ExportOrganization returns an organization as a document.
+func (s *directoryService) ExportOrganization(ctx context.Context, r *posternv1.ExportOrganizationRequest) (*posternv1.ExportOrganizationResponse, error) {
+	id, err := s.in.ExportOrganization(r)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.Apply.Export(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &posternv1.ExportOrganizationResponse{Document: e.Text, Etag: policypb.Etag(e.Organization.Stamp), LeftOut: e.LeftOut}, nil
 }
 
 // GetOrganization returns one organization.

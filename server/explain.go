@@ -67,5 +67,12 @@ func (s *policyService) input(ctx context.Context, uid string, q convert.Questio
 		return policy.Input{}, errs.New(errs.NotFound, authflow.ErrSiteNotFound, "the organization has no such site")
 	}
 	in.Site = &in.Organization.Sites[i]
+	if q.Revision > 0 {
+		r, err := s.Policies.Revision(ctx, uid, q.Revision)
+		if err != nil {
+			return policy.Input{}, err
+		}
+		in.Organization = in.Organization.At(r)
+	}
 	return in, nil
 }

@@ -21,6 +21,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/postern-audit/postern/audit"
+	applying "github.com/postern-audit/postern/policy/directory"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server"
 	"github.com/postern-audit/postern/server/convert"
@@ -39,7 +40,11 @@ type world struct {
 	factors *factors
 	applied func(in convert.Apply) (server.Applied, error)
 
+	exported func(organization string) (applying.ExportResult, error)
+
 	connections *connections
+	domains     *domains
+	policies    *policies
 	log         *syncBuffer
 	served      chan error
 }
@@ -77,6 +82,10 @@ func (w *world) Apply(_ context.Context, _ string, in convert.Apply) (server.App
 	return w.applied(in)
 }
 
+func (w *world) Export(_ context.Context, organization string) (applying.ExportResult, error) {
+	return w.exported(organization)
+}
+
 // config is a complete configuration on fakes.
 func (w *world) config() server.Config {
 	var ids atomic.Int64
@@ -85,7 +94,7 @@ func (w *world) config() server.Config {
 		Factors: &server.Factors{Holders: w.factors, Many: w.factors, MAC: mac{}},
 		Query: &server.Query{
 			Reader: w.archive, Opener: parts{}, Indexer: parts{}, Keys: parts{}, Records: parts{}, Archived: parts{}, Apply: w, Namer: parts{},
-			Connections: w.connections, Tester: w.connections,
+			Connections: w.connections, Tester: w.connections, Domains: w.domains, Policies: w.policies,
 			MAC: mac{}, Heartbeat: time.Hour, Poll: time.Millisecond,
 		},
 		Outbox: w.outbox, Directory: directory{}, Live: w.flows, Forms: forms(), UIDs: []uint32{uint32(os.Getuid())},
@@ -97,7 +106,7 @@ func (w *world) config() server.Config {
 // newWorld starts a server; change may alter its configuration. It is stopped when the test ends.
 func newWorld(t *testing.T, change func(*server.Config)) *world {
 	t.Helper()
-	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, connections: &connections{}, log: &syncBuffer{},
+	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, connections: &connections{}, domains: &domains{}, policies: &policies{}, log: &syncBuffer{},
 		served: make(chan error, 1)}
 	c := w.config()
 	if change != nil {

@@ -32,7 +32,7 @@ type site struct {
 
 func newSite(t *testing.T, change func(*server.Config)) *site {
 	t.Helper()
-	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, log: &syncBuffer{}, served: make(chan error, 1)}
+	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, domains: &domains{}, log: &syncBuffer{}, served: make(chan error, 1)}
 	s := &site{world: w, ready: true, client: &http.Client{Transport: &http.Transport{}}}
 	c := w.config()
 	c.UIDs = nil // the socket's rights never help here

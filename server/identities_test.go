@@ -84,7 +84,7 @@ func TestIdentitiesWithoutTheirPartsDoNotStart(t *testing.T) {
 	for want, i := range map[string]*server.Identities{
 		"Identities.Keeper": {MAC: mac{}}, "Identities.MAC": {Keeper: &elsewhere{}},
 	} {
-		w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, connections: &connections{}, log: &syncBuffer{}}
+		w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, connections: &connections{}, domains: &domains{}, log: &syncBuffer{}}
 		c := w.config()
 		c.Identities = i
 		if _, err := server.New(c); err == nil || !strings.Contains(err.Error(), want) {

@@ -13,7 +13,7 @@ var (
 	watch  = interceptor.Rule{Auth: interceptor.AuthOperator, Stream: true}
 )
 
-// Calls that wait for an identity provider: it gets 10 s, and what it said must then still be written down.
+// Calls that wait for an identity provider or name servers: they get 10 s, and what they said must then still be written down.
 const providerTime = 15 * time.Second
 
 // maxEvidence is a SAML response of 384 KiB, with everything around it.
@@ -54,14 +54,22 @@ func directoryRules() map[string]interceptor.Rule {
 	apply.Limit = interceptor.MaxMessage
 	test := read
 	test.AtLeast = providerTime
+	verify := change
+	verify.AtLeast = providerTime
 	return map[string]interceptor.Rule{
-		"ApplyOrganization": apply, "GetOrganization": read, "ListOrganizations": read, "GetConnection": read, "ListConnections": read,
+		"ApplyOrganization": apply, "ExportOrganization": read, "GetOrganization": read, "ListOrganizations": read, "GetConnection": read, "ListConnections": read,
 		"SetConnectionSecret": change, "ClearConnectionSecret": change, "TestConnection": test,
+		"CreateDomain": change, "GetDomain": read, "ListDomains": read, "VerifyDomain": verify, "ConfirmDomainRemoval": change, "DeleteDomain": change,
 	}
 }
 
 func policyRules() map[string]interceptor.Rule {
-	return map[string]interceptor.Rule{"Explain": read}
+	update := change
+	update.Limit = interceptor.MaxMessage
+	return map[string]interceptor.Rule{
+		"Explain": read, "GetPolicy": read, "ListPolicyRevisions": read, "UpdatePolicy": update, "RollBackPolicy": change,
+		"SuspendPolicy": change, "ResumePolicy": change,
+	}
 }
 
 // healthRules let anybody ask: a probe has no credentials and learns one word.

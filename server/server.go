@@ -26,6 +26,8 @@ import (
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/policy"
+	"github.com/postern-audit/postern/policy/directory"
+	"github.com/postern-audit/postern/policy/document"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/convert"
 	"github.com/postern-audit/postern/server/interceptor"
@@ -78,8 +80,12 @@ type Query struct {
 	Connections Connections
 	// Tester tests connections. May be nil: then TestConnection is not served.
 	Tester ConnectionTester
-	Namer  policy.Namer
-	MAC    token.MAC // of tokens and cursors; the same in all processes and after a restart
+	// Policies keeps policies and their history.
+	Policies Policies
+	// Domains verifies domains.
+	Domains Domains
+	Namer   policy.Namer
+	MAC     token.MAC // of tokens and cursors; the same in all processes and after a restart
 	// Wake returns a channel that gets a value after the archive took events of the organization, and a function that ends the
 	// subscription. May be nil: then watchers only poll.
 	Wake func(organizationUID string) (<-chan struct{}, func())
@@ -153,12 +159,16 @@ type Archived interface {
 type Applier interface {
 	// Apply makes an organization match a document and returns the commits it took. The same request id resumes or repeats.
 	Apply(ctx context.Context, principal string, in convert.Apply) (Applied, error)
+	// Export returns an organization as a document that changes nothing when it is applied.
+	Export(ctx context.Context, organization string) (directory.ExportResult, error)
 }
 
 // Applied is what an apply did.
 type Applied struct {
 	Organization *policy.Organization // nil when it does not exist (validation only)
 	Commits      []policy.Applied
+	Warnings     document.Problems
+	Changes      []directory.Planned // validation only
 }
 
 // Server serves the API. Make it with New, hand it listeners with Serve, end it with Shutdown.

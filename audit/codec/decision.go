@@ -36,6 +36,7 @@ func DecisionToProto(d *audit.Decision) *posternv1.Decision {
 	if d.Basis != (audit.ClassBasis{}) {
 		m.ClassBasis = &form.basis
 		form.basis.By, form.basis.Domain, form.basis.VerifiedBy, form.basis.Revision = d.Basis.By, d.Basis.Domain, d.Basis.VerifiedBy, d.Basis.Revision
+		form.basis.Stale = d.Basis.Stale
 	}
 	if len(d.Conditions) > 0 {
 		all := make([]posternv1.Condition, len(d.Conditions))
@@ -97,7 +98,7 @@ func DecisionFromProto(m *posternv1.Decision) (*audit.Decision, error) {
 		GraceUntil:     grace,
 	}
 	if b := m.GetClassBasis(); b != nil {
-		d.Basis = audit.ClassBasis{By: b.GetBy(), Domain: b.GetDomain(), VerifiedBy: b.GetVerifiedBy(), Revision: b.GetRevision()}
+		d.Basis = audit.ClassBasis{By: b.GetBy(), Domain: b.GetDomain(), VerifiedBy: b.GetVerifiedBy(), Revision: b.GetRevision(), Stale: b.GetStale()}
 	}
 	for _, c := range m.GetConditions() {
 		d.Conditions = append(d.Conditions, audit.Condition{Name: c.GetName(), Met: c.GetMet(), Detail: c.GetDetail()})

@@ -222,6 +222,7 @@ func (w *wire) decision(n protowire.Number, d *audit.Decision) {
 		w.text(2, b.Domain)
 		w.text(3, b.VerifiedBy)
 		w.number(4, b.Revision)
+		w.flag(5, b.Stale)
 		w.close(at)
 	}
 	w.text(4, d.Rule)

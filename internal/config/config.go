@@ -36,6 +36,7 @@ type Config struct {
 	Keys        Keys        `koanf:"keys"`
 	SignIn      SignIn      `koanf:"signin"`
 	Outbound    Outbound    `koanf:"outbound"`
+	DNS         DNS         `koanf:"dns"`
 	Deadlines   Deadlines   `koanf:"deadlines"`
 	Log         Log         `koanf:"log"`
 	Development Development `koanf:"development"`
@@ -142,6 +143,18 @@ type Outbound struct {
 	Timeout time.Duration `koanf:"timeout"`
 }
 
+// DNS is who is asked whether domains are whose they are said to be.
+type DNS struct {
+	// Resolvers, IP:port, at most 8. Empty means those of /etc/resolv.conf. Unless signatures vouch for an answer (trusts_ad), two must
+	// say the same; with a single resolver, what it says is taken.
+	Resolvers []string `koanf:"resolvers"`
+	// Believe resolvers that say they checked an answer's signatures (DNSSEC, the AD bit). Only where they do, and where nobody can
+	// change what they say on its way here.
+	TrustsAD bool `koanf:"trusts_ad"`
+	// Longest one exchange with a resolver may take, 100ms to 2500ms. A look takes four at most.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
 // Deadlines bound how long anything may take.
 type Deadlines struct {
 	// Longest a call may take, streams apart, 100ms to 5m. A shorter deadline of the caller wins. Calls that wait for an
@@ -189,6 +202,7 @@ func Default() Config {
 		Redis:      Redis{Mode: RedisEmbedded},
 		SignIn:     SignIn{MinLifetime: time.Minute},
 		Outbound:   Outbound{Timeout: 5 * time.Second},
+		DNS:        DNS{Timeout: 2 * time.Second},
 		Deadlines:  Deadlines{Call: 10 * time.Second, Start: 30 * time.Second, Stop: 15 * time.Second},
 		Log:        Log{Level: "info", Format: "auto"},
 	}

@@ -25,6 +25,7 @@ func (c Config) Validate() error {
 	v.check((c.Keys.MasterFile == "") == (c.Keys.HashFile == ""), "keys.master_file", "and hash_file must be set together, or neither")
 	v.between("signin.min_lifetime", c.SignIn.MinLifetime, time.Second, time.Minute)
 	v.outbound(c.Outbound)
+	v.dns(c.DNS)
 	v.between("deadlines.call", c.Deadlines.Call, 100*time.Millisecond, 5*time.Minute)
 	v.between("deadlines.start", c.Deadlines.Start, time.Second, time.Hour)
 	v.between("deadlines.stop", c.Deadlines.Stop, time.Second, 10*time.Minute)
@@ -114,6 +115,20 @@ func (v *validator) redis(r Redis) {
 	v.check(r.Mode == RedisSentinel || r.SentinelUsername == "" && r.SentinelPasswordFile == "", "redis.sentinel_username", "and sentinel_password_file work in sentinel mode only")
 	v.check((r.TLS.CertFile == "") == (r.TLS.KeyFile == ""), "redis.tls.cert_file", "and key_file must be set together")
 	v.check(r.TLS.Enabled || r.TLS == RedisTLS{}, "redis.tls.enabled", "must be true for the other settings of redis.tls to count")
+}
+
+// maxResolvers bounds who is asked about one domain.
+const maxResolvers = 8
+
+func (v *validator) dns(d DNS) {
+	v.check(len(d.Resolvers) <= maxResolvers, "dns.resolvers", fmt.Sprintf("must be at most %d", maxResolvers))
+	for i, r := range d.Resolvers {
+		path := "dns.resolvers[" + strconv.Itoa(i) + "]"
+		a, err := netip.ParseAddrPort(r)
+		v.check(err == nil && a.Port() != 0, path, "must be an IP address and a port, such as 192.0.2.53:53 or [2001:db8::53]:53")
+		v.check(!slices.Contains(d.Resolvers[:i], r), path, "is named twice; remove one")
+	}
+	v.between("dns.timeout", d.Timeout, 100*time.Millisecond, 2500*time.Millisecond)
 }
 
 // maxNetworks bounds what is looked through at every dial.

@@ -23,6 +23,9 @@ const (
 	OrganizationIndexKey = "postern:{meta}:org_index"    // sorted set: organization ids, in byte order
 )
 
+// OwnerKey is which organization has verified a domain.
+func OwnerKey(domain string) string { return "postern:{meta}:owner:" + domain }
+
 // Keys names every key of an installation. The zero value is of no use: see NewKeys.
 type Keys struct {
 	spaces []Space // by partition
@@ -133,6 +136,29 @@ func (s Space) Domain(organizationUID, domain string) string {
 
 // Domains is the index of an organization's domains, in byte order.
 func (s Space) Domains(organizationUID string) string { return s.prefix + "domains:" + organizationUID }
+
+// PolicyHistory is the hash of an organization's policy revisions, by number, with their bytes in all under "bytes".
+func (s Space) PolicyHistory(organizationUID string) string {
+	return s.prefix + "policyrev:" + organizationUID
+}
+
+// PolicyRevisions is the sorted set of the numbers in PolicyHistory.
+func (s Space) PolicyRevisions(organizationUID string) string {
+	return s.prefix + "policyrevs:" + organizationUID
+}
+
+// Challenge is the verification of a domain by an organization.
+func (s Space) Challenge(organizationUID, domain string) string {
+	return s.prefix + "challenge:" + organizationUID + ":" + domain
+}
+
+// Challenges is the index of an organization's challenges, in byte order.
+func (s Space) Challenges(organizationUID string) string {
+	return s.prefix + "challenges:" + organizationUID
+}
+
+// Checks is the sorted set of challenges by when they are looked at next; members are made by Member.
+func (s Space) Checks() string { return s.prefix + "checks" }
 
 // Claim is a claimed account or address of an organization, by hashed name.
 func (s Space) Claim(organizationUID string, key [16]byte) string {

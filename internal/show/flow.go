@@ -206,12 +206,24 @@ func Decision(d *posternv1.Decision) string {
 		text += ": " + d.GetReason()
 	}
 	if w := d.GetWouldBe(); w != nil && (w.GetVerdict() != d.GetVerdict() || w.GetRule() != d.GetRule() || w.GetReason() != d.GetReason()) {
-		text += ". If report-only rules were enforced, rule " + w.GetRule() + " would decide: " + Enum("VERDICT", w.GetVerdict())
+		text += ". " + otherwise(d) + " would decide: " + Enum("VERDICT", w.GetVerdict())
 		if w.GetReason() != "" {
 			text += ", " + w.GetReason()
 		}
 	}
 	return printable.Escape(text + ".")
+}
+
+// otherwise says what would decide were it not for what keeps it from deciding.
+func otherwise(d *posternv1.Decision) string {
+	who := "rule " + d.GetWouldBe().GetRule()
+	if d.GetWouldBe().GetRule() == "" {
+		who = "the default"
+	}
+	if d.GetSource() == "SUSPENDED" {
+		return "Were it not suspended, " + who
+	}
+	return "If report-only rules were enforced, " + who
 }
 
 // basis says what decided.
@@ -227,6 +239,8 @@ func basis(d *posternv1.Decision) string {
 		return "One of the organization's own, as " + why + ": its policy for external users does not apply"
 	case "STOP":
 		return "A stop bites"
+	case "SUSPENDED":
+		return fmt.Sprintf("The policy is suspended (policy revision %d); it", d.GetPolicyRevision())
 	case "UNREADABLE":
 		return "The policy cannot be read, and what it demands is not known; it"
 	case "DEFAULT":

@@ -43,6 +43,8 @@ type Metrics struct {
 	ready           prometheus.Gauge
 	skew            prometheus.Gauge
 	trips           *prometheus.CounterVec
+	domainChecks    *prometheus.CounterVec
+	domainChanges   *prometheus.CounterVec
 	build           *prometheus.GaugeVec
 
 	mu      sync.RWMutex
@@ -74,6 +76,9 @@ func NewMetrics(now func() time.Time) *Metrics {
 		"key, fenced (another process took over) or unreadable (an entry was kept as raw bytes; should stay 0).", "reason")
 	m.swept = m.counter("postern_swept_total", "Overdue flows this process ended because nobody touched them.")
 	m.sweepFailed = m.counter("postern_sweep_failures_total", "Rounds of the sweeper in which something could not be ended or closed; the log says what.")
+	m.domainChecks = m.counterVec("postern_domain_checks_total", "Looks at domains' zones, by outcome (FOUND, ABSENT or UNKNOWN) and detail, as Domain "+
+		"tells them.", "outcome", "detail")
+	m.domainChanges = m.counterVec("postern_domain_changes_total", "What looks at domains' zones changed, by event type.", "type")
 	m.outbox = m.gauge("postern_outbox_entries", "Events in Redis that are not in the archive yet, over all partitions, as last looked.")
 	m.lag = m.gauge("postern_archive_lag_seconds", "Age of the oldest of them; 0 when none waits.")
 	m.ready = m.gauge("postern_ready", "1 while this process takes calls, else 0.")

@@ -119,3 +119,12 @@ func result(done *authflow.Committed, err error) string {
 	}
 	return "repeated"
 }
+
+// DomainChecked counts a look at a domain's zone: outcome and detail are words of package domaincheck, event the type of the event it
+// led to, empty for none.
+func (m *Metrics) DomainChecked(outcome, detail, event string) {
+	m.domainChecks.WithLabelValues(outcome, detail).Inc()
+	if event != "" {
+		m.domainChanges.WithLabelValues(event).Inc()
+	}
+}

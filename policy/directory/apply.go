@@ -47,15 +47,20 @@ type ApplyInput struct {
 	RequestID    string
 	ValidateOnly bool
 	Reason       string // recorded, sealed
+	Force        bool   // apply it although it denies every external user at a site
 }
 
 // ApplyResult is what an apply did, or with ValidateOnly would do: commits then have no revision and no events.
 type ApplyResult struct {
 	Organization *policy.Organization // as it is now; nil when it does not exist
 	Commits      []policy.Applied
+	// Warnings are about the organization as it is now, or would be, with the places of the document.
+	Warnings document.Problems
+	// Changes are what would change, with ValidateOnly.
+	Changes []Planned
 }
 
-const method = "ApplyOrganization"
+const methodApply = "ApplyOrganization"
 
 // Apply makes an organization match a document. The same request id with the same input carries on where an earlier call
 // stopped, or returns its answer.
@@ -72,12 +77,12 @@ func Apply(ctx context.Context, d Deps, caller string, in ApplyInput) (ApplyResu
 		return ApplyResult{}, errs.Field("document", "ORGANIZATION_DIFFERS",
 			"it is for organization "+doc.ID+"; apply it to that one, or change its first line")
 	}
-	a := &apply{d: d, caller: caller, in: in, doc: doc}
+	a := &apply{d: d, caller: caller, in: in, doc: doc, now: d.Now(), method: methodApply, origin: audit.OriginDocument}
 	if err := a.look(ctx); err != nil {
 		return ApplyResult{}, err
 	}
 	if a.progress != nil && a.progress.Done {
-		return ApplyResult{Organization: a.current, Commits: a.progress.Commits}, nil
+		return ApplyResult{Organization: a.current, Commits: a.progress.Commits, Warnings: doc.Lint(a.current, a.now)}, nil
 	}
 	if err := a.version(); err != nil {
 		return ApplyResult{}, err
@@ -88,7 +93,12 @@ func Apply(ctx context.Context, d Deps, caller string, in ApplyInput) (ApplyResu
 	if err := a.reserve(ctx); err != nil {
 		return ApplyResult{}, err
 	}
-	return a.run(ctx)
+	r, err := a.run(ctx)
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	r.Warnings = doc.Lint(a.plan.Organization, a.now)
+	return r, nil
 }
 
 // reserve takes the id of an organization that does not exist yet, once nothing speaks against creating it. Another call may
@@ -111,6 +121,9 @@ type apply struct {
 	caller   string
 	in       ApplyInput
 	doc      *document.Document
+	now      time.Time
+	method   string
+	origin   audit.Origin // of its events
 	uid      string
 	key      policy.ApplyKey
 	current  *policy.Organization // nil while it does not exist
@@ -135,7 +148,7 @@ func (a *apply) look(ctx context.Context) error {
 	if a.in.ValidateOnly {
 		return nil
 	}
-	a.key = a.d.Namer.ApplyKey(a.caller, method, a.in.Organization, a.in.RequestID, a.in.canonical())
+	a.key = a.d.Namer.ApplyKey(a.caller, a.method, a.in.Organization, a.in.RequestID, a.in.canonical())
 	if a.current == nil {
 		return nil // no call came far enough to be carried on
 	}
@@ -188,11 +201,16 @@ func (a *apply) makePlan(ctx context.Context) error {
 		return err
 	}
 	a.plan = plan
-	if !plan.WritePolicy {
-		return nil
+	return a.fits()
+}
+
+// fits refuses a plan that locks everybody out, or that cannot be written.
+func (a *apply) fits() error {
+	if err := a.guard(); err != nil || !a.plan.WritePolicy {
+		return err
 	}
 	// Before the first commit: additions must not stay behind for a policy that cannot be written.
-	if n := policypb.RecordSize(plan.Organization); n > policypb.MaxRecord {
+	if n := policypb.RecordSize(a.plan.Organization); n > policypb.MaxRecord {
 		return errs.Newf(errs.Invalid, "POLICY_TOO_LARGE",
 			"sites, connections and policy together take %d bytes, at most %d are kept: shorten texts or use fewer, wider rules", n, policypb.MaxRecord)
 	}
@@ -241,5 +259,8 @@ func (in *ApplyInput) canonical() []byte {
 	add(2, string(in.Document))
 	add(3, in.Etag)
 	add(6, in.Reason)
+	if in.Force {
+		add(7, "\x01")
+	}
 	return b
 }

@@ -97,7 +97,7 @@ func (a *apply) event(o document.ObjectChange) audit.Event {
 	target := o.Target
 	return audit.Event{
 		ID: a.d.NewID(), Type: o.Type, Time: a.d.Now(), Organization: a.in.Organization, OrganizationUID: a.uid, Caller: a.caller,
-		Outcome: audit.OutcomeOf(o.Type), Origin: audit.OriginDocument, Target: &target, Changes: o.Changes,
+		Outcome: audit.OutcomeOf(o.Type), Origin: a.origin, Target: &target, Changes: o.Changes,
 	}
 }
 
@@ -177,7 +177,7 @@ func (a *apply) creation(c policy.Change) (policy.Change, error) {
 }
 
 func (a *apply) wouldBe(parts []commit) ApplyResult {
-	out := ApplyResult{Organization: a.current}
+	out := ApplyResult{Organization: a.current, Changes: a.planned()}
 	for _, p := range parts {
 		out.Commits = append(out.Commits, policy.Applied{Kind: p.kind, Count: p.count})
 	}

@@ -1,4 +1,5 @@
-// Package directorytest is the conformance suite of policy.Directory, policy.DirectoryWriter and authflow.ProofBounds.
+// Package directorytest is the conformance suite of policy.Directory, policy.DirectoryWriter, policy.Challenges, policy.DomainOwners,
+// policy.History and authflow.ProofBounds.
 //
 // Purpose: Run proves a directory against the contract in policy/directory.go: what was committed is read, a commit is all or
 // nothing with its events, versions decide races, the cached policy record is never older than a read that asks, progress is
@@ -16,11 +17,14 @@ import (
 	"github.com/postern-audit/postern/policy"
 )
 
-// Both is a directory with its writing side and the one that revokes proofs.
+// Both is a directory with its writing side, the one that revokes proofs and the one that keeps verifications.
 type Both interface {
 	policy.Directory
 	policy.DirectoryWriter
 	Revoker
+	policy.Challenges
+	policy.DomainOwners
+	policy.History
 }
 
 // Harness is one fresh directory with what the suite needs besides the contract.
@@ -30,6 +34,7 @@ type Harness struct {
 	Mint      func(t *testing.T, uid string) audit.OrganizationKey
 	Events    func(t *testing.T, uid string) []audit.Event // of the organization's outbox, opened
 	Now       func() time.Time
+	Partition func(uid string) int
 
 	// Touched names every record that a change would write or compare.
 	Touched func(c policy.Change) []string
@@ -44,7 +49,7 @@ func Run(t *testing.T, fresh func(t *testing.T) *Harness) {
 	for _, g := range []struct {
 		name  string
 		cases map[string]func(t *testing.T, h *Harness)
-	}{{"read", readCases}, {"atomic", atomicCases}, {"progress", progressCases}, {"races", raceCases}, {"revocation", revokeCases}} {
+	}{{"read", readCases}, {"atomic", atomicCases}, {"progress", progressCases}, {"races", raceCases}, {"revocation", revokeCases}, {"challenges", challengeCases}, {"history", historyCases}} {
 		t.Run(g.name, func(t *testing.T) {
 			for name, run := range g.cases {
 				t.Run(name, func(t *testing.T) { run(t, fresh(t)) })

@@ -26,6 +26,7 @@ func rich(t *testing.T, o *policy.Organization) *policy.Organization {
 	next.Sites = []policy.Site{{ID: "wiki", UID: newID(), DisplayName: "Wiki", Hostnames: []string{"wiki.example.org"}, TrustsAccountEmail: true, Origin: audit.OriginDocument,
 		ProofsNotBefore: time.Date(2026, 11, 20, 8, 0, 0, 7, time.UTC)}}
 	next.ProofsNotBefore = time.Date(2026, 11, 19, 8, 0, 0, 9, time.UTC)
+	next.SuspendedUntil = time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
 	next.Connections = []policy.Connection{{ID: "okta", UID: newID(), Kind: policy.ConnectionSSO, Protocol: policy.ProtocolSAML, Disabled: true, Origin: audit.OriginAPI,
 		Domains: []policy.DomainMatch{{Domain: domain(t, "partner.example.org"), Subdomains: true}}, TrustsEmail: true,
 		SAML: &policy.SAML{EntityID: "urn:idp", PostURL: "https://idp.example.org/", Certificates: [][]byte{{1, 2}}, SPEntityID: "urn:sp", ACSURLs: []string{"https://login.example.org/"},

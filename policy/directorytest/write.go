@@ -32,6 +32,9 @@ var changes = map[string]func(t *testing.T, h *Harness, o *policy.Organization) 
 		return policy.Change{Organization: o, AddDomains: []policy.DomainRecord{record(t, "a.example.org"), record(t, "b.example.org")},
 			AddClaims: []policy.ClaimRecord{claim(1)}, Events: []audit.Event{event(o, audit.TypeDomainVerified)}}
 	},
+	"a challenge": func(t *testing.T, _ *Harness, o *policy.Organization) policy.Change {
+		return policy.Change{Organization: o, Challenges: []policy.ChallengeChange{{After: challenge(t, "asked.example.org")}}, Events: []audit.Event{event(o, audit.TypeDomainCreated)}}
+	},
 	"removals": func(t *testing.T, _ *Harness, o *policy.Organization) policy.Change {
 		return policy.Change{Organization: o, DropDomains: []policy.Domain{domain(t, "first.example.org")}, Events: []audit.Event{event(o, audit.TypeDomainRemoved)}}
 	},

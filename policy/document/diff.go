@@ -176,6 +176,7 @@ func flatPolicy(o *policy.Organization) flat {
 	if o.AllowUnreadable {
 		f.add("on_unreadable", "ALLOW")
 	}
+	f.time("suspended_until", o.SuspendedUntil)
 	return f
 }
 

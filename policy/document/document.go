@@ -3,6 +3,7 @@ package document
 import (
 	"fmt"
 	"sort"
+	"time"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
@@ -55,10 +56,11 @@ type AccountList struct {
 	Accounts Accounts
 }
 
-// Accounts names accounts by id and by address.
+// Accounts names accounts by id and by address, and those that an export could only name by their keyed hash.
 type Accounts struct {
 	IDs       []string
 	Addresses []policy.Address
+	Keys      []policy.AccountKey
 }
 
 // Problem is one thing that is wrong with a document, or only worth a warning.
@@ -69,6 +71,8 @@ type Problem struct {
 	Text    string
 	Fix     string
 	Warning bool
+	Code    string // of a warning: one of policy.Codes
+	Rule    string // id of the rule a warning is about; "" when it is about something else
 }
 
 // String is one line for people.
@@ -164,10 +168,15 @@ func (d *Document) at(list []policy.Problem) Problems {
 	out := make(Problems, 0, len(list))
 	for _, p := range list {
 		where := d.locate(p.Path)
-		out = append(out, Problem{Line: where.line, Column: where.column, Path: p.Path, Text: p.Text, Fix: p.Fix, Warning: p.Warning})
+		out = append(out, Problem{Line: where.line, Column: where.column, Path: p.Path, Text: p.Text, Fix: p.Fix, Warning: p.Warning,
+			Code: p.Code, Rule: p.Rule})
 	}
 	return out.sorted()
 }
+
+// Lint is Organization.Lint of what applying d makes of an organization, with the places of the document. What the document does
+// not hold has no place.
+func (d *Document) Lint(o *policy.Organization, now time.Time) Problems { return d.at(o.Lint(now)) }
 
 func (ps Problems) sorted() Problems {
 	sort.SliceStable(ps, func(i, j int) bool {

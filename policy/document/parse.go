@@ -141,7 +141,7 @@ func (r *reader) rules(n *node, list string) []Rule {
 
 func (r *reader) match(n *node, path string, rule *Rule) {
 	m := &rule.Match
-	f := r.accounts(&rule.Accounts)
+	f := r.listed(&rule.Accounts)
 	f["domains"] = r.matchDomains(&m.Domains)
 	f["account_lists"] = r.texts(&m.AccountLists)
 	f["sites"] = r.texts(&m.Sites)
@@ -220,7 +220,7 @@ func (r *reader) accountLists(n *node, list string) []AccountList {
 	var out []AccountList
 	r.list(n, list, func(n *node, path string) {
 		var l AccountList
-		f := r.accounts(&l.Accounts)
+		f := r.listed(&l.Accounts)
 		f["name"] = func(n *node, path string) { l.Name = r.id(n, path) }
 		r.table(n, named(r, n, list, path, "name"), f)
 		out = append(out, l)

@@ -244,7 +244,7 @@ func (m *merger) rules(have []policy.Rule, want []Rule) []policy.Rule {
 
 // keys hashes accounts, sorted so that the order of a document makes no difference.
 func (m *merger) keys(a Accounts) []policy.AccountKey {
-	var out []policy.AccountKey
+	out := slices.Clone(a.Keys)
 	for _, id := range a.IDs {
 		out = append(out, m.namer.AccountKey(m.uid, id))
 	}

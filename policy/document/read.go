@@ -1,6 +1,7 @@
 package document
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -289,6 +290,23 @@ func (r *reader) accounts(into *Accounts) fields {
 			})
 		},
 	}
+}
+
+// listed is accounts for rules and lists, where accounts may stand by the keyed hash that an export has of them.
+func (r *reader) listed(into *Accounts) fields {
+	f := r.accounts(into)
+	f["account_keys"] = func(n *node, path string) {
+		r.some(n, path, func(n *node, path string) {
+			var k policy.AccountKey
+			s := r.text(n, path)
+			if b, err := hex.DecodeString(s); err != nil || len(b) != len(k) {
+				r.problem(n.place, path, "not the key of an account", "keep it as `postern org export` wrote it: 32 hex digits, in quotes; or name the account under accounts or addresses")
+			} else if copy(k[:], b); !r.twice(n, path, map[string]bool{string(b): slices.Contains(into.Keys, k)}, string(b)) {
+				into.Keys = append(into.Keys, k)
+			}
+		})
+	}
+	return f
 }
 
 func (r *reader) twice(n *node, path string, seen map[string]bool, key string) bool {

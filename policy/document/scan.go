@@ -52,6 +52,9 @@ func (n *node) find(key string) *node {
 	return nil
 }
 
+// emptyFix is what helps an empty document.
+const emptyFix = "begin with organization: ID"
+
 // scan turns text into nodes. What it returns is at most maxDepth deep and has no anchors, aliases, tags or merges.
 func scan(b []byte) (*node, *Problem) {
 	if len(b) > MaxBytes {
@@ -82,7 +85,7 @@ func scan(b []byte) (*node, *Problem) {
 		body = d.Body
 	}
 	if body == nil {
-		return nil, &Problem{Line: 1, Column: 1, Text: "the document is empty", Fix: "begin with organization: ID"}
+		return nil, &Problem{Line: 1, Column: 1, Text: "the document is empty", Fix: emptyFix}
 	}
 	return convert(body, 0)
 }

@@ -73,8 +73,12 @@ func fromSite(s *policy.Site) *posternv1.Site {
 
 // FromDomain converts a domain record.
 func FromDomain(r policy.DomainRecord) *posternv1.Domain {
+	state := posternv1.Domain_STATE_VERIFIED
+	if r.Stale {
+		state = posternv1.Domain_STATE_FAILING
+	}
 	return &posternv1.Domain{Domain: r.Domain.String(), IncludeSubdomains: r.Subdomains, VerifiedBy: r.VerifiedBy,
-		Revision: r.Revision, Origin: fromOrigin(r.Origin)}
+		Revision: r.Revision, Origin: fromOrigin(r.Origin), State: state, Stale: r.Stale, Dnssec: r.DNSSEC, VerifyTime: fromTime(r.Verified)}
 }
 
 // ToDomain is the reverse of FromDomain.
@@ -84,7 +88,8 @@ func ToDomain(m *posternv1.Domain) (policy.DomainRecord, error) {
 		return policy.DomainRecord{}, err
 	}
 	return policy.DomainRecord{Domain: d, Subdomains: m.GetIncludeSubdomains(), VerifiedBy: m.GetVerifiedBy(),
-		Revision: m.GetRevision(), Origin: toOrigin(m.GetOrigin())}, nil
+		Revision: m.GetRevision(), Origin: toOrigin(m.GetOrigin()), Stale: m.GetStale(), DNSSEC: m.GetDnssec(),
+		Verified: toTime(m.GetVerifyTime())}, nil
 }
 
 // Etag is a stamp in text: 32 lower-case hex digits, empty for the zero stamp.

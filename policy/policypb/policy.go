@@ -36,11 +36,11 @@ func FromPolicy(p *policy.Policy, allowUnreadable bool) *posternv1.Policy {
 	return m
 }
 
-// FromPolicyOf converts the policy of an organization with all that goes with it: the choice for an unreadable one, and the
-// bound before which proofs count no more. It is what is stored, and what an administrator is shown.
+// FromPolicyOf converts the policy of an organization with all that goes with it: the choice for an unreadable one, the bound
+// before which proofs count no more, and the end of a suspension. It is what is stored, and what an administrator is shown.
 func FromPolicyOf(o *policy.Organization) *posternv1.Policy {
 	m := FromPolicy(&o.Policy, o.AllowUnreadable)
-	m.ProofsNotBefore = fromTime(o.ProofsNotBefore)
+	m.ProofsNotBefore, m.SuspendedUntil = fromTime(o.ProofsNotBefore), fromTime(o.SuspendedUntil)
 	return m
 }
 
@@ -50,6 +50,14 @@ func ToProofsNotBefore(m *posternv1.Policy) (time.Time, error) {
 		return time.Time{}, unreadable("a bad time")
 	}
 	return toTime(m.GetProofsNotBefore()), nil
+}
+
+// ToSuspendedUntil is when a suspension of the policy ends.
+func ToSuspendedUntil(m *posternv1.Policy) (time.Time, error) {
+	if !valid(m.GetSuspendedUntil()) {
+		return time.Time{}, unreadable("a bad time")
+	}
+	return toTime(m.GetSuspendedUntil()), nil
 }
 
 // ToPolicy is the reverse of FromPolicy.

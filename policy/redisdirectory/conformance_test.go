@@ -82,7 +82,7 @@ func (r *rig) harness(t *testing.T) *directorytest.Harness {
 	t.Helper()
 	second, _ := r.process(t)
 	return &directorytest.Harness{
-		Directory: r.directory, Second: second, Now: time.Now, Touched: r.directory.Touched, Events: r.events, Spoil: r.spoil, Dump: r.dump,
+		Directory: r.directory, Second: second, Now: time.Now, Touched: r.directory.Touched, Partition: r.directory.Partition, Events: r.events, Spoil: r.spoil, Dump: r.dump,
 		Mint: func(t *testing.T, uid string) audit.OrganizationKey {
 			t.Helper()
 			k, err := r.keyring.Mint(uid)

@@ -22,9 +22,11 @@ var (
 	organizationText string
 )
 
-// Encoder seals and encodes events. codec.Codec is one.
-type Encoder interface {
+// Codec seals, encodes and opens events. codec.Codec is one.
+type Codec interface {
 	Encode(e *audit.Event) ([]byte, error)
+	Decode(b []byte) (audit.Event, error)
+	Open(e *audit.Event) error
 }
 
 // Config is what a directory needs. Every field is needed.
@@ -32,23 +34,25 @@ type Config struct {
 	Client     redis.UniversalClient // for scripts: redisx.NewScripts
 	Reader     redis.UniversalClient // for reads: redisx.NewReader
 	Partitions int
-	Codec      Encoder
+	Codec      Codec
 	Keys       audit.Keys
 	Cache      *Cache           // shared with the flow store
 	Now        func() time.Time // estimate of Redis' time
 }
 
-// Directory implements policy.Directory and policy.DirectoryWriter. Safe for concurrent use.
+// Directory implements policy.Directory, policy.DirectoryWriter and policy.History. Safe for concurrent use.
 type Directory struct {
 	client       redis.UniversalClient
 	reader       redis.UniversalClient
 	keys         *redisx.Keys
-	codec        Encoder
+	codec        Codec
 	keyring      audit.Keys
 	cache        *Cache
 	now          func() time.Time
 	commit       *redisx.Script
 	organization *redisx.Script
+	check        *redisx.Script
+	owner        *redisx.Script
 
 	mu   sync.RWMutex
 	uids map[string]string // organization id → uid, of organizations that exist
@@ -57,6 +61,7 @@ type Directory struct {
 var (
 	_ policy.Directory       = (*Directory)(nil)
 	_ policy.DirectoryWriter = (*Directory)(nil)
+	_ policy.History         = (*Directory)(nil)
 )
 
 // New returns a directory, or an error that names the missing part.
@@ -75,7 +80,8 @@ func New(c Config) (*Directory, error) {
 	}
 	return &Directory{
 		client: c.Client, reader: c.Reader, keys: keys, codec: c.Codec, keyring: c.Keys, cache: c.Cache, now: c.Now,
-		commit: redisx.NewScript(directoryText), organization: redisx.NewScript(organizationText), uids: map[string]string{},
+		commit: redisx.NewScript(directoryText), organization: redisx.NewScript(organizationText),
+		check: redisx.NewScript(checkText), owner: redisx.NewScript(ownerText), uids: map[string]string{},
 	}, nil
 }
 

@@ -15,8 +15,20 @@ func (d *Directory) Touched(c policy.Change) []string {
 	for _, dom := range c.DropDomains {
 		names = append(names, space.Domain(uid, dom.String()))
 	}
+	for i, ch := range c.Challenges {
+		if i == 0 {
+			names = append(names, space.Challenges(uid), space.Checks())
+		}
+		names = append(names, space.Challenge(uid, ch.Domain().String()))
+	}
+	if c.Revises() >= 0 {
+		names = append(names, space.PolicyHistory(uid), space.PolicyRevisions(uid))
+	}
 	return names
 }
 
 // Outbox names the outbox of an organization.
 func (d *Directory) Outbox(uid string) string { return d.keys.Of(uid).Outbox() }
+
+// Partition is where an organization lives.
+func (d *Directory) Partition(uid string) int { return d.keys.Partition(uid) }

@@ -63,6 +63,10 @@ func decodeOrganization(b []byte, allowUnreadable bool) (*policy.Organization, e
 		o.Unreadable = true
 		return o, nil //nolint:nilerr // as above
 	}
+	if o.SuspendedUntil, err = policypb.ToSuspendedUntil(&m); err != nil {
+		o.Unreadable = true
+		return o, nil //nolint:nilerr // as above
+	}
 	p, _, err := policypb.ToPolicy(&m)
 	if err != nil {
 		o.Unreadable = true

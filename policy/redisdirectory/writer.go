@@ -27,6 +27,7 @@ const (
 	kindAddClaims     = "ADD_CLAIMS"
 	kindPolicy        = "POLICY"
 	kindRemoveDomains = "REMOVE_DOMAINS"
+	kindCheckDomains  = "CHECK_DOMAINS"
 )
 
 func isNil(err error) bool { return errors.Is(err, redis.Nil) }
@@ -104,7 +105,7 @@ const progressFor = 24 * time.Hour
 // Commit implements policy.DirectoryWriter. The commit that creates an organization does not seal: its key is added to the
 // keyring only once Redis has it, since another process may be creating the same organization with another key.
 func (d *Directory) Commit(ctx context.Context, c policy.Change) (policy.Applied, policy.Stamp, error) {
-	if n := len(c.AddDomains) + len(c.AddClaims) + len(c.DropDomains); n > MaxKeys {
+	if n := len(c.AddDomains) + len(c.AddClaims) + len(c.DropDomains) + len(c.Challenges); n > MaxKeys {
 		return policy.Applied{}, policy.Stamp{}, errs.Newf(errs.Internal, "COMMIT_TOO_LARGE", "at most %d keys in one commit", MaxKeys)
 	}
 	return d.write(ctx, c, time.Time{})
@@ -164,10 +165,12 @@ func (d *Directory) prepare(c policy.Change, bound time.Time) (*write, error) {
 	}
 	w.applied = policy.Applied{Kind: kindPolicy, Count: len(c.Events), Revision: w.revision} // one event per object
 	switch {
-	case len(c.AddDomains) > 0:
+	case len(c.AddDomains) > 0 && len(c.Challenges) == 0:
 		w.applied.Kind, w.applied.Count = kindAddDomains, len(c.AddDomains)
 	case len(c.AddClaims) > 0:
 		w.applied.Kind, w.applied.Count = kindAddClaims, len(c.AddClaims)
+	case len(c.Challenges) > 0:
+		w.applied.Kind, w.applied.Count = kindCheckDomains, len(c.Challenges)
 	case len(c.DropDomains) > 0:
 		w.applied.Kind, w.applied.Count = kindRemoveDomains, len(c.DropDomains)
 	}
@@ -212,7 +215,7 @@ func encodeProgress(key policy.ApplyKey, p policy.Progress, bound time.Time) ([]
 // call lays the change out as directory.lua reads it.
 func (w *write) call() (*redisx.Call, error) {
 	c, o, uid := &w.c, w.c.Organization, w.c.Organization.UID
-	call := redisx.NewCall(24 + len(c.Events) + 3*(len(c.AddDomains)+len(c.AddClaims)+len(c.DropDomains)))
+	call := redisx.NewCall(34 + len(c.Events) + 3*(len(c.AddDomains)+len(c.AddClaims)+len(c.DropDomains)) + 6*len(c.Challenges))
 	call.Key(w.space.Organization(uid), w.space.Outbox(), w.space.Once(c.Request.Key), w.space.Domains(uid))
 	for _, r := range c.AddDomains {
 		call.Key(w.space.Domain(uid, r.Domain.String()))
@@ -222,6 +225,10 @@ func (w *write) call() (*redisx.Call, error) {
 	}
 	for _, dom := range c.DropDomains {
 		call.Key(w.space.Domain(uid, dom.String()))
+	}
+	w.challengeKeys(call)
+	if c.Revises() >= 0 {
+		call.Key(w.space.PolicyHistory(uid), w.space.PolicyRevisions(uid))
 	}
 	now, created := w.d.now(), o.Created
 	key := []byte(nil)
@@ -237,11 +244,13 @@ func (w *write) call() (*redisx.Call, error) {
 	} else {
 		call.Arg("", "", "", "", "", "", "", "")
 	}
-	call.Arg(key, w.progress, len(c.Events), len(c.AddDomains), len(c.AddClaims), len(c.DropDomains))
+	call.Arg(key, w.progress, len(c.Events), len(c.AddDomains), len(c.AddClaims), len(c.DropDomains), len(c.Challenges))
 	return call, w.values(call)
 }
 
 func (w *write) values(call *redisx.Call) error {
+	var history []byte
+	revises := w.c.Revises()
 	for i := range w.c.Events {
 		e := w.c.Events[i]
 		e.Revision = w.revision
@@ -250,6 +259,11 @@ func (w *write) values(call *redisx.Call) error {
 			return err
 		}
 		call.Arg(b)
+		if i == revises {
+			if history, err = w.history(b); err != nil {
+				return err
+			}
+		}
 	}
 	for _, r := range w.c.AddDomains {
 		r.Revision = w.revision
@@ -270,6 +284,10 @@ func (w *write) values(call *redisx.Call) error {
 	for _, dom := range w.c.DropDomains {
 		call.Arg(dom.String())
 	}
+	if err := w.challengeValues(call); err != nil {
+		return err
+	}
+	call.Arg(policy.KeptRevisions, maxHistory, history)
 	return nil
 }
 

@@ -84,7 +84,7 @@ func (b *Bound) fits(fd protoreflect.FieldDescriptor) bool {
 		return b.kind == kindEnum
 	case protoreflect.BoolKind:
 		return b.kind == kindFlag
-	case protoreflect.Int32Kind:
+	case protoreflect.Int32Kind, protoreflect.Int64Kind:
 		return b.kind == kindCount
 	case protoreflect.MessageKind:
 		switch fd.Message().FullName() {

@@ -24,7 +24,7 @@ const (
 // the messages and tries each bound.
 func Bounds() map[protoreflect.FullName]Bound {
 	out := map[protoreflect.FullName]Bound{}
-	for _, group := range []map[string]Bound{signIn(), steps(), factors(), access(), federation(), queries(), directory(), connections()} {
+	for _, group := range []map[string]Bound{signIn(), steps(), factors(), access(), federation(), queries(), directory(), connections(), domains(), policies()} {
 		for name, b := range group {
 			out[protoreflect.FullName("postern.v1."+name)] = b
 		}
@@ -203,6 +203,9 @@ func directory() map[string]Bound {
 		"ApplyOrganizationRequest.request_id":    requestID(),
 		"ApplyOrganizationRequest.validate_only": flag(),
 		"ApplyOrganizationRequest.reason":        lines(512),
+		"ApplyOrganizationRequest.force":         flag(),
+
+		"ExportOrganizationRequest.name": name(),
 
 		"GetOrganizationRequest.name": name(),
 
@@ -215,6 +218,7 @@ func directory() map[string]Bound {
 		"ExplainRequest.kind":       enum(),
 		"ExplainRequest.context":    message(),
 		"ExplainRequest.method":     lower(80, ":-"),
+		"ExplainRequest.revision":   count(),
 	}
 }
 

@@ -17,6 +17,7 @@ type Apply struct {
 	RequestID    string
 	ValidateOnly bool
 	Reason       string
+	Force        bool
 }
 
 // ApplyOrganization converts a request to apply a document.
@@ -33,8 +34,16 @@ func (c *Converter) ApplyOrganization(r *posternv1.ApplyOrganizationRequest) (Ap
 	}
 	return Apply{
 		Organization: organization, Document: []byte(r.GetDocument()), Etag: r.GetEtag(), RequestID: r.GetRequestId(),
-		ValidateOnly: r.GetValidateOnly(), Reason: r.GetReason(),
+		ValidateOnly: r.GetValidateOnly(), Reason: r.GetReason(), Force: r.GetForce(),
 	}, nil
+}
+
+// ExportOrganization converts a request for an export to the id of its organization.
+func (c *Converter) ExportOrganization(r *posternv1.ExportOrganizationRequest) (string, error) {
+	if err := c.Check(r); err != nil {
+		return "", err
+	}
+	return names.Organization("name", r.GetName())
 }
 
 // GetOrganization converts a request for one organization to its id.
@@ -55,6 +64,7 @@ type Question struct {
 	Kind          audit.SubjectKind
 	IP            netip.Addr
 	Method        audit.Method
+	Revision      int64 // of the policy; 0: as it is
 }
 
 // Explain converts a question about a subject.
@@ -62,7 +72,7 @@ func (c *Converter) Explain(r *posternv1.ExplainRequest) (Question, error) {
 	if err := c.Check(r); err != nil {
 		return Question{}, err
 	}
-	q := Question{AccountID: r.GetAccountId(), Kind: audit.SubjectKind(r.GetKind())} //nolint:gosec // checked against the enum
+	q := Question{AccountID: r.GetAccountId(), Revision: r.GetRevision(), Kind: audit.SubjectKind(r.GetKind())} //nolint:gosec // checked against the enum
 	var err error
 	if q.Organization, q.Site, err = names.Site("site", r.GetSite()); err != nil {
 		return Question{}, err

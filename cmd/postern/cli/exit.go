@@ -36,6 +36,11 @@ type configError struct{ error }
 
 func (e configError) Unwrap() error { return e.error }
 
+// inputError is a file that cannot be used: nothing was done with it.
+type inputError struct{ error }
+
+func (e inputError) Unwrap() error { return e.error }
+
 // errNo says "no" by its exit code alone: the output has said why.
 var errNo = errors.New("no")
 
@@ -47,12 +52,13 @@ func exitCode(err error) int {
 	var (
 		u usageError
 		c configError
+		i inputError
 		d *serve.DependencyError
 	)
 	switch f := client.Explain(err); {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &u):
+	case errors.As(err, &u), errors.As(err, &i):
 		return exitUsage
 	case errors.As(err, &c):
 		return exitConfig

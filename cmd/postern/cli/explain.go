@@ -26,7 +26,8 @@ func (a *app) explain() *cobra.Command {
 looked at, what is demanded and what would come next. The address is taken as verified.`,
 		Example: `  postern explain acme/wiki guest@gmail.com
   postern explain acme/wiki guest@gmail.com --method sso:partner-okta --ip 203.0.113.9
-  postern explain acme/wiki --account-id 4711`,
+  postern explain acme/wiki --account-id 4711
+  postern explain acme/wiki guest@gmail.com --revision 17`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 || len(args) > 2 {
 				return usagef("postern explain takes SITE [ADDRESS]")
@@ -66,6 +67,7 @@ looked at, what is demanded and what would come next. The address is taken as ve
 	f.StringVar(&request.Method, "method", "", "method the person would use, for example password or sso:partner-okta")
 	f.StringVar(&request.Context.Ip, "ip", "", "where the sign-in would come from")
 	f.StringVar(&kind, "kind", "", "person, service or app")
+	f.Int64Var(&request.Revision, "revision", 0, "ask the policy in force at this revision (default: as it is)")
 	return cmd
 }
 

@@ -24,20 +24,23 @@ const maxDocument = 1 << 20
 
 func (a *app) org() *cobra.Command {
 	return group(&cobra.Command{Use: "org", Short: "Organizations: their sites, domains, claims, connections and policy"},
-		a.orgApply(), a.orgGet(), a.orgList())
+		a.orgApply(), a.orgDiff(), a.orgExport(), a.orgGet(), a.orgList())
 }
 
 func (a *app) orgApply() *cobra.Command {
 	var etag, reason, requestID string
-	var check bool
+	var check, force bool
 	cmd := &cobra.Command{
 		Use:   "apply FILE",
 		Short: "Make an organization match a document",
 		Long: `Make an organization match a document of YAML or JSON ("-" reads standard input). Sections the document leaves out stay
 as they are; one it holds replaces what earlier documents wrote. Without --etag the change is based on what is there
-now; with it, the change is refused when somebody else came first.`,
+now; with it, the change is refused when somebody else came first. What is probably not meant is warned about.
+
+A change after which every external user would be denied at a site that is open now is refused (LOCK_OUT). --force applies it
+nevertheless, and the record says so.`,
 		Example: `  postern org apply examples/acme.yaml
-  postern org apply --check acme.yaml                     # what would change, and what is wrong
+  postern org apply --dry-run acme.yaml                   # what would change, and what is wrong
   postern org apply --reason "partner X joined" acme.yaml
   git show HEAD:acme.yaml | postern org apply -`,
 		Args: exactly("FILE"),
@@ -61,7 +64,7 @@ now; with it, the change is refused when somebody else came first.`,
 					}
 				}
 				answer, err := client.Repeat(ctx, c.Directory.ApplyOrganization, &posternv1.ApplyOrganizationRequest{
-					Name: name, Document: string(document), Etag: etag, RequestId: requestID, ValidateOnly: check, Reason: reason})
+					Name: name, Document: string(document), Etag: etag, RequestId: requestID, ValidateOnly: check, Reason: reason, Force: force})
 				if err != nil {
 					return err
 				}
@@ -70,7 +73,9 @@ now; with it, the change is refused when somebody else came first.`,
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&check, "check", false, "say what would be applied, and apply nothing")
+	f.BoolVar(&check, "dry-run", false, "check everything, say what would change, and apply nothing")
+	f.BoolVar(&check, "check", false, "the same as --dry-run")
+	f.BoolVar(&force, "force", false, "apply a change that denies every external user at a site; kept in the record")
 	f.StringVar(&etag, "etag", "", "version the change is based on (default: the current one; with --request-id none)")
 	f.StringVar(&reason, "reason", "", "why; kept in the record")
 	f.StringVar(&requestID, "request-id", "", "idempotency key: the same one, with the same document, etag and reason, resumes an apply that was cut off (default: a new one)")
@@ -128,6 +133,7 @@ func (a *app) applied(name string, answer *posternv1.ApplyOrganizationResponse, 
 	o := answer.GetOrganization()
 	if check {
 		fmt.Fprintf(a.stdout, "%s would change:\n", printable.Escape(name))
+		a.changes(answer.GetChanges())
 	} else {
 		fmt.Fprintf(a.stdout, "%s is at revision %d, etag %s\n", o.GetName(), o.GetRevision(), o.GetEtag())
 	}
@@ -135,7 +141,11 @@ func (a *app) applied(name string, answer *posternv1.ApplyOrganizationResponse, 
 	for i, c := range answer.GetCommits() {
 		rows[i] = []string{c.GetKind(), strconv.FormatInt(c.GetCount(), 10), strconv.FormatInt(c.GetRevision(), 10), strconv.Itoa(len(c.GetEvents()))}
 	}
-	return show.Table(a.stdout, []string{"COMMIT", "OBJECTS", "REVISION", "EVENTS"}, rows)
+	if err := show.Table(a.stdout, []string{"COMMIT", "OBJECTS", "REVISION", "EVENTS"}, rows); err != nil {
+		return err
+	}
+	a.warnings(answer.GetWarnings())
+	return nil
 }
 
 func (a *app) orgGet() *cobra.Command {

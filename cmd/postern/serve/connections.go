@@ -45,8 +45,8 @@ func secretInput(in convert.ConnectionSecret) directory.SecretInput {
 		Secret: in.Secret, Kind: kind}
 }
 
-// readMetadata reads SAML metadata that stands in a document. What is wrong with it is told to whoever wrote the document.
-func readMetadata(now func() time.Time) document.MetadataReader {
+// ReadMetadata reads SAML metadata that stands in a document. What is wrong with it is told to whoever wrote the document.
+func ReadMetadata(now func() time.Time) document.MetadataReader {
 	return func(xml []byte) (document.Metadata, error) {
 		p, err := saml.ParseMetadata(xml, now())
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/postern-audit/postern/authflow/redisstore"
 	"github.com/postern-audit/postern/authflow/verify/vault"
 	"github.com/postern-audit/postern/internal/config"
+	"github.com/postern-audit/postern/policy/directory"
 )
 
 // work is what runs without being called.
@@ -24,6 +25,8 @@ type work struct {
 	providers  *idp.Client
 	identities *authflow.Identities
 	keys       *keyNews
+	// What domains are verified with.
+	checker directory.DomainChecker
 }
 
 // wake tells the archiver, if this process has one, that something waits.
@@ -58,6 +61,9 @@ func (p *process) makeWork(ctx context.Context) error {
 	secrets := vault.New(p.stores.keyring, p.stores.keysets.Namer())
 	var err error
 	if w.providers, err = p.openProviders(); err != nil {
+		return err
+	}
+	if w.checker, err = p.openResolver(ctx); err != nil {
 		return err
 	}
 	w.flows, err = authflow.New(authflow.Config{
@@ -95,6 +101,11 @@ func (p *process) startWork(context.Context) error {
 		p.startArchiver() //nolint:contextcheck // it outlives the start
 	}
 	p.startKeyNews() //nolint:contextcheck // it outlives the start
+	if p.has(config.ComponentAPI) {
+		if err := p.startRechecker(); err != nil { //nolint:contextcheck // it outlives the start
+			return err
+		}
+	}
 	if p.has(config.ComponentSignIn) {
 		p.startFolder()         //nolint:contextcheck // it outlives the start
 		return p.startSweeper() //nolint:contextcheck // it outlives the start

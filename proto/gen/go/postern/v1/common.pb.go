@@ -1115,10 +1115,12 @@ type ClassBasis struct {
 	By string `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
 	// The organization's domain record that matched, when one did.
 	Domain string `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
-	// Who verified that domain: OPERATOR.
+	// Who verified that domain: OPERATOR or DNS.
 	VerifiedBy string `protobuf:"bytes,3,opt,name=verified_by,json=verifiedBy,proto3" json:"verified_by,omitempty"`
 	// Directory revision of that record.
-	Revision      int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Whether that domain's zone does not show the record any more that it was verified by.
+	Stale         bool `protobuf:"varint,5,opt,name=stale,proto3" json:"stale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1179,6 +1181,13 @@ func (x *ClassBasis) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *ClassBasis) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
 }
 
 // Decision explains what the policy demands of this subject at this site and why.
@@ -1557,14 +1566,15 @@ const file_postern_v1_common_proto_rawDesc = "" +
 	"\aWouldBe\x12-\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x13.postern.v1.VerdictR\averdict\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"q\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x87\x01\n" +
 	"\n" +
 	"ClassBasis\x12\x0e\n" +
 	"\x02by\x18\x01 \x01(\tR\x02by\x12\x16\n" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x1f\n" +
 	"\vverified_by\x18\x03 \x01(\tR\n" +
 	"verifiedBy\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision\"\xd4\x04\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision\x12\x14\n" +
+	"\x05stale\x18\x05 \x01(\bR\x05stale\"\xd4\x04\n" +
 	"\bDecision\x12'\n" +
 	"\x05class\x18\x01 \x01(\x0e2\x11.postern.v1.ClassR\x05class\x12\x1a\n" +
 	"\badvisory\x18\x02 \x01(\bR\badvisory\x127\n" +

@@ -11,6 +11,8 @@ package posternv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	emptypb "google.golang.org/protobuf/types/known/emptypb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -130,6 +132,68 @@ func (Connection_Protocol) EnumDescriptor() ([]byte, []int) {
 	return file_postern_v1_directory_proto_rawDescGZIP(), []int{2, 1}
 }
 
+// State says how far verification is.
+type Domain_State int32
+
+const (
+	// Not given.
+	Domain_STATE_UNSPECIFIED Domain_State = 0
+	// The record is asked for and was not seen yet.
+	Domain_STATE_PENDING Domain_State = 1
+	// It is the organization's.
+	Domain_STATE_VERIFIED Domain_State = 2
+	// Its zone does not show the record any more. It goes on counting, and what rests on it says STALE.
+	Domain_STATE_FAILING Domain_State = 3
+	// It does not count any more: it failed, and an admin or the organization's own setting ended it, or another organization
+	// has it.
+	Domain_STATE_LAPSED Domain_State = 4
+)
+
+// Enum value maps for Domain_State.
+var (
+	Domain_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "STATE_PENDING",
+		2: "STATE_VERIFIED",
+		3: "STATE_FAILING",
+		4: "STATE_LAPSED",
+	}
+	Domain_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"STATE_PENDING":     1,
+		"STATE_VERIFIED":    2,
+		"STATE_FAILING":     3,
+		"STATE_LAPSED":      4,
+	}
+)
+
+func (x Domain_State) Enum() *Domain_State {
+	p := new(Domain_State)
+	*p = x
+	return p
+}
+
+func (x Domain_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Domain_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_postern_v1_directory_proto_enumTypes[2].Descriptor()
+}
+
+func (Domain_State) Type() protoreflect.EnumType {
+	return &file_postern_v1_directory_proto_enumTypes[2]
+}
+
+func (x Domain_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Domain_State.Descriptor instead.
+func (Domain_State) EnumDescriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{3, 0}
+}
+
 // Severity says how bad it is.
 type ConnectionFinding_Severity int32
 
@@ -171,11 +235,11 @@ func (x ConnectionFinding_Severity) String() string {
 }
 
 func (ConnectionFinding_Severity) Descriptor() protoreflect.EnumDescriptor {
-	return file_postern_v1_directory_proto_enumTypes[2].Descriptor()
+	return file_postern_v1_directory_proto_enumTypes[3].Descriptor()
 }
 
 func (ConnectionFinding_Severity) Type() protoreflect.EnumType {
-	return &file_postern_v1_directory_proto_enumTypes[2]
+	return &file_postern_v1_directory_proto_enumTypes[3]
 }
 
 func (x ConnectionFinding_Severity) Number() protoreflect.EnumNumber {
@@ -184,7 +248,7 @@ func (x ConnectionFinding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ConnectionFinding_Severity.Descriptor instead.
 func (ConnectionFinding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{17, 0}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // Organization owns sites, domains, claimed accounts, connections and a policy.
@@ -650,19 +714,53 @@ func (x *Connection) GetEtag() string {
 	return ""
 }
 
-// Domain is a verified domain.
+// Domain is a domain of an organization: one that its operator vouches for, or one whose zone is looked at.
 type Domain struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Domain in A-label form.
 	Domain string `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
 	// Whether its subdomains count too.
 	IncludeSubdomains bool `protobuf:"varint,2,opt,name=include_subdomains,json=includeSubdomains,proto3" json:"include_subdomains,omitempty"`
-	// Who verified it: OPERATOR.
+	// Who verified it: OPERATOR or DNS; empty before.
 	VerifiedBy string `protobuf:"bytes,3,opt,name=verified_by,json=verifiedBy,proto3" json:"verified_by,omitempty"`
 	// Directory revision that last wrote it.
 	Revision int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Who maintains it.
-	Origin        Origin `protobuf:"varint,5,opt,name=origin,proto3,enum=postern.v1.Origin" json:"origin,omitempty"`
+	Origin Origin `protobuf:"varint,5,opt,name=origin,proto3,enum=postern.v1.Origin" json:"origin,omitempty"`
+	// organizations/{organization}/domains/{domain}. Empty within an Organization.
+	Name string `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	// How far verification is.
+	State Domain_State `protobuf:"varint,7,opt,name=state,proto3,enum=postern.v1.Domain_State" json:"state,omitempty"`
+	// Name of the TXT record to set, without a dot at the end. Empty for a domain of a document.
+	RecordName string `protobuf:"bytes,8,opt,name=record_name,json=recordName,proto3" json:"record_name,omitempty"`
+	// Text of that record. Other TXT records may stand beside it.
+	RecordText string `protobuf:"bytes,9,opt,name=record_text,json=recordText,proto3" json:"record_text,omitempty"`
+	// Whether the answer it was verified by was authenticated (DNSSEC).
+	Dnssec bool `protobuf:"varint,10,opt,name=dnssec,proto3" json:"dnssec,omitempty"`
+	// Whether its zone does not show the record any more: the state is FAILING.
+	Stale bool `protobuf:"varint,11,opt,name=stale,proto3" json:"stale,omitempty"`
+	// When its zone first showed the record.
+	VerifyTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=verify_time,json=verifyTime,proto3" json:"verify_time,omitempty"`
+	// When its zone was last looked at.
+	CheckTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=check_time,json=checkTime,proto3" json:"check_time,omitempty"`
+	// What was found then: FOUND, ABSENT (the zone itself says so) or UNKNOWN (nothing follows).
+	CheckOutcome string `protobuf:"bytes,14,opt,name=check_outcome,json=checkOutcome,proto3" json:"check_outcome,omitempty"`
+	// Why: SHOWN, NXDOMAIN, NODATA, OTHER_RECORDS, ALIAS_ELSEWHERE, EXPIRED, SERVFAIL, TIMEOUT, UNREACHABLE, REFUSED, LAME,
+	// MALFORMED, TOO_LARGE, DISAGREE, TOO_FEW, NO_RESOLVER or DOMAIN_TAKEN.
+	CheckDetail string `protobuf:"bytes,15,opt,name=check_detail,json=checkDetail,proto3" json:"check_detail,omitempty"`
+	// When its zone is looked at next; absent: not by itself.
+	NextCheckTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=next_check_time,json=nextCheckTime,proto3" json:"next_check_time,omitempty"`
+	// How many denials in a row counted. Three over 72 hours or more make it fail.
+	NegativeCount int32 `protobuf:"varint,17,opt,name=negative_count,json=negativeCount,proto3" json:"negative_count,omitempty"`
+	// Since when it fails.
+	FailTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=fail_time,json=failTime,proto3" json:"fail_time,omitempty"`
+	// The organization's own choice: a domain that fails this long, and was warned of three times, lapses by itself. 7 to 365 days;
+	// absent: never.
+	LapseAfter *durationpb.Duration `protobuf:"bytes,19,opt,name=lapse_after,json=lapseAfter,proto3" json:"lapse_after,omitempty"`
+	// When verification was begun.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Version, for changes; looks at the zone that change no state do not move it. Empty for a domain of a document.
+	Etag          string `protobuf:"bytes,21,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -732,6 +830,584 @@ func (x *Domain) GetOrigin() Origin {
 	return Origin_ORIGIN_UNSPECIFIED
 }
 
+func (x *Domain) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Domain) GetState() Domain_State {
+	if x != nil {
+		return x.State
+	}
+	return Domain_STATE_UNSPECIFIED
+}
+
+func (x *Domain) GetRecordName() string {
+	if x != nil {
+		return x.RecordName
+	}
+	return ""
+}
+
+func (x *Domain) GetRecordText() string {
+	if x != nil {
+		return x.RecordText
+	}
+	return ""
+}
+
+func (x *Domain) GetDnssec() bool {
+	if x != nil {
+		return x.Dnssec
+	}
+	return false
+}
+
+func (x *Domain) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
+}
+
+func (x *Domain) GetVerifyTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.VerifyTime
+	}
+	return nil
+}
+
+func (x *Domain) GetCheckTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CheckTime
+	}
+	return nil
+}
+
+func (x *Domain) GetCheckOutcome() string {
+	if x != nil {
+		return x.CheckOutcome
+	}
+	return ""
+}
+
+func (x *Domain) GetCheckDetail() string {
+	if x != nil {
+		return x.CheckDetail
+	}
+	return ""
+}
+
+func (x *Domain) GetNextCheckTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextCheckTime
+	}
+	return nil
+}
+
+func (x *Domain) GetNegativeCount() int32 {
+	if x != nil {
+		return x.NegativeCount
+	}
+	return 0
+}
+
+func (x *Domain) GetFailTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FailTime
+	}
+	return nil
+}
+
+func (x *Domain) GetLapseAfter() *durationpb.Duration {
+	if x != nil {
+		return x.LapseAfter
+	}
+	return nil
+}
+
+func (x *Domain) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Domain) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// CreateDomainRequest names a domain to verify.
+type CreateDomainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}. Required.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The domain, at most 253 bytes. Required. Refused: public suffixes, free-mail providers, names for special use, IP addresses.
+	Domain string `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	// Whether its subdomains count too.
+	IncludeSubdomains bool `protobuf:"varint,3,opt,name=include_subdomains,json=includeSubdomains,proto3" json:"include_subdomains,omitempty"`
+	// See Domain.
+	LapseAfter *durationpb.Duration `protobuf:"bytes,4,opt,name=lapse_after,json=lapseAfter,proto3" json:"lapse_after,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateDomainRequest) Reset() {
+	*x = CreateDomainRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateDomainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateDomainRequest) ProtoMessage() {}
+
+func (x *CreateDomainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateDomainRequest.ProtoReflect.Descriptor instead.
+func (*CreateDomainRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CreateDomainRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *CreateDomainRequest) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *CreateDomainRequest) GetIncludeSubdomains() bool {
+	if x != nil {
+		return x.IncludeSubdomains
+	}
+	return false
+}
+
+func (x *CreateDomainRequest) GetLapseAfter() *durationpb.Duration {
+	if x != nil {
+		return x.LapseAfter
+	}
+	return nil
+}
+
+func (x *CreateDomainRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateDomainRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// GetDomainRequest names a domain.
+type GetDomainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/domains/{domain}. Required.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDomainRequest) Reset() {
+	*x = GetDomainRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDomainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDomainRequest) ProtoMessage() {}
+
+func (x *GetDomainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDomainRequest.ProtoReflect.Descriptor instead.
+func (*GetDomainRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetDomainRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ListDomainsRequest asks for a page.
+type ListDomainsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}. Required.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// How many, at most 1000; 0 means 100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the page before, at most 512 bytes.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only domains in this state; unspecified: all. Pages may then hold fewer, or none, before the end.
+	State         Domain_State `protobuf:"varint,4,opt,name=state,proto3,enum=postern.v1.Domain_State" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDomainsRequest) Reset() {
+	*x = ListDomainsRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDomainsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDomainsRequest) ProtoMessage() {}
+
+func (x *ListDomainsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDomainsRequest.ProtoReflect.Descriptor instead.
+func (*ListDomainsRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListDomainsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListDomainsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDomainsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListDomainsRequest) GetState() Domain_State {
+	if x != nil {
+		return x.State
+	}
+	return Domain_STATE_UNSPECIFIED
+}
+
+// ListDomainsResponse is a page.
+type ListDomainsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The domains.
+	Domains []*Domain `protobuf:"bytes,1,rep,name=domains,proto3" json:"domains,omitempty"`
+	// Token of the next page; empty at the end.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDomainsResponse) Reset() {
+	*x = ListDomainsResponse{}
+	mi := &file_postern_v1_directory_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDomainsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDomainsResponse) ProtoMessage() {}
+
+func (x *ListDomainsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDomainsResponse.ProtoReflect.Descriptor instead.
+func (*ListDomainsResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListDomainsResponse) GetDomains() []*Domain {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
+func (x *ListDomainsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// VerifyDomainRequest names a domain.
+type VerifyDomainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/domains/{domain}. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request looks no second time.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyDomainRequest) Reset() {
+	*x = VerifyDomainRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyDomainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyDomainRequest) ProtoMessage() {}
+
+func (x *VerifyDomainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyDomainRequest.ProtoReflect.Descriptor instead.
+func (*VerifyDomainRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *VerifyDomainRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *VerifyDomainRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// ConfirmDomainRemovalRequest names a domain that fails.
+type ConfirmDomainRemovalRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/domains/{domain}. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Version of the domain the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmDomainRemovalRequest) Reset() {
+	*x = ConfirmDomainRemovalRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmDomainRemovalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmDomainRemovalRequest) ProtoMessage() {}
+
+func (x *ConfirmDomainRemovalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmDomainRemovalRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmDomainRemovalRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ConfirmDomainRemovalRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ConfirmDomainRemovalRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ConfirmDomainRemovalRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *ConfirmDomainRemovalRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DeleteDomainRequest names a domain.
+type DeleteDomainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/domains/{domain}. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Version of the domain the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteDomainRequest) Reset() {
+	*x = DeleteDomainRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteDomainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteDomainRequest) ProtoMessage() {}
+
+func (x *DeleteDomainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteDomainRequest.ProtoReflect.Descriptor instead.
+func (*DeleteDomainRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DeleteDomainRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeleteDomainRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DeleteDomainRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *DeleteDomainRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // ApplyOrganizationRequest carries a document.
 type ApplyOrganizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -746,14 +1422,16 @@ type ApplyOrganizationRequest struct {
 	// Check the document and say what would be applied, without applying it.
 	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	// Why the change is made, at most 512 bytes. Recorded.
-	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Apply it although every external user would be denied at a site that is open now. Recorded where it made a difference.
+	Force         bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApplyOrganizationRequest) Reset() {
 	*x = ApplyOrganizationRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[4]
+	mi := &file_postern_v1_directory_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +1443,7 @@ func (x *ApplyOrganizationRequest) String() string {
 func (*ApplyOrganizationRequest) ProtoMessage() {}
 
 func (x *ApplyOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[4]
+	mi := &file_postern_v1_directory_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -778,7 +1456,7 @@ func (x *ApplyOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*ApplyOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{4}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ApplyOrganizationRequest) GetName() string {
@@ -823,20 +1501,31 @@ func (x *ApplyOrganizationRequest) GetReason() string {
 	return ""
 }
 
+func (x *ApplyOrganizationRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 // ApplyOrganizationResponse says what was applied.
 type ApplyOrganizationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The organization as it is now.
 	Organization *Organization `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
 	// Commits made, in order.
-	Commits       []*AppliedCommit `protobuf:"bytes,2,rep,name=commits,proto3" json:"commits,omitempty"`
+	Commits []*AppliedCommit `protobuf:"bytes,2,rep,name=commits,proto3" json:"commits,omitempty"`
+	// What was applied and is probably not meant.
+	Warnings []*PolicyWarning `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// With validate_only, each object that would change, in the order of the commits.
+	Changes       []*PlannedChange `protobuf:"bytes,4,rep,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApplyOrganizationResponse) Reset() {
 	*x = ApplyOrganizationResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[5]
+	mi := &file_postern_v1_directory_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -848,7 +1537,7 @@ func (x *ApplyOrganizationResponse) String() string {
 func (*ApplyOrganizationResponse) ProtoMessage() {}
 
 func (x *ApplyOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[5]
+	mi := &file_postern_v1_directory_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -861,7 +1550,7 @@ func (x *ApplyOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*ApplyOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{5}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ApplyOrganizationResponse) GetOrganization() *Organization {
@@ -878,10 +1567,208 @@ func (x *ApplyOrganizationResponse) GetCommits() []*AppliedCommit {
 	return nil
 }
 
+func (x *ApplyOrganizationResponse) GetWarnings() []*PolicyWarning {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *ApplyOrganizationResponse) GetChanges() []*PlannedChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// PlannedChange is what an apply would do to one object of the directory, or to several domains or claims.
+type PlannedChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Type of the event it would record, for example policy.updated or domain.removed.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// The object; of several the kind and how many.
+	Target *Target `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	// Its fields that would change.
+	Changes []*Change `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	// The first 1000 names of several.
+	Names         []string `protobuf:"bytes,4,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlannedChange) Reset() {
+	*x = PlannedChange{}
+	mi := &file_postern_v1_directory_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlannedChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlannedChange) ProtoMessage() {}
+
+func (x *PlannedChange) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlannedChange.ProtoReflect.Descriptor instead.
+func (*PlannedChange) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PlannedChange) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *PlannedChange) GetTarget() *Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *PlannedChange) GetChanges() []*Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *PlannedChange) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+// ExportOrganizationRequest names an organization.
+type ExportOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}. Required.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportOrganizationRequest) Reset() {
+	*x = ExportOrganizationRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportOrganizationRequest) ProtoMessage() {}
+
+func (x *ExportOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*ExportOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExportOrganizationRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ExportOrganizationResponse is an organization as a document.
+type ExportOrganizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The document, YAML, as ApplyOrganization takes it.
+	Document string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	// Version it shows.
+	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	// What the document does not hold, a sentence each: claims, of which keyed hashes are kept, domains beyond 20000 or 1 MiB, what is
+	// maintained through the API, a policy that cannot be read. Applying the document leaves it as it is.
+	LeftOut       []string `protobuf:"bytes,3,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportOrganizationResponse) Reset() {
+	*x = ExportOrganizationResponse{}
+	mi := &file_postern_v1_directory_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportOrganizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportOrganizationResponse) ProtoMessage() {}
+
+func (x *ExportOrganizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportOrganizationResponse.ProtoReflect.Descriptor instead.
+func (*ExportOrganizationResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExportOrganizationResponse) GetDocument() string {
+	if x != nil {
+		return x.Document
+	}
+	return ""
+}
+
+func (x *ExportOrganizationResponse) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *ExportOrganizationResponse) GetLeftOut() []string {
+	if x != nil {
+		return x.LeftOut
+	}
+	return nil
+}
+
 // AppliedCommit is one all-or-nothing part of an apply.
 type AppliedCommit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ADD_DOMAINS, ADD_CLAIMS, POLICY, REMOVE_DOMAINS or NOTHING.
+	// ADD_DOMAINS, ADD_CLAIMS, POLICY, REMOVE_DOMAINS, CHECK_DOMAINS or NOTHING.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// How many objects it wrote.
 	Count int64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
@@ -895,7 +1782,7 @@ type AppliedCommit struct {
 
 func (x *AppliedCommit) Reset() {
 	*x = AppliedCommit{}
-	mi := &file_postern_v1_directory_proto_msgTypes[6]
+	mi := &file_postern_v1_directory_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1794,7 @@ func (x *AppliedCommit) String() string {
 func (*AppliedCommit) ProtoMessage() {}
 
 func (x *AppliedCommit) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[6]
+	mi := &file_postern_v1_directory_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1807,7 @@ func (x *AppliedCommit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppliedCommit.ProtoReflect.Descriptor instead.
 func (*AppliedCommit) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{6}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AppliedCommit) GetKind() string {
@@ -962,7 +1849,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[7]
+	mi := &file_postern_v1_directory_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1861,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[7]
+	mi := &file_postern_v1_directory_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1874,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{7}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetOrganizationRequest) GetName() string {
@@ -1010,7 +1897,7 @@ type ListOrganizationsRequest struct {
 
 func (x *ListOrganizationsRequest) Reset() {
 	*x = ListOrganizationsRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[8]
+	mi := &file_postern_v1_directory_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1909,7 @@ func (x *ListOrganizationsRequest) String() string {
 func (*ListOrganizationsRequest) ProtoMessage() {}
 
 func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[8]
+	mi := &file_postern_v1_directory_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1922,7 @@ func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{8}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListOrganizationsRequest) GetPageSize() int32 {
@@ -1065,7 +1952,7 @@ type ListOrganizationsResponse struct {
 
 func (x *ListOrganizationsResponse) Reset() {
 	*x = ListOrganizationsResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[9]
+	mi := &file_postern_v1_directory_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1964,7 @@ func (x *ListOrganizationsResponse) String() string {
 func (*ListOrganizationsResponse) ProtoMessage() {}
 
 func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[9]
+	mi := &file_postern_v1_directory_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1977,7 @@ func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{9}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListOrganizationsResponse) GetOrganizations() []*Organization {
@@ -1118,7 +2005,7 @@ type GetConnectionRequest struct {
 
 func (x *GetConnectionRequest) Reset() {
 	*x = GetConnectionRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[10]
+	mi := &file_postern_v1_directory_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +2017,7 @@ func (x *GetConnectionRequest) String() string {
 func (*GetConnectionRequest) ProtoMessage() {}
 
 func (x *GetConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[10]
+	mi := &file_postern_v1_directory_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +2030,7 @@ func (x *GetConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConnectionRequest.ProtoReflect.Descriptor instead.
 func (*GetConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{10}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetConnectionRequest) GetName() string {
@@ -1168,7 +2055,7 @@ type ListConnectionsRequest struct {
 
 func (x *ListConnectionsRequest) Reset() {
 	*x = ListConnectionsRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[11]
+	mi := &file_postern_v1_directory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +2067,7 @@ func (x *ListConnectionsRequest) String() string {
 func (*ListConnectionsRequest) ProtoMessage() {}
 
 func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[11]
+	mi := &file_postern_v1_directory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +2080,7 @@ func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{11}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListConnectionsRequest) GetParent() string {
@@ -1230,7 +2117,7 @@ type ListConnectionsResponse struct {
 
 func (x *ListConnectionsResponse) Reset() {
 	*x = ListConnectionsResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[12]
+	mi := &file_postern_v1_directory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1242,7 +2129,7 @@ func (x *ListConnectionsResponse) String() string {
 func (*ListConnectionsResponse) ProtoMessage() {}
 
 func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[12]
+	mi := &file_postern_v1_directory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1255,7 +2142,7 @@ func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{12}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListConnectionsResponse) GetConnections() []*Connection {
@@ -1294,7 +2181,7 @@ type SetConnectionSecretRequest struct {
 
 func (x *SetConnectionSecretRequest) Reset() {
 	*x = SetConnectionSecretRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[13]
+	mi := &file_postern_v1_directory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +2193,7 @@ func (x *SetConnectionSecretRequest) String() string {
 func (*SetConnectionSecretRequest) ProtoMessage() {}
 
 func (x *SetConnectionSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[13]
+	mi := &file_postern_v1_directory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +2206,7 @@ func (x *SetConnectionSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetConnectionSecretRequest.ProtoReflect.Descriptor instead.
 func (*SetConnectionSecretRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{13}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SetConnectionSecretRequest) GetName() string {
@@ -1402,7 +2289,7 @@ type ClearConnectionSecretRequest struct {
 
 func (x *ClearConnectionSecretRequest) Reset() {
 	*x = ClearConnectionSecretRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[14]
+	mi := &file_postern_v1_directory_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +2301,7 @@ func (x *ClearConnectionSecretRequest) String() string {
 func (*ClearConnectionSecretRequest) ProtoMessage() {}
 
 func (x *ClearConnectionSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[14]
+	mi := &file_postern_v1_directory_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +2314,7 @@ func (x *ClearConnectionSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearConnectionSecretRequest.ProtoReflect.Descriptor instead.
 func (*ClearConnectionSecretRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{14}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ClearConnectionSecretRequest) GetName() string {
@@ -1462,7 +2349,7 @@ type TestConnectionRequest struct {
 
 func (x *TestConnectionRequest) Reset() {
 	*x = TestConnectionRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[15]
+	mi := &file_postern_v1_directory_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +2361,7 @@ func (x *TestConnectionRequest) String() string {
 func (*TestConnectionRequest) ProtoMessage() {}
 
 func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[15]
+	mi := &file_postern_v1_directory_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +2374,7 @@ func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestConnectionRequest.ProtoReflect.Descriptor instead.
 func (*TestConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{15}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TestConnectionRequest) GetName() string {
@@ -1508,7 +2395,7 @@ type TestConnectionResponse struct {
 
 func (x *TestConnectionResponse) Reset() {
 	*x = TestConnectionResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[16]
+	mi := &file_postern_v1_directory_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +2407,7 @@ func (x *TestConnectionResponse) String() string {
 func (*TestConnectionResponse) ProtoMessage() {}
 
 func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[16]
+	mi := &file_postern_v1_directory_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +2420,7 @@ func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestConnectionResponse.ProtoReflect.Descriptor instead.
 func (*TestConnectionResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{16}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TestConnectionResponse) GetFindings() []*ConnectionFinding {
@@ -1560,7 +2447,7 @@ type ConnectionFinding struct {
 
 func (x *ConnectionFinding) Reset() {
 	*x = ConnectionFinding{}
-	mi := &file_postern_v1_directory_proto_msgTypes[17]
+	mi := &file_postern_v1_directory_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +2459,7 @@ func (x *ConnectionFinding) String() string {
 func (*ConnectionFinding) ProtoMessage() {}
 
 func (x *ConnectionFinding) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[17]
+	mi := &file_postern_v1_directory_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +2472,7 @@ func (x *ConnectionFinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionFinding.ProtoReflect.Descriptor instead.
 func (*ConnectionFinding) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{17}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ConnectionFinding) GetSeverity() ConnectionFinding_Severity {
@@ -1656,7 +2543,7 @@ type Connection_Oidc struct {
 
 func (x *Connection_Oidc) Reset() {
 	*x = Connection_Oidc{}
-	mi := &file_postern_v1_directory_proto_msgTypes[18]
+	mi := &file_postern_v1_directory_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +2555,7 @@ func (x *Connection_Oidc) String() string {
 func (*Connection_Oidc) ProtoMessage() {}
 
 func (x *Connection_Oidc) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[18]
+	mi := &file_postern_v1_directory_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +2719,7 @@ type Connection_Saml struct {
 
 func (x *Connection_Saml) Reset() {
 	*x = Connection_Saml{}
-	mi := &file_postern_v1_directory_proto_msgTypes[19]
+	mi := &file_postern_v1_directory_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +2731,7 @@ func (x *Connection_Saml) String() string {
 func (*Connection_Saml) ProtoMessage() {}
 
 func (x *Connection_Saml) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[19]
+	mi := &file_postern_v1_directory_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1984,7 +2871,7 @@ var File_postern_v1_directory_proto protoreflect.FileDescriptor
 const file_postern_v1_directory_proto_rawDesc = "" +
 	"\n" +
 	"\x1apostern/v1/directory.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x17postern/v1/policy.proto\"\x9d\x04\n" +
+	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\x1a\x17postern/v1/policy.proto\"\x9d\x04\n" +
 	"\fOrganization\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12!\n" +
@@ -2082,14 +2969,79 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\bProtocol\x12\x18\n" +
 	"\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPROTOCOL_OIDC\x10\x01\x12\x11\n" +
-	"\rPROTOCOL_SAML\x10\x02\"\xb8\x01\n" +
+	"\rPROTOCOL_SAML\x10\x02\"\xc9\a\n" +
 	"\x06Domain\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12-\n" +
 	"\x12include_subdomains\x18\x02 \x01(\bR\x11includeSubdomains\x12\x1f\n" +
 	"\vverified_by\x18\x03 \x01(\tR\n" +
 	"verifiedBy\x12\x1a\n" +
 	"\brevision\x18\x04 \x01(\x03R\brevision\x12*\n" +
-	"\x06origin\x18\x05 \x01(\x0e2\x12.postern.v1.OriginR\x06origin\"\xba\x01\n" +
+	"\x06origin\x18\x05 \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12\x12\n" +
+	"\x04name\x18\x06 \x01(\tR\x04name\x12.\n" +
+	"\x05state\x18\a \x01(\x0e2\x18.postern.v1.Domain.StateR\x05state\x12\x1f\n" +
+	"\vrecord_name\x18\b \x01(\tR\n" +
+	"recordName\x12\x1f\n" +
+	"\vrecord_text\x18\t \x01(\tR\n" +
+	"recordText\x12\x16\n" +
+	"\x06dnssec\x18\n" +
+	" \x01(\bR\x06dnssec\x12\x14\n" +
+	"\x05stale\x18\v \x01(\bR\x05stale\x12;\n" +
+	"\vverify_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"verifyTime\x129\n" +
+	"\n" +
+	"check_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tcheckTime\x12#\n" +
+	"\rcheck_outcome\x18\x0e \x01(\tR\fcheckOutcome\x12!\n" +
+	"\fcheck_detail\x18\x0f \x01(\tR\vcheckDetail\x12B\n" +
+	"\x0fnext_check_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\rnextCheckTime\x12%\n" +
+	"\x0enegative_count\x18\x11 \x01(\x05R\rnegativeCount\x127\n" +
+	"\tfail_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\bfailTime\x12:\n" +
+	"\vlapse_after\x18\x13 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"lapseAfter\x12;\n" +
+	"\vcreate_time\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x12\n" +
+	"\x04etag\x18\x15 \x01(\tR\x04etag\"j\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSTATE_PENDING\x10\x01\x12\x12\n" +
+	"\x0eSTATE_VERIFIED\x10\x02\x12\x11\n" +
+	"\rSTATE_FAILING\x10\x03\x12\x10\n" +
+	"\fSTATE_LAPSED\x10\x04\"\xe7\x01\n" +
+	"\x13CreateDomainRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x16\n" +
+	"\x06domain\x18\x02 \x01(\tR\x06domain\x12-\n" +
+	"\x12include_subdomains\x18\x03 \x01(\bR\x11includeSubdomains\x12:\n" +
+	"\vlapse_after\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"lapseAfter\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"&\n" +
+	"\x10GetDomainRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x98\x01\n" +
+	"\x12ListDomainsRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12.\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x18.postern.v1.Domain.StateR\x05state\"k\n" +
+	"\x13ListDomainsResponse\x12,\n" +
+	"\adomains\x18\x01 \x03(\v2\x12.postern.v1.DomainR\adomains\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"H\n" +
+	"\x13VerifyDomainRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\"|\n" +
+	"\x1bConfirmDomainRemovalRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"t\n" +
+	"\x13DeleteDomainRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xd0\x01\n" +
 	"\x18ApplyOrganizationRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bdocument\x18\x02 \x01(\tR\bdocument\x12\x12\n" +
@@ -2097,10 +3049,24 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
 	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"\x8e\x01\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05force\x18\a \x01(\bR\x05force\"\xfa\x01\n" +
 	"\x19ApplyOrganizationResponse\x12<\n" +
 	"\forganization\x18\x01 \x01(\v2\x18.postern.v1.OrganizationR\forganization\x123\n" +
-	"\acommits\x18\x02 \x03(\v2\x19.postern.v1.AppliedCommitR\acommits\"m\n" +
+	"\acommits\x18\x02 \x03(\v2\x19.postern.v1.AppliedCommitR\acommits\x125\n" +
+	"\bwarnings\x18\x03 \x03(\v2\x19.postern.v1.PolicyWarningR\bwarnings\x123\n" +
+	"\achanges\x18\x04 \x03(\v2\x19.postern.v1.PlannedChangeR\achanges\"\x93\x01\n" +
+	"\rPlannedChange\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12*\n" +
+	"\x06target\x18\x02 \x01(\v2\x12.postern.v1.TargetR\x06target\x12,\n" +
+	"\achanges\x18\x03 \x03(\v2\x12.postern.v1.ChangeR\achanges\x12\x14\n" +
+	"\x05names\x18\x04 \x03(\tR\x05names\"/\n" +
+	"\x19ExportOrganizationRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"g\n" +
+	"\x1aExportOrganizationResponse\x12\x1a\n" +
+	"\bdocument\x18\x01 \x01(\tR\bdocument\x12\x12\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x19\n" +
+	"\bleft_out\x18\x03 \x03(\tR\aleftOut\"m\n" +
 	"\rAppliedCommit\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x1a\n" +
@@ -2151,16 +3117,23 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSEVERITY_OK\x10\x01\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x02\x12\x12\n" +
-	"\x0eSEVERITY_ERROR\x10\x032\xd9\x05\n" +
+	"\x0eSEVERITY_ERROR\x10\x032\xf5\t\n" +
 	"\x10DirectoryService\x12`\n" +
-	"\x11ApplyOrganization\x12$.postern.v1.ApplyOrganizationRequest\x1a%.postern.v1.ApplyOrganizationResponse\x12O\n" +
+	"\x11ApplyOrganization\x12$.postern.v1.ApplyOrganizationRequest\x1a%.postern.v1.ApplyOrganizationResponse\x12c\n" +
+	"\x12ExportOrganization\x12%.postern.v1.ExportOrganizationRequest\x1a&.postern.v1.ExportOrganizationResponse\x12O\n" +
 	"\x0fGetOrganization\x12\".postern.v1.GetOrganizationRequest\x1a\x18.postern.v1.Organization\x12`\n" +
 	"\x11ListOrganizations\x12$.postern.v1.ListOrganizationsRequest\x1a%.postern.v1.ListOrganizationsResponse\x12I\n" +
 	"\rGetConnection\x12 .postern.v1.GetConnectionRequest\x1a\x16.postern.v1.Connection\x12Z\n" +
 	"\x0fListConnections\x12\".postern.v1.ListConnectionsRequest\x1a#.postern.v1.ListConnectionsResponse\x12U\n" +
 	"\x13SetConnectionSecret\x12&.postern.v1.SetConnectionSecretRequest\x1a\x16.postern.v1.Connection\x12Y\n" +
 	"\x15ClearConnectionSecret\x12(.postern.v1.ClearConnectionSecretRequest\x1a\x16.postern.v1.Connection\x12W\n" +
-	"\x0eTestConnection\x12!.postern.v1.TestConnectionRequest\x1a\".postern.v1.TestConnectionResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
+	"\x0eTestConnection\x12!.postern.v1.TestConnectionRequest\x1a\".postern.v1.TestConnectionResponse\x12C\n" +
+	"\fCreateDomain\x12\x1f.postern.v1.CreateDomainRequest\x1a\x12.postern.v1.Domain\x12=\n" +
+	"\tGetDomain\x12\x1c.postern.v1.GetDomainRequest\x1a\x12.postern.v1.Domain\x12N\n" +
+	"\vListDomains\x12\x1e.postern.v1.ListDomainsRequest\x1a\x1f.postern.v1.ListDomainsResponse\x12C\n" +
+	"\fVerifyDomain\x12\x1f.postern.v1.VerifyDomainRequest\x1a\x12.postern.v1.Domain\x12S\n" +
+	"\x14ConfirmDomainRemoval\x12'.postern.v1.ConfirmDomainRemovalRequest\x1a\x12.postern.v1.Domain\x12G\n" +
+	"\fDeleteDomain\x12\x1f.postern.v1.DeleteDomainRequest\x1a\x16.google.protobuf.EmptyBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
 var (
 	file_postern_v1_directory_proto_rawDescOnce sync.Once
@@ -2174,81 +3147,125 @@ func file_postern_v1_directory_proto_rawDescGZIP() []byte {
 	return file_postern_v1_directory_proto_rawDescData
 }
 
-var file_postern_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_postern_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_postern_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_postern_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_postern_v1_directory_proto_goTypes = []any{
 	(Connection_Kind)(0),                 // 0: postern.v1.Connection.Kind
 	(Connection_Protocol)(0),             // 1: postern.v1.Connection.Protocol
-	(ConnectionFinding_Severity)(0),      // 2: postern.v1.ConnectionFinding.Severity
-	(*Organization)(nil),                 // 3: postern.v1.Organization
-	(*Site)(nil),                         // 4: postern.v1.Site
-	(*Connection)(nil),                   // 5: postern.v1.Connection
-	(*Domain)(nil),                       // 6: postern.v1.Domain
-	(*ApplyOrganizationRequest)(nil),     // 7: postern.v1.ApplyOrganizationRequest
-	(*ApplyOrganizationResponse)(nil),    // 8: postern.v1.ApplyOrganizationResponse
-	(*AppliedCommit)(nil),                // 9: postern.v1.AppliedCommit
-	(*GetOrganizationRequest)(nil),       // 10: postern.v1.GetOrganizationRequest
-	(*ListOrganizationsRequest)(nil),     // 11: postern.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil),    // 12: postern.v1.ListOrganizationsResponse
-	(*GetConnectionRequest)(nil),         // 13: postern.v1.GetConnectionRequest
-	(*ListConnectionsRequest)(nil),       // 14: postern.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil),      // 15: postern.v1.ListConnectionsResponse
-	(*SetConnectionSecretRequest)(nil),   // 16: postern.v1.SetConnectionSecretRequest
-	(*ClearConnectionSecretRequest)(nil), // 17: postern.v1.ClearConnectionSecretRequest
-	(*TestConnectionRequest)(nil),        // 18: postern.v1.TestConnectionRequest
-	(*TestConnectionResponse)(nil),       // 19: postern.v1.TestConnectionResponse
-	(*ConnectionFinding)(nil),            // 20: postern.v1.ConnectionFinding
-	(*Connection_Oidc)(nil),              // 21: postern.v1.Connection.Oidc
-	(*Connection_Saml)(nil),              // 22: postern.v1.Connection.Saml
-	(*Policy)(nil),                       // 23: postern.v1.Policy
-	(*timestamppb.Timestamp)(nil),        // 24: google.protobuf.Timestamp
-	(Origin)(0),                          // 25: postern.v1.Origin
-	(*DomainMatch)(nil),                  // 26: postern.v1.DomainMatch
+	(Domain_State)(0),                    // 2: postern.v1.Domain.State
+	(ConnectionFinding_Severity)(0),      // 3: postern.v1.ConnectionFinding.Severity
+	(*Organization)(nil),                 // 4: postern.v1.Organization
+	(*Site)(nil),                         // 5: postern.v1.Site
+	(*Connection)(nil),                   // 6: postern.v1.Connection
+	(*Domain)(nil),                       // 7: postern.v1.Domain
+	(*CreateDomainRequest)(nil),          // 8: postern.v1.CreateDomainRequest
+	(*GetDomainRequest)(nil),             // 9: postern.v1.GetDomainRequest
+	(*ListDomainsRequest)(nil),           // 10: postern.v1.ListDomainsRequest
+	(*ListDomainsResponse)(nil),          // 11: postern.v1.ListDomainsResponse
+	(*VerifyDomainRequest)(nil),          // 12: postern.v1.VerifyDomainRequest
+	(*ConfirmDomainRemovalRequest)(nil),  // 13: postern.v1.ConfirmDomainRemovalRequest
+	(*DeleteDomainRequest)(nil),          // 14: postern.v1.DeleteDomainRequest
+	(*ApplyOrganizationRequest)(nil),     // 15: postern.v1.ApplyOrganizationRequest
+	(*ApplyOrganizationResponse)(nil),    // 16: postern.v1.ApplyOrganizationResponse
+	(*PlannedChange)(nil),                // 17: postern.v1.PlannedChange
+	(*ExportOrganizationRequest)(nil),    // 18: postern.v1.ExportOrganizationRequest
+	(*ExportOrganizationResponse)(nil),   // 19: postern.v1.ExportOrganizationResponse
+	(*AppliedCommit)(nil),                // 20: postern.v1.AppliedCommit
+	(*GetOrganizationRequest)(nil),       // 21: postern.v1.GetOrganizationRequest
+	(*ListOrganizationsRequest)(nil),     // 22: postern.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),    // 23: postern.v1.ListOrganizationsResponse
+	(*GetConnectionRequest)(nil),         // 24: postern.v1.GetConnectionRequest
+	(*ListConnectionsRequest)(nil),       // 25: postern.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil),      // 26: postern.v1.ListConnectionsResponse
+	(*SetConnectionSecretRequest)(nil),   // 27: postern.v1.SetConnectionSecretRequest
+	(*ClearConnectionSecretRequest)(nil), // 28: postern.v1.ClearConnectionSecretRequest
+	(*TestConnectionRequest)(nil),        // 29: postern.v1.TestConnectionRequest
+	(*TestConnectionResponse)(nil),       // 30: postern.v1.TestConnectionResponse
+	(*ConnectionFinding)(nil),            // 31: postern.v1.ConnectionFinding
+	(*Connection_Oidc)(nil),              // 32: postern.v1.Connection.Oidc
+	(*Connection_Saml)(nil),              // 33: postern.v1.Connection.Saml
+	(*Policy)(nil),                       // 34: postern.v1.Policy
+	(*timestamppb.Timestamp)(nil),        // 35: google.protobuf.Timestamp
+	(Origin)(0),                          // 36: postern.v1.Origin
+	(*DomainMatch)(nil),                  // 37: postern.v1.DomainMatch
+	(*durationpb.Duration)(nil),          // 38: google.protobuf.Duration
+	(*PolicyWarning)(nil),                // 39: postern.v1.PolicyWarning
+	(*Target)(nil),                       // 40: postern.v1.Target
+	(*Change)(nil),                       // 41: postern.v1.Change
+	(*emptypb.Empty)(nil),                // 42: google.protobuf.Empty
 }
 var file_postern_v1_directory_proto_depIdxs = []int32{
-	4,  // 0: postern.v1.Organization.sites:type_name -> postern.v1.Site
-	5,  // 1: postern.v1.Organization.connections:type_name -> postern.v1.Connection
-	23, // 2: postern.v1.Organization.policy:type_name -> postern.v1.Policy
-	6,  // 3: postern.v1.Organization.domains:type_name -> postern.v1.Domain
-	24, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
-	24, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
-	25, // 6: postern.v1.Site.origin:type_name -> postern.v1.Origin
-	24, // 7: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
+	5,  // 0: postern.v1.Organization.sites:type_name -> postern.v1.Site
+	6,  // 1: postern.v1.Organization.connections:type_name -> postern.v1.Connection
+	34, // 2: postern.v1.Organization.policy:type_name -> postern.v1.Policy
+	7,  // 3: postern.v1.Organization.domains:type_name -> postern.v1.Domain
+	35, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
+	35, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
+	36, // 6: postern.v1.Site.origin:type_name -> postern.v1.Origin
+	35, // 7: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
 	0,  // 8: postern.v1.Connection.kind:type_name -> postern.v1.Connection.Kind
 	1,  // 9: postern.v1.Connection.protocol:type_name -> postern.v1.Connection.Protocol
-	25, // 10: postern.v1.Connection.origin:type_name -> postern.v1.Origin
-	21, // 11: postern.v1.Connection.oidc:type_name -> postern.v1.Connection.Oidc
-	22, // 12: postern.v1.Connection.saml:type_name -> postern.v1.Connection.Saml
-	26, // 13: postern.v1.Connection.domains:type_name -> postern.v1.DomainMatch
-	24, // 14: postern.v1.Connection.secret_update_time:type_name -> google.protobuf.Timestamp
-	25, // 15: postern.v1.Domain.origin:type_name -> postern.v1.Origin
-	3,  // 16: postern.v1.ApplyOrganizationResponse.organization:type_name -> postern.v1.Organization
-	9,  // 17: postern.v1.ApplyOrganizationResponse.commits:type_name -> postern.v1.AppliedCommit
-	3,  // 18: postern.v1.ListOrganizationsResponse.organizations:type_name -> postern.v1.Organization
-	5,  // 19: postern.v1.ListConnectionsResponse.connections:type_name -> postern.v1.Connection
-	20, // 20: postern.v1.TestConnectionResponse.findings:type_name -> postern.v1.ConnectionFinding
-	2,  // 21: postern.v1.ConnectionFinding.severity:type_name -> postern.v1.ConnectionFinding.Severity
-	7,  // 22: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
-	10, // 23: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
-	11, // 24: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
-	13, // 25: postern.v1.DirectoryService.GetConnection:input_type -> postern.v1.GetConnectionRequest
-	14, // 26: postern.v1.DirectoryService.ListConnections:input_type -> postern.v1.ListConnectionsRequest
-	16, // 27: postern.v1.DirectoryService.SetConnectionSecret:input_type -> postern.v1.SetConnectionSecretRequest
-	17, // 28: postern.v1.DirectoryService.ClearConnectionSecret:input_type -> postern.v1.ClearConnectionSecretRequest
-	18, // 29: postern.v1.DirectoryService.TestConnection:input_type -> postern.v1.TestConnectionRequest
-	8,  // 30: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
-	3,  // 31: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
-	12, // 32: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
-	5,  // 33: postern.v1.DirectoryService.GetConnection:output_type -> postern.v1.Connection
-	15, // 34: postern.v1.DirectoryService.ListConnections:output_type -> postern.v1.ListConnectionsResponse
-	5,  // 35: postern.v1.DirectoryService.SetConnectionSecret:output_type -> postern.v1.Connection
-	5,  // 36: postern.v1.DirectoryService.ClearConnectionSecret:output_type -> postern.v1.Connection
-	19, // 37: postern.v1.DirectoryService.TestConnection:output_type -> postern.v1.TestConnectionResponse
-	30, // [30:38] is the sub-list for method output_type
-	22, // [22:30] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	36, // 10: postern.v1.Connection.origin:type_name -> postern.v1.Origin
+	32, // 11: postern.v1.Connection.oidc:type_name -> postern.v1.Connection.Oidc
+	33, // 12: postern.v1.Connection.saml:type_name -> postern.v1.Connection.Saml
+	37, // 13: postern.v1.Connection.domains:type_name -> postern.v1.DomainMatch
+	35, // 14: postern.v1.Connection.secret_update_time:type_name -> google.protobuf.Timestamp
+	36, // 15: postern.v1.Domain.origin:type_name -> postern.v1.Origin
+	2,  // 16: postern.v1.Domain.state:type_name -> postern.v1.Domain.State
+	35, // 17: postern.v1.Domain.verify_time:type_name -> google.protobuf.Timestamp
+	35, // 18: postern.v1.Domain.check_time:type_name -> google.protobuf.Timestamp
+	35, // 19: postern.v1.Domain.next_check_time:type_name -> google.protobuf.Timestamp
+	35, // 20: postern.v1.Domain.fail_time:type_name -> google.protobuf.Timestamp
+	38, // 21: postern.v1.Domain.lapse_after:type_name -> google.protobuf.Duration
+	35, // 22: postern.v1.Domain.create_time:type_name -> google.protobuf.Timestamp
+	38, // 23: postern.v1.CreateDomainRequest.lapse_after:type_name -> google.protobuf.Duration
+	2,  // 24: postern.v1.ListDomainsRequest.state:type_name -> postern.v1.Domain.State
+	7,  // 25: postern.v1.ListDomainsResponse.domains:type_name -> postern.v1.Domain
+	4,  // 26: postern.v1.ApplyOrganizationResponse.organization:type_name -> postern.v1.Organization
+	20, // 27: postern.v1.ApplyOrganizationResponse.commits:type_name -> postern.v1.AppliedCommit
+	39, // 28: postern.v1.ApplyOrganizationResponse.warnings:type_name -> postern.v1.PolicyWarning
+	17, // 29: postern.v1.ApplyOrganizationResponse.changes:type_name -> postern.v1.PlannedChange
+	40, // 30: postern.v1.PlannedChange.target:type_name -> postern.v1.Target
+	41, // 31: postern.v1.PlannedChange.changes:type_name -> postern.v1.Change
+	4,  // 32: postern.v1.ListOrganizationsResponse.organizations:type_name -> postern.v1.Organization
+	6,  // 33: postern.v1.ListConnectionsResponse.connections:type_name -> postern.v1.Connection
+	31, // 34: postern.v1.TestConnectionResponse.findings:type_name -> postern.v1.ConnectionFinding
+	3,  // 35: postern.v1.ConnectionFinding.severity:type_name -> postern.v1.ConnectionFinding.Severity
+	15, // 36: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
+	18, // 37: postern.v1.DirectoryService.ExportOrganization:input_type -> postern.v1.ExportOrganizationRequest
+	21, // 38: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
+	22, // 39: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
+	24, // 40: postern.v1.DirectoryService.GetConnection:input_type -> postern.v1.GetConnectionRequest
+	25, // 41: postern.v1.DirectoryService.ListConnections:input_type -> postern.v1.ListConnectionsRequest
+	27, // 42: postern.v1.DirectoryService.SetConnectionSecret:input_type -> postern.v1.SetConnectionSecretRequest
+	28, // 43: postern.v1.DirectoryService.ClearConnectionSecret:input_type -> postern.v1.ClearConnectionSecretRequest
+	29, // 44: postern.v1.DirectoryService.TestConnection:input_type -> postern.v1.TestConnectionRequest
+	8,  // 45: postern.v1.DirectoryService.CreateDomain:input_type -> postern.v1.CreateDomainRequest
+	9,  // 46: postern.v1.DirectoryService.GetDomain:input_type -> postern.v1.GetDomainRequest
+	10, // 47: postern.v1.DirectoryService.ListDomains:input_type -> postern.v1.ListDomainsRequest
+	12, // 48: postern.v1.DirectoryService.VerifyDomain:input_type -> postern.v1.VerifyDomainRequest
+	13, // 49: postern.v1.DirectoryService.ConfirmDomainRemoval:input_type -> postern.v1.ConfirmDomainRemovalRequest
+	14, // 50: postern.v1.DirectoryService.DeleteDomain:input_type -> postern.v1.DeleteDomainRequest
+	16, // 51: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
+	19, // 52: postern.v1.DirectoryService.ExportOrganization:output_type -> postern.v1.ExportOrganizationResponse
+	4,  // 53: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
+	23, // 54: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
+	6,  // 55: postern.v1.DirectoryService.GetConnection:output_type -> postern.v1.Connection
+	26, // 56: postern.v1.DirectoryService.ListConnections:output_type -> postern.v1.ListConnectionsResponse
+	6,  // 57: postern.v1.DirectoryService.SetConnectionSecret:output_type -> postern.v1.Connection
+	6,  // 58: postern.v1.DirectoryService.ClearConnectionSecret:output_type -> postern.v1.Connection
+	30, // 59: postern.v1.DirectoryService.TestConnection:output_type -> postern.v1.TestConnectionResponse
+	7,  // 60: postern.v1.DirectoryService.CreateDomain:output_type -> postern.v1.Domain
+	7,  // 61: postern.v1.DirectoryService.GetDomain:output_type -> postern.v1.Domain
+	11, // 62: postern.v1.DirectoryService.ListDomains:output_type -> postern.v1.ListDomainsResponse
+	7,  // 63: postern.v1.DirectoryService.VerifyDomain:output_type -> postern.v1.Domain
+	7,  // 64: postern.v1.DirectoryService.ConfirmDomainRemoval:output_type -> postern.v1.Domain
+	42, // 65: postern.v1.DirectoryService.DeleteDomain:output_type -> google.protobuf.Empty
+	51, // [51:66] is the sub-list for method output_type
+	36, // [36:51] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_directory_proto_init() }
@@ -2257,8 +3274,9 @@ func file_postern_v1_directory_proto_init() {
 		return
 	}
 	file_postern_v1_common_proto_init()
+	file_postern_v1_event_proto_init()
 	file_postern_v1_policy_proto_init()
-	file_postern_v1_directory_proto_msgTypes[13].OneofWrappers = []any{
+	file_postern_v1_directory_proto_msgTypes[23].OneofWrappers = []any{
 		(*SetConnectionSecretRequest_ClientSecret)(nil),
 		(*SetConnectionSecretRequest_PrivateKeyPem)(nil),
 	}
@@ -2267,8 +3285,8 @@ func file_postern_v1_directory_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_directory_proto_rawDesc), len(file_postern_v1_directory_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   20,
+			NumEnums:      4,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

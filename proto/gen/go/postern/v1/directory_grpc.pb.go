@@ -13,6 +13,7 @@ import (
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
+	emptypb "google.golang.org/protobuf/types/known/emptypb"
 )
 
 // This is a compile-time assertion to ensure that this generated file
@@ -22,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	DirectoryService_ApplyOrganization_FullMethodName     = "/postern.v1.DirectoryService/ApplyOrganization"
+	DirectoryService_ExportOrganization_FullMethodName    = "/postern.v1.DirectoryService/ExportOrganization"
 	DirectoryService_GetOrganization_FullMethodName       = "/postern.v1.DirectoryService/GetOrganization"
 	DirectoryService_ListOrganizations_FullMethodName     = "/postern.v1.DirectoryService/ListOrganizations"
 	DirectoryService_GetConnection_FullMethodName         = "/postern.v1.DirectoryService/GetConnection"
@@ -29,6 +31,12 @@ const (
 	DirectoryService_SetConnectionSecret_FullMethodName   = "/postern.v1.DirectoryService/SetConnectionSecret"
 	DirectoryService_ClearConnectionSecret_FullMethodName = "/postern.v1.DirectoryService/ClearConnectionSecret"
 	DirectoryService_TestConnection_FullMethodName        = "/postern.v1.DirectoryService/TestConnection"
+	DirectoryService_CreateDomain_FullMethodName          = "/postern.v1.DirectoryService/CreateDomain"
+	DirectoryService_GetDomain_FullMethodName             = "/postern.v1.DirectoryService/GetDomain"
+	DirectoryService_ListDomains_FullMethodName           = "/postern.v1.DirectoryService/ListDomains"
+	DirectoryService_VerifyDomain_FullMethodName          = "/postern.v1.DirectoryService/VerifyDomain"
+	DirectoryService_ConfirmDomainRemoval_FullMethodName  = "/postern.v1.DirectoryService/ConfirmDomainRemoval"
+	DirectoryService_DeleteDomain_FullMethodName          = "/postern.v1.DirectoryService/DeleteDomain"
 )
 
 // DirectoryServiceClient is the client API for DirectoryService service.
@@ -39,6 +47,8 @@ const (
 type DirectoryServiceClient interface {
 	// ApplyOrganization makes an organization match a document.
 	ApplyOrganization(ctx context.Context, in *ApplyOrganizationRequest, opts ...grpc.CallOption) (*ApplyOrganizationResponse, error)
+	// ExportOrganization returns an organization as a document: applying it changes nothing. Secrets are never in it.
+	ExportOrganization(ctx context.Context, in *ExportOrganizationRequest, opts ...grpc.CallOption) (*ExportOrganizationResponse, error)
 	// GetOrganization returns one organization.
 	GetOrganization(ctx context.Context, in *GetOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// ListOrganizations returns a page of organizations, by id.
@@ -55,6 +65,20 @@ type DirectoryServiceClient interface {
 	// provider, and may show it the client's credentials with a code that was made up, sends nothing of a person and changes
 	// nothing. It may take 15 seconds.
 	TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error)
+	// CreateDomain begins the verification of a domain: its answer says which record the domain's zone has to show. The domain
+	// counts for nothing, and blocks nobody, until it was seen.
+	CreateDomain(ctx context.Context, in *CreateDomainRequest, opts ...grpc.CallOption) (*Domain, error)
+	// GetDomain returns one domain, also one that a document lists.
+	GetDomain(ctx context.Context, in *GetDomainRequest, opts ...grpc.CallOption) (*Domain, error)
+	// ListDomains returns a page of an organization's domains, by name.
+	ListDomains(ctx context.Context, in *ListDomainsRequest, opts ...grpc.CallOption) (*ListDomainsResponse, error)
+	// VerifyDomain looks at a domain's zone now. What was found is in the answer; that the record is not there yet is no error. It
+	// may take 15 seconds.
+	VerifyDomain(ctx context.Context, in *VerifyDomainRequest, opts ...grpc.CallOption) (*Domain, error)
+	// ConfirmDomainRemoval ends a domain that fails: it is lapsed from then on, and its people are external.
+	ConfirmDomainRemoval(ctx context.Context, in *ConfirmDomainRemovalRequest, opts ...grpc.CallOption) (*Domain, error)
+	// DeleteDomain removes a domain whatever its state, with its challenge. Its people are external from then on.
+	DeleteDomain(ctx context.Context, in *DeleteDomainRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 }
 
 type directoryServiceClient struct {
@@ -69,6 +93,16 @@ func (c *directoryServiceClient) ApplyOrganization(ctx context.Context, in *Appl
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ApplyOrganizationResponse)
 	err := c.cc.Invoke(ctx, DirectoryService_ApplyOrganization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ExportOrganization(ctx context.Context, in *ExportOrganizationRequest, opts ...grpc.CallOption) (*ExportOrganizationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExportOrganizationResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ExportOrganization_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +179,66 @@ func (c *directoryServiceClient) TestConnection(ctx context.Context, in *TestCon
 	return out, nil
 }
 
+func (c *directoryServiceClient) CreateDomain(ctx context.Context, in *CreateDomainRequest, opts ...grpc.CallOption) (*Domain, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Domain)
+	err := c.cc.Invoke(ctx, DirectoryService_CreateDomain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) GetDomain(ctx context.Context, in *GetDomainRequest, opts ...grpc.CallOption) (*Domain, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Domain)
+	err := c.cc.Invoke(ctx, DirectoryService_GetDomain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ListDomains(ctx context.Context, in *ListDomainsRequest, opts ...grpc.CallOption) (*ListDomainsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDomainsResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListDomains_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) VerifyDomain(ctx context.Context, in *VerifyDomainRequest, opts ...grpc.CallOption) (*Domain, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Domain)
+	err := c.cc.Invoke(ctx, DirectoryService_VerifyDomain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ConfirmDomainRemoval(ctx context.Context, in *ConfirmDomainRemovalRequest, opts ...grpc.CallOption) (*Domain, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Domain)
+	err := c.cc.Invoke(ctx, DirectoryService_ConfirmDomainRemoval_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) DeleteDomain(ctx context.Context, in *DeleteDomainRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(emptypb.Empty)
+	err := c.cc.Invoke(ctx, DirectoryService_DeleteDomain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DirectoryServiceServer is the server API for DirectoryService service.
 // All implementations must embed UnimplementedDirectoryServiceServer
 // for forward compatibility.
@@ -153,6 +247,8 @@ func (c *directoryServiceClient) TestConnection(ctx context.Context, in *TestCon
 type DirectoryServiceServer interface {
 	// ApplyOrganization makes an organization match a document.
 	ApplyOrganization(context.Context, *ApplyOrganizationRequest) (*ApplyOrganizationResponse, error)
+	// ExportOrganization returns an organization as a document: applying it changes nothing. Secrets are never in it.
+	ExportOrganization(context.Context, *ExportOrganizationRequest) (*ExportOrganizationResponse, error)
 	// GetOrganization returns one organization.
 	GetOrganization(context.Context, *GetOrganizationRequest) (*Organization, error)
 	// ListOrganizations returns a page of organizations, by id.
@@ -169,6 +265,20 @@ type DirectoryServiceServer interface {
 	// provider, and may show it the client's credentials with a code that was made up, sends nothing of a person and changes
 	// nothing. It may take 15 seconds.
 	TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error)
+	// CreateDomain begins the verification of a domain: its answer says which record the domain's zone has to show. The domain
+	// counts for nothing, and blocks nobody, until it was seen.
+	CreateDomain(context.Context, *CreateDomainRequest) (*Domain, error)
+	// GetDomain returns one domain, also one that a document lists.
+	GetDomain(context.Context, *GetDomainRequest) (*Domain, error)
+	// ListDomains returns a page of an organization's domains, by name.
+	ListDomains(context.Context, *ListDomainsRequest) (*ListDomainsResponse, error)
+	// VerifyDomain looks at a domain's zone now. What was found is in the answer; that the record is not there yet is no error. It
+	// may take 15 seconds.
+	VerifyDomain(context.Context, *VerifyDomainRequest) (*Domain, error)
+	// ConfirmDomainRemoval ends a domain that fails: it is lapsed from then on, and its people are external.
+	ConfirmDomainRemoval(context.Context, *ConfirmDomainRemovalRequest) (*Domain, error)
+	// DeleteDomain removes a domain whatever its state, with its challenge. Its people are external from then on.
+	DeleteDomain(context.Context, *DeleteDomainRequest) (*emptypb.Empty, error)
 	mustEmbedUnimplementedDirectoryServiceServer()
 }
 
@@ -181,6 +291,9 @@ type UnimplementedDirectoryServiceServer struct{}
 
 func (UnimplementedDirectoryServiceServer) ApplyOrganization(context.Context, *ApplyOrganizationRequest) (*ApplyOrganizationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ApplyOrganization not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ExportOrganization(context.Context, *ExportOrganizationRequest) (*ExportOrganizationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExportOrganization not implemented")
 }
 func (UnimplementedDirectoryServiceServer) GetOrganization(context.Context, *GetOrganizationRequest) (*Organization, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOrganization not implemented")
@@ -202,6 +315,24 @@ func (UnimplementedDirectoryServiceServer) ClearConnectionSecret(context.Context
 }
 func (UnimplementedDirectoryServiceServer) TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TestConnection not implemented")
+}
+func (UnimplementedDirectoryServiceServer) CreateDomain(context.Context, *CreateDomainRequest) (*Domain, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateDomain not implemented")
+}
+func (UnimplementedDirectoryServiceServer) GetDomain(context.Context, *GetDomainRequest) (*Domain, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDomain not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListDomains(context.Context, *ListDomainsRequest) (*ListDomainsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDomains not implemented")
+}
+func (UnimplementedDirectoryServiceServer) VerifyDomain(context.Context, *VerifyDomainRequest) (*Domain, error) {
+	return nil, status.Error(codes.Unimplemented, "method VerifyDomain not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ConfirmDomainRemoval(context.Context, *ConfirmDomainRemovalRequest) (*Domain, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfirmDomainRemoval not implemented")
+}
+func (UnimplementedDirectoryServiceServer) DeleteDomain(context.Context, *DeleteDomainRequest) (*emptypb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteDomain not implemented")
 }
 func (UnimplementedDirectoryServiceServer) mustEmbedUnimplementedDirectoryServiceServer() {}
 func (UnimplementedDirectoryServiceServer) testEmbeddedByValue()                          {}
@@ -238,6 +369,24 @@ func _DirectoryService_ApplyOrganization_Handler(srv interface{}, ctx context.Co
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DirectoryServiceServer).ApplyOrganization(ctx, req.(*ApplyOrganizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ExportOrganization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExportOrganizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ExportOrganization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ExportOrganization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ExportOrganization(ctx, req.(*ExportOrganizationRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -368,6 +517,114 @@ func _DirectoryService_TestConnection_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DirectoryService_CreateDomain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateDomainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).CreateDomain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_CreateDomain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).CreateDomain(ctx, req.(*CreateDomainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_GetDomain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDomainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).GetDomain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_GetDomain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).GetDomain(ctx, req.(*GetDomainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ListDomains_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDomainsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListDomains(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListDomains_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListDomains(ctx, req.(*ListDomainsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_VerifyDomain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyDomainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).VerifyDomain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_VerifyDomain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).VerifyDomain(ctx, req.(*VerifyDomainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ConfirmDomainRemoval_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfirmDomainRemovalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ConfirmDomainRemoval(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ConfirmDomainRemoval_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ConfirmDomainRemoval(ctx, req.(*ConfirmDomainRemovalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_DeleteDomain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteDomainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).DeleteDomain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_DeleteDomain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).DeleteDomain(ctx, req.(*DeleteDomainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DirectoryService_ServiceDesc is the grpc.ServiceDesc for DirectoryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -378,6 +635,10 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ApplyOrganization",
 			Handler:    _DirectoryService_ApplyOrganization_Handler,
+		},
+		{
+			MethodName: "ExportOrganization",
+			Handler:    _DirectoryService_ExportOrganization_Handler,
 		},
 		{
 			MethodName: "GetOrganization",
@@ -406,6 +667,30 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "TestConnection",
 			Handler:    _DirectoryService_TestConnection_Handler,
+		},
+		{
+			MethodName: "CreateDomain",
+			Handler:    _DirectoryService_CreateDomain_Handler,
+		},
+		{
+			MethodName: "GetDomain",
+			Handler:    _DirectoryService_GetDomain_Handler,
+		},
+		{
+			MethodName: "ListDomains",
+			Handler:    _DirectoryService_ListDomains_Handler,
+		},
+		{
+			MethodName: "VerifyDomain",
+			Handler:    _DirectoryService_VerifyDomain_Handler,
+		},
+		{
+			MethodName: "ConfirmDomainRemoval",
+			Handler:    _DirectoryService_ConfirmDomainRemoval_Handler,
+		},
+		{
+			MethodName: "DeleteDomain",
+			Handler:    _DirectoryService_DeleteDomain_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

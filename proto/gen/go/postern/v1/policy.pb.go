@@ -25,6 +25,826 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// PolicyState is a policy at a revision.
+type PolicyState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/policy.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Revision that wrote it. Decisions name this or a later one: what they name also counts sites and connections.
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Version of the organization, for changes; empty of an earlier revision.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The policy.
+	Policy *Policy `protobuf:"bytes,4,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The same in YAML, as UpdatePolicy takes it.
+	Document string `protobuf:"bytes,5,opt,name=document,proto3" json:"document,omitempty"`
+	// When it was written.
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Whether it is suspended at this moment.
+	Suspended bool `protobuf:"varint,7,opt,name=suspended,proto3" json:"suspended,omitempty"`
+	// Whether the stored form cannot be read; policy and document are empty then.
+	Unreadable    bool `protobuf:"varint,8,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyState) Reset() {
+	*x = PolicyState{}
+	mi := &file_postern_v1_policy_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyState) ProtoMessage() {}
+
+func (x *PolicyState) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyState.ProtoReflect.Descriptor instead.
+func (*PolicyState) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *PolicyState) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PolicyState) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *PolicyState) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *PolicyState) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *PolicyState) GetDocument() string {
+	if x != nil {
+		return x.Document
+	}
+	return ""
+}
+
+func (x *PolicyState) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *PolicyState) GetSuspended() bool {
+	if x != nil {
+		return x.Suspended
+	}
+	return false
+}
+
+func (x *PolicyState) GetUnreadable() bool {
+	if x != nil {
+		return x.Unreadable
+	}
+	return false
+}
+
+// GetPolicyRequest names a policy.
+type GetPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/policy. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Revision at which it was in force: the newest one not after it. Absent: the policy as it is.
+	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyRequest) Reset() {
+	*x = GetPolicyRequest{}
+	mi := &file_postern_v1_policy_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyRequest) ProtoMessage() {}
+
+func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
+func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetPolicyRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GetPolicyRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// UpdatePolicyRequest replaces a policy.
+type UpdatePolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/policy. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The policy section of an organization document, YAML or JSON, at most 1 MiB. Required. What it leaves out is empty afterwards.
+	Document string `protobuf:"bytes,2,opt,name=document,proto3" json:"document,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes. Required.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required.
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the policy and say what would change, without writing it.
+	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Write it although every external user would be denied at a site that is open now. Recorded where it made a difference.
+	Force         bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdatePolicyRequest) Reset() {
+	*x = UpdatePolicyRequest{}
+	mi := &file_postern_v1_policy_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatePolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatePolicyRequest) ProtoMessage() {}
+
+func (x *UpdatePolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatePolicyRequest.ProtoReflect.Descriptor instead.
+func (*UpdatePolicyRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *UpdatePolicyRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdatePolicyRequest) GetDocument() string {
+	if x != nil {
+		return x.Document
+	}
+	return ""
+}
+
+func (x *UpdatePolicyRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *UpdatePolicyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdatePolicyRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdatePolicyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *UpdatePolicyRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+// ChangePolicyResponse says what came of a change.
+type ChangePolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy as it is now.
+	State *PolicyState `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Events recorded; empty when nothing changed.
+	Events []string `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
+	// What stands and is probably not meant.
+	Warnings []*PolicyWarning `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// With validate_only, what would change.
+	Changes       []*Change `protobuf:"bytes,4,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangePolicyResponse) Reset() {
+	*x = ChangePolicyResponse{}
+	mi := &file_postern_v1_policy_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangePolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangePolicyResponse) ProtoMessage() {}
+
+func (x *ChangePolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangePolicyResponse.ProtoReflect.Descriptor instead.
+func (*ChangePolicyResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ChangePolicyResponse) GetState() *PolicyState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *ChangePolicyResponse) GetEvents() []string {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ChangePolicyResponse) GetWarnings() []*PolicyWarning {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *ChangePolicyResponse) GetChanges() []*Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// ListPolicyRevisionsRequest asks for a page of revisions.
+type ListPolicyRevisionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/policy. Required.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// At most 1000; 0 means 100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From an earlier answer.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPolicyRevisionsRequest) Reset() {
+	*x = ListPolicyRevisionsRequest{}
+	mi := &file_postern_v1_policy_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPolicyRevisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPolicyRevisionsRequest) ProtoMessage() {}
+
+func (x *ListPolicyRevisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPolicyRevisionsRequest.ProtoReflect.Descriptor instead.
+func (*ListPolicyRevisionsRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListPolicyRevisionsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListPolicyRevisionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListPolicyRevisionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListPolicyRevisionsResponse is a page of revisions, newest first.
+type ListPolicyRevisionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The revisions.
+	Revisions []*PolicyRevision `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
+	// For the next page; empty at the end.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPolicyRevisionsResponse) Reset() {
+	*x = ListPolicyRevisionsResponse{}
+	mi := &file_postern_v1_policy_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPolicyRevisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPolicyRevisionsResponse) ProtoMessage() {}
+
+func (x *ListPolicyRevisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPolicyRevisionsResponse.ProtoReflect.Descriptor instead.
+func (*ListPolicyRevisionsResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListPolicyRevisionsResponse) GetRevisions() []*PolicyRevision {
+	if x != nil {
+		return x.Revisions
+	}
+	return nil
+}
+
+func (x *ListPolicyRevisionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// PolicyRevision is one change of a policy.
+type PolicyRevision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Revision it made.
+	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Type of its event: organization.created, policy.updated, policy.suspended or policy.resumed.
+	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// When.
+	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// Who: the acting principal.
+	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Through what: a document or the API.
+	Origin Origin `protobuf:"varint,5,opt,name=origin,proto3,enum=postern.v1.Origin" json:"origin,omitempty"`
+	// Why, as given.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Its event: organizations/{organization}/events/{event}.
+	Event string `protobuf:"bytes,7,opt,name=event,proto3" json:"event,omitempty"`
+	// What it changed, field by field.
+	Changes       []*Change `protobuf:"bytes,8,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyRevision) Reset() {
+	*x = PolicyRevision{}
+	mi := &file_postern_v1_policy_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyRevision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyRevision) ProtoMessage() {}
+
+func (x *PolicyRevision) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyRevision.ProtoReflect.Descriptor instead.
+func (*PolicyRevision) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PolicyRevision) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *PolicyRevision) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *PolicyRevision) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *PolicyRevision) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *PolicyRevision) GetOrigin() Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return Origin_ORIGIN_UNSPECIFIED
+}
+
+func (x *PolicyRevision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PolicyRevision) GetEvent() string {
+	if x != nil {
+		return x.Event
+	}
+	return ""
+}
+
+func (x *PolicyRevision) GetChanges() []*Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// RollBackPolicyRequest names the revision to go back to.
+type RollBackPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/policy. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Revision whose policy is written again. Required.
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; absent: whatever there is.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required.
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Say what would change, without writing it.
+	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Why, at most 512 bytes. Required. Recorded.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Write it although every external user would be denied at a site that is open now. Recorded where it made a difference.
+	Force         bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollBackPolicyRequest) Reset() {
+	*x = RollBackPolicyRequest{}
+	mi := &file_postern_v1_policy_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollBackPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollBackPolicyRequest) ProtoMessage() {}
+
+func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollBackPolicyRequest.ProtoReflect.Descriptor instead.
+func (*RollBackPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RollBackPolicyRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RollBackPolicyRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *RollBackPolicyRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *RollBackPolicyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *RollBackPolicyRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *RollBackPolicyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RollBackPolicyRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+// SuspendPolicyRequest says for how long.
+type SuspendPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/policy. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// From now, 1 minute to 24 hours. Required. It replaces what is left of a suspension.
+	Duration *durationpb.Duration `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; absent: whatever there is.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required.
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Why, at most 512 bytes. Required. Recorded.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendPolicyRequest) Reset() {
+	*x = SuspendPolicyRequest{}
+	mi := &file_postern_v1_policy_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendPolicyRequest) ProtoMessage() {}
+
+func (x *SuspendPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendPolicyRequest.ProtoReflect.Descriptor instead.
+func (*SuspendPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SuspendPolicyRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SuspendPolicyRequest) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *SuspendPolicyRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *SuspendPolicyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SuspendPolicyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ResumePolicyRequest ends a suspension.
+type ResumePolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/policy. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; absent: whatever there is.
+	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Why, at most 512 bytes. Recorded.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumePolicyRequest) Reset() {
+	*x = ResumePolicyRequest{}
+	mi := &file_postern_v1_policy_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumePolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumePolicyRequest) ProtoMessage() {}
+
+func (x *ResumePolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumePolicyRequest.ProtoReflect.Descriptor instead.
+func (*ResumePolicyRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ResumePolicyRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ResumePolicyRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *ResumePolicyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ResumePolicyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // ExplainRequest asks about one subject at one site.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -39,14 +859,16 @@ type ExplainRequest struct {
 	// Where the sign-in would come from.
 	Context *Context `protobuf:"bytes,5,opt,name=context,proto3" json:"context,omitempty"`
 	// Method token the person would use, with its connection as sso:NAME or social:NAME. At most 80 bytes. Absent explains before any method.
-	Method        string `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
+	Method string `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
+	// Policy revision to ask; absent: the policy as it is. Sites, connections, domains and claims are those of now.
+	Revision      int64 `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_postern_v1_policy_proto_msgTypes[0]
+	mi := &file_postern_v1_policy_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -58,7 +880,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[0]
+	mi := &file_postern_v1_policy_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -71,7 +893,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_policy_proto_rawDescGZIP(), []int{0}
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExplainRequest) GetSite() string {
@@ -116,6 +938,13 @@ func (x *ExplainRequest) GetMethod() string {
 	return ""
 }
 
+func (x *ExplainRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // ExplainResponse is the explanation.
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -133,7 +962,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_postern_v1_policy_proto_msgTypes[1]
+	mi := &file_postern_v1_policy_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -145,7 +974,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[1]
+	mi := &file_postern_v1_policy_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -158,7 +987,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_policy_proto_rawDescGZIP(), []int{1}
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExplainResponse) GetDecision() *Decision {
@@ -206,13 +1035,15 @@ type Policy struct {
 	OnUnreadable string `protobuf:"bytes,6,opt,name=on_unreadable,json=onUnreadable,proto3" json:"on_unreadable,omitempty"`
 	// Proofs older than this do not count anywhere in the organization. Written by RevokeProofs.
 	ProofsNotBefore *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=proofs_not_before,json=proofsNotBefore,proto3" json:"proofs_not_before,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Until then no rule is enforced and nothing demanded; stops bite. Written by SuspendPolicy and ResumePolicy.
+	SuspendedUntil *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=suspended_until,json=suspendedUntil,proto3" json:"suspended_until,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_postern_v1_policy_proto_msgTypes[2]
+	mi := &file_postern_v1_policy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -224,7 +1055,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[2]
+	mi := &file_postern_v1_policy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -237,7 +1068,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_postern_v1_policy_proto_rawDescGZIP(), []int{2}
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Policy) GetRules() []*Rule {
@@ -289,6 +1120,13 @@ func (x *Policy) GetProofsNotBefore() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Policy) GetSuspendedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SuspendedUntil
+	}
+	return nil
+}
+
 // Rule is one rule.
 type Rule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -320,7 +1158,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_postern_v1_policy_proto_msgTypes[3]
+	mi := &file_postern_v1_policy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -332,7 +1170,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[3]
+	mi := &file_postern_v1_policy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -345,7 +1183,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_postern_v1_policy_proto_rawDescGZIP(), []int{3}
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Rule) GetId() string {
@@ -448,7 +1286,7 @@ type Match struct {
 
 func (x *Match) Reset() {
 	*x = Match{}
-	mi := &file_postern_v1_policy_proto_msgTypes[4]
+	mi := &file_postern_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +1298,7 @@ func (x *Match) String() string {
 func (*Match) ProtoMessage() {}
 
 func (x *Match) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[4]
+	mi := &file_postern_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +1311,7 @@ func (x *Match) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Match.ProtoReflect.Descriptor instead.
 func (*Match) Descriptor() ([]byte, []int) {
-	return file_postern_v1_policy_proto_rawDescGZIP(), []int{4}
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Match) GetDomains() []*DomainMatch {
@@ -538,7 +1376,7 @@ type DomainMatch struct {
 
 func (x *DomainMatch) Reset() {
 	*x = DomainMatch{}
-	mi := &file_postern_v1_policy_proto_msgTypes[5]
+	mi := &file_postern_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -550,7 +1388,7 @@ func (x *DomainMatch) String() string {
 func (*DomainMatch) ProtoMessage() {}
 
 func (x *DomainMatch) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[5]
+	mi := &file_postern_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -563,7 +1401,7 @@ func (x *DomainMatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DomainMatch.ProtoReflect.Descriptor instead.
 func (*DomainMatch) Descriptor() ([]byte, []int) {
-	return file_postern_v1_policy_proto_rawDescGZIP(), []int{5}
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DomainMatch) GetDomain() string {
@@ -593,7 +1431,7 @@ type AccountList struct {
 
 func (x *AccountList) Reset() {
 	*x = AccountList{}
-	mi := &file_postern_v1_policy_proto_msgTypes[6]
+	mi := &file_postern_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +1443,7 @@ func (x *AccountList) String() string {
 func (*AccountList) ProtoMessage() {}
 
 func (x *AccountList) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[6]
+	mi := &file_postern_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +1456,7 @@ func (x *AccountList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountList.ProtoReflect.Descriptor instead.
 func (*AccountList) Descriptor() ([]byte, []int) {
-	return file_postern_v1_policy_proto_rawDescGZIP(), []int{6}
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AccountList) GetName() string {
@@ -658,7 +1496,7 @@ type Demands struct {
 
 func (x *Demands) Reset() {
 	*x = Demands{}
-	mi := &file_postern_v1_policy_proto_msgTypes[7]
+	mi := &file_postern_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +1508,7 @@ func (x *Demands) String() string {
 func (*Demands) ProtoMessage() {}
 
 func (x *Demands) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[7]
+	mi := &file_postern_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +1521,7 @@ func (x *Demands) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Demands.ProtoReflect.Descriptor instead.
 func (*Demands) Descriptor() ([]byte, []int) {
-	return file_postern_v1_policy_proto_rawDescGZIP(), []int{7}
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Demands) GetAllowedMethods() []string {
@@ -754,7 +1592,7 @@ type MfaDemand struct {
 
 func (x *MfaDemand) Reset() {
 	*x = MfaDemand{}
-	mi := &file_postern_v1_policy_proto_msgTypes[8]
+	mi := &file_postern_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +1604,7 @@ func (x *MfaDemand) String() string {
 func (*MfaDemand) ProtoMessage() {}
 
 func (x *MfaDemand) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[8]
+	mi := &file_postern_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +1617,7 @@ func (x *MfaDemand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MfaDemand.ProtoReflect.Descriptor instead.
 func (*MfaDemand) Descriptor() ([]byte, []int) {
-	return file_postern_v1_policy_proto_rawDescGZIP(), []int{8}
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MfaDemand) GetFactors() []string {
@@ -832,7 +1670,7 @@ type Stops struct {
 
 func (x *Stops) Reset() {
 	*x = Stops{}
-	mi := &file_postern_v1_policy_proto_msgTypes[9]
+	mi := &file_postern_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +1682,7 @@ func (x *Stops) String() string {
 func (*Stops) ProtoMessage() {}
 
 func (x *Stops) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[9]
+	mi := &file_postern_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +1695,7 @@ func (x *Stops) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stops.ProtoReflect.Descriptor instead.
 func (*Stops) Descriptor() ([]byte, []int) {
-	return file_postern_v1_policy_proto_rawDescGZIP(), []int{9}
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Stops) GetExternal() bool {
@@ -881,12 +1719,180 @@ func (x *Stops) GetNetworks() []string {
 	return nil
 }
 
+// PolicyWarning is something that may be applied and is probably not meant.
+type PolicyWarning struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the rule it is about; empty when it is about something else.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// What it is, for example RULE_UNREACHABLE. docs/policy-admin.md lists them.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// The same in words.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// What to do about it.
+	Fix string `protobuf:"bytes,4,opt,name=fix,proto3" json:"fix,omitempty"`
+	// Field it is about, as documents write it: policy.rules[guests].demands.sso.
+	Path string `protobuf:"bytes,5,opt,name=path,proto3" json:"path,omitempty"`
+	// Line of the document, from 1; 0 when it is about what the document does not hold.
+	Line int32 `protobuf:"varint,6,opt,name=line,proto3" json:"line,omitempty"`
+	// Column of the document.
+	Column        int32 `protobuf:"varint,7,opt,name=column,proto3" json:"column,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyWarning) Reset() {
+	*x = PolicyWarning{}
+	mi := &file_postern_v1_policy_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyWarning) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyWarning) ProtoMessage() {}
+
+func (x *PolicyWarning) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyWarning.ProtoReflect.Descriptor instead.
+func (*PolicyWarning) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PolicyWarning) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *PolicyWarning) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *PolicyWarning) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *PolicyWarning) GetFix() string {
+	if x != nil {
+		return x.Fix
+	}
+	return ""
+}
+
+func (x *PolicyWarning) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *PolicyWarning) GetLine() int32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *PolicyWarning) GetColumn() int32 {
+	if x != nil {
+		return x.Column
+	}
+	return 0
+}
+
 var File_postern_v1_policy_proto protoreflect.FileDescriptor
 
 const file_postern_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\x17postern/v1/policy.proto\x12\n" +
-	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\xcd\x01\n" +
+	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\"\x94\x02\n" +
+	"\vPolicyState\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12*\n" +
+	"\x06policy\x18\x04 \x01(\v2\x12.postern.v1.PolicyR\x06policy\x12\x1a\n" +
+	"\bdocument\x18\x05 \x01(\tR\bdocument\x12;\n" +
+	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\x12\x1c\n" +
+	"\tsuspended\x18\a \x01(\bR\tsuspended\x12\x1e\n" +
+	"\n" +
+	"unreadable\x18\b \x01(\bR\n" +
+	"unreadable\"B\n" +
+	"\x10GetPolicyRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\"\xcb\x01\n" +
+	"\x13UpdatePolicyRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\bdocument\x18\x02 \x01(\tR\bdocument\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05force\x18\a \x01(\bR\x05force\"\xc2\x01\n" +
+	"\x14ChangePolicyResponse\x12-\n" +
+	"\x05state\x18\x01 \x01(\v2\x17.postern.v1.PolicyStateR\x05state\x12\x16\n" +
+	"\x06events\x18\x02 \x03(\tR\x06events\x125\n" +
+	"\bwarnings\x18\x03 \x03(\v2\x19.postern.v1.PolicyWarningR\bwarnings\x12,\n" +
+	"\achanges\x18\x04 \x03(\v2\x12.postern.v1.ChangeR\achanges\"p\n" +
+	"\x1aListPolicyRevisionsRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\x7f\n" +
+	"\x1bListPolicyRevisionsResponse\x128\n" +
+	"\trevisions\x18\x01 \x03(\v2\x1a.postern.v1.PolicyRevisionR\trevisions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x90\x02\n" +
+	"\x0ePolicyRevision\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06caller\x18\x04 \x01(\tR\x06caller\x12*\n" +
+	"\x06origin\x18\x05 \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05event\x18\a \x01(\tR\x05event\x12,\n" +
+	"\achanges\x18\b \x03(\v2\x12.postern.v1.ChangeR\achanges\"\xcd\x01\n" +
+	"\x15RollBackPolicyRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05force\x18\a \x01(\bR\x05force\"\xac\x01\n" +
+	"\x14SuspendPolicyRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
+	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"t\n" +
+	"\x13ResumePolicyRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xe9\x01\n" +
 	"\x0eExplainRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12\x1d\n" +
@@ -894,12 +1900,13 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"account_id\x18\x03 \x01(\tR\taccountId\x12+\n" +
 	"\x04kind\x18\x04 \x01(\x0e2\x17.postern.v1.SubjectKindR\x04kind\x12-\n" +
 	"\acontext\x18\x05 \x01(\v2\x13.postern.v1.ContextR\acontext\x12\x16\n" +
-	"\x06method\x18\x06 \x01(\tR\x06method\"\xae\x01\n" +
+	"\x06method\x18\x06 \x01(\tR\x06method\x12\x1a\n" +
+	"\brevision\x18\a \x01(\x03R\brevision\"\xae\x01\n" +
 	"\x0fExplainResponse\x120\n" +
 	"\bdecision\x18\x01 \x01(\v2\x14.postern.v1.DecisionR\bdecision\x12(\n" +
 	"\x04next\x18\x02 \x03(\v2\x14.postern.v1.NextStepR\x04next\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12%\n" +
-	"\x0eaddress_reason\x18\x04 \x01(\tR\raddressReason\"\xfc\x02\n" +
+	"\x0eaddress_reason\x18\x04 \x01(\tR\raddressReason\"\xc1\x03\n" +
 	"\x06Policy\x12&\n" +
 	"\x05rules\x18\x01 \x03(\v2\x10.postern.v1.RuleR\x05rules\x12<\n" +
 	"\x0fdefault_demands\x18\x02 \x01(\v2\x13.postern.v1.DemandsR\x0edefaultDemands\x12'\n" +
@@ -907,7 +1914,8 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\raccount_lists\x18\x04 \x03(\v2\x17.postern.v1.AccountListR\faccountLists\x128\n" +
 	"\x0erecord_classes\x18\x05 \x03(\x0e2\x11.postern.v1.ClassR\rrecordClasses\x12#\n" +
 	"\ron_unreadable\x18\x06 \x01(\tR\fonUnreadable\x12F\n" +
-	"\x11proofs_not_before\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\"\xd5\x03\n" +
+	"\x11proofs_not_before\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\x12C\n" +
+	"\x0fsuspended_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0esuspendedUntil\"\xd5\x03\n" +
 	"\x04Rule\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12'\n" +
@@ -954,9 +1962,23 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\x05Stops\x12\x1a\n" +
 	"\bexternal\x18\x01 \x01(\bR\bexternal\x121\n" +
 	"\adomains\x18\x02 \x03(\v2\x17.postern.v1.DomainMatchR\adomains\x12\x1a\n" +
-	"\bnetworks\x18\x03 \x03(\tR\bnetworks2S\n" +
+	"\bnetworks\x18\x03 \x03(\tR\bnetworks\"\x9d\x01\n" +
+	"\rPolicyWarning\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x10\n" +
+	"\x03fix\x18\x04 \x01(\tR\x03fix\x12\x12\n" +
+	"\x04path\x18\x05 \x01(\tR\x04path\x12\x12\n" +
+	"\x04line\x18\x06 \x01(\x05R\x04line\x12\x16\n" +
+	"\x06column\x18\a \x01(\x05R\x06column2\xd1\x04\n" +
 	"\rPolicyService\x12B\n" +
-	"\aExplain\x12\x1a.postern.v1.ExplainRequest\x1a\x1b.postern.v1.ExplainResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
+	"\aExplain\x12\x1a.postern.v1.ExplainRequest\x1a\x1b.postern.v1.ExplainResponse\x12B\n" +
+	"\tGetPolicy\x12\x1c.postern.v1.GetPolicyRequest\x1a\x17.postern.v1.PolicyState\x12Q\n" +
+	"\fUpdatePolicy\x12\x1f.postern.v1.UpdatePolicyRequest\x1a .postern.v1.ChangePolicyResponse\x12f\n" +
+	"\x13ListPolicyRevisions\x12&.postern.v1.ListPolicyRevisionsRequest\x1a'.postern.v1.ListPolicyRevisionsResponse\x12U\n" +
+	"\x0eRollBackPolicy\x12!.postern.v1.RollBackPolicyRequest\x1a .postern.v1.ChangePolicyResponse\x12S\n" +
+	"\rSuspendPolicy\x12 .postern.v1.SuspendPolicyRequest\x1a .postern.v1.ChangePolicyResponse\x12Q\n" +
+	"\fResumePolicy\x12\x1f.postern.v1.ResumePolicyRequest\x1a .postern.v1.ChangePolicyResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
 var (
 	file_postern_v1_policy_proto_rawDescOnce sync.Once
@@ -970,63 +1992,98 @@ func file_postern_v1_policy_proto_rawDescGZIP() []byte {
 	return file_postern_v1_policy_proto_rawDescData
 }
 
-var file_postern_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_postern_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_postern_v1_policy_proto_goTypes = []any{
-	(*ExplainRequest)(nil),        // 0: postern.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 1: postern.v1.ExplainResponse
-	(*Policy)(nil),                // 2: postern.v1.Policy
-	(*Rule)(nil),                  // 3: postern.v1.Rule
-	(*Match)(nil),                 // 4: postern.v1.Match
-	(*DomainMatch)(nil),           // 5: postern.v1.DomainMatch
-	(*AccountList)(nil),           // 6: postern.v1.AccountList
-	(*Demands)(nil),               // 7: postern.v1.Demands
-	(*MfaDemand)(nil),             // 8: postern.v1.MfaDemand
-	(*Stops)(nil),                 // 9: postern.v1.Stops
-	(SubjectKind)(0),              // 10: postern.v1.SubjectKind
-	(*Context)(nil),               // 11: postern.v1.Context
-	(*Decision)(nil),              // 12: postern.v1.Decision
-	(*NextStep)(nil),              // 13: postern.v1.NextStep
-	(Class)(0),                    // 14: postern.v1.Class
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(Mode)(0),                     // 16: postern.v1.Mode
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
-	(Origin)(0),                   // 18: postern.v1.Origin
-	(Evidence)(0),                 // 19: postern.v1.Evidence
+	(*PolicyState)(nil),                 // 0: postern.v1.PolicyState
+	(*GetPolicyRequest)(nil),            // 1: postern.v1.GetPolicyRequest
+	(*UpdatePolicyRequest)(nil),         // 2: postern.v1.UpdatePolicyRequest
+	(*ChangePolicyResponse)(nil),        // 3: postern.v1.ChangePolicyResponse
+	(*ListPolicyRevisionsRequest)(nil),  // 4: postern.v1.ListPolicyRevisionsRequest
+	(*ListPolicyRevisionsResponse)(nil), // 5: postern.v1.ListPolicyRevisionsResponse
+	(*PolicyRevision)(nil),              // 6: postern.v1.PolicyRevision
+	(*RollBackPolicyRequest)(nil),       // 7: postern.v1.RollBackPolicyRequest
+	(*SuspendPolicyRequest)(nil),        // 8: postern.v1.SuspendPolicyRequest
+	(*ResumePolicyRequest)(nil),         // 9: postern.v1.ResumePolicyRequest
+	(*ExplainRequest)(nil),              // 10: postern.v1.ExplainRequest
+	(*ExplainResponse)(nil),             // 11: postern.v1.ExplainResponse
+	(*Policy)(nil),                      // 12: postern.v1.Policy
+	(*Rule)(nil),                        // 13: postern.v1.Rule
+	(*Match)(nil),                       // 14: postern.v1.Match
+	(*DomainMatch)(nil),                 // 15: postern.v1.DomainMatch
+	(*AccountList)(nil),                 // 16: postern.v1.AccountList
+	(*Demands)(nil),                     // 17: postern.v1.Demands
+	(*MfaDemand)(nil),                   // 18: postern.v1.MfaDemand
+	(*Stops)(nil),                       // 19: postern.v1.Stops
+	(*PolicyWarning)(nil),               // 20: postern.v1.PolicyWarning
+	(*timestamppb.Timestamp)(nil),       // 21: google.protobuf.Timestamp
+	(*Change)(nil),                      // 22: postern.v1.Change
+	(Origin)(0),                         // 23: postern.v1.Origin
+	(*durationpb.Duration)(nil),         // 24: google.protobuf.Duration
+	(SubjectKind)(0),                    // 25: postern.v1.SubjectKind
+	(*Context)(nil),                     // 26: postern.v1.Context
+	(*Decision)(nil),                    // 27: postern.v1.Decision
+	(*NextStep)(nil),                    // 28: postern.v1.NextStep
+	(Class)(0),                          // 29: postern.v1.Class
+	(Mode)(0),                           // 30: postern.v1.Mode
+	(Evidence)(0),                       // 31: postern.v1.Evidence
 }
 var file_postern_v1_policy_proto_depIdxs = []int32{
-	10, // 0: postern.v1.ExplainRequest.kind:type_name -> postern.v1.SubjectKind
-	11, // 1: postern.v1.ExplainRequest.context:type_name -> postern.v1.Context
-	12, // 2: postern.v1.ExplainResponse.decision:type_name -> postern.v1.Decision
-	13, // 3: postern.v1.ExplainResponse.next:type_name -> postern.v1.NextStep
-	3,  // 4: postern.v1.Policy.rules:type_name -> postern.v1.Rule
-	7,  // 5: postern.v1.Policy.default_demands:type_name -> postern.v1.Demands
-	9,  // 6: postern.v1.Policy.stops:type_name -> postern.v1.Stops
-	6,  // 7: postern.v1.Policy.account_lists:type_name -> postern.v1.AccountList
-	14, // 8: postern.v1.Policy.record_classes:type_name -> postern.v1.Class
-	15, // 9: postern.v1.Policy.proofs_not_before:type_name -> google.protobuf.Timestamp
-	4,  // 10: postern.v1.Rule.match:type_name -> postern.v1.Match
-	7,  // 11: postern.v1.Rule.demands:type_name -> postern.v1.Demands
-	16, // 12: postern.v1.Rule.mode:type_name -> postern.v1.Mode
-	15, // 13: postern.v1.Rule.enforce_from:type_name -> google.protobuf.Timestamp
-	15, // 14: postern.v1.Rule.expires_at:type_name -> google.protobuf.Timestamp
-	17, // 15: postern.v1.Rule.enrolment_grace:type_name -> google.protobuf.Duration
-	18, // 16: postern.v1.Rule.origin:type_name -> postern.v1.Origin
-	5,  // 17: postern.v1.Match.domains:type_name -> postern.v1.DomainMatch
-	10, // 18: postern.v1.Match.kinds:type_name -> postern.v1.SubjectKind
-	8,  // 19: postern.v1.Demands.mfa:type_name -> postern.v1.MfaDemand
-	19, // 20: postern.v1.Demands.sso_evidence:type_name -> postern.v1.Evidence
-	17, // 21: postern.v1.Demands.reverification:type_name -> google.protobuf.Duration
-	17, // 22: postern.v1.Demands.session_length:type_name -> google.protobuf.Duration
-	17, // 23: postern.v1.MfaDemand.max_age:type_name -> google.protobuf.Duration
-	19, // 24: postern.v1.MfaDemand.evidence:type_name -> postern.v1.Evidence
-	5,  // 25: postern.v1.Stops.domains:type_name -> postern.v1.DomainMatch
-	0,  // 26: postern.v1.PolicyService.Explain:input_type -> postern.v1.ExplainRequest
-	1,  // 27: postern.v1.PolicyService.Explain:output_type -> postern.v1.ExplainResponse
-	27, // [27:28] is the sub-list for method output_type
-	26, // [26:27] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	12, // 0: postern.v1.PolicyState.policy:type_name -> postern.v1.Policy
+	21, // 1: postern.v1.PolicyState.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 2: postern.v1.ChangePolicyResponse.state:type_name -> postern.v1.PolicyState
+	20, // 3: postern.v1.ChangePolicyResponse.warnings:type_name -> postern.v1.PolicyWarning
+	22, // 4: postern.v1.ChangePolicyResponse.changes:type_name -> postern.v1.Change
+	6,  // 5: postern.v1.ListPolicyRevisionsResponse.revisions:type_name -> postern.v1.PolicyRevision
+	21, // 6: postern.v1.PolicyRevision.time:type_name -> google.protobuf.Timestamp
+	23, // 7: postern.v1.PolicyRevision.origin:type_name -> postern.v1.Origin
+	22, // 8: postern.v1.PolicyRevision.changes:type_name -> postern.v1.Change
+	24, // 9: postern.v1.SuspendPolicyRequest.duration:type_name -> google.protobuf.Duration
+	25, // 10: postern.v1.ExplainRequest.kind:type_name -> postern.v1.SubjectKind
+	26, // 11: postern.v1.ExplainRequest.context:type_name -> postern.v1.Context
+	27, // 12: postern.v1.ExplainResponse.decision:type_name -> postern.v1.Decision
+	28, // 13: postern.v1.ExplainResponse.next:type_name -> postern.v1.NextStep
+	13, // 14: postern.v1.Policy.rules:type_name -> postern.v1.Rule
+	17, // 15: postern.v1.Policy.default_demands:type_name -> postern.v1.Demands
+	19, // 16: postern.v1.Policy.stops:type_name -> postern.v1.Stops
+	16, // 17: postern.v1.Policy.account_lists:type_name -> postern.v1.AccountList
+	29, // 18: postern.v1.Policy.record_classes:type_name -> postern.v1.Class
+	21, // 19: postern.v1.Policy.proofs_not_before:type_name -> google.protobuf.Timestamp
+	21, // 20: postern.v1.Policy.suspended_until:type_name -> google.protobuf.Timestamp
+	14, // 21: postern.v1.Rule.match:type_name -> postern.v1.Match
+	17, // 22: postern.v1.Rule.demands:type_name -> postern.v1.Demands
+	30, // 23: postern.v1.Rule.mode:type_name -> postern.v1.Mode
+	21, // 24: postern.v1.Rule.enforce_from:type_name -> google.protobuf.Timestamp
+	21, // 25: postern.v1.Rule.expires_at:type_name -> google.protobuf.Timestamp
+	24, // 26: postern.v1.Rule.enrolment_grace:type_name -> google.protobuf.Duration
+	23, // 27: postern.v1.Rule.origin:type_name -> postern.v1.Origin
+	15, // 28: postern.v1.Match.domains:type_name -> postern.v1.DomainMatch
+	25, // 29: postern.v1.Match.kinds:type_name -> postern.v1.SubjectKind
+	18, // 30: postern.v1.Demands.mfa:type_name -> postern.v1.MfaDemand
+	31, // 31: postern.v1.Demands.sso_evidence:type_name -> postern.v1.Evidence
+	24, // 32: postern.v1.Demands.reverification:type_name -> google.protobuf.Duration
+	24, // 33: postern.v1.Demands.session_length:type_name -> google.protobuf.Duration
+	24, // 34: postern.v1.MfaDemand.max_age:type_name -> google.protobuf.Duration
+	31, // 35: postern.v1.MfaDemand.evidence:type_name -> postern.v1.Evidence
+	15, // 36: postern.v1.Stops.domains:type_name -> postern.v1.DomainMatch
+	10, // 37: postern.v1.PolicyService.Explain:input_type -> postern.v1.ExplainRequest
+	1,  // 38: postern.v1.PolicyService.GetPolicy:input_type -> postern.v1.GetPolicyRequest
+	2,  // 39: postern.v1.PolicyService.UpdatePolicy:input_type -> postern.v1.UpdatePolicyRequest
+	4,  // 40: postern.v1.PolicyService.ListPolicyRevisions:input_type -> postern.v1.ListPolicyRevisionsRequest
+	7,  // 41: postern.v1.PolicyService.RollBackPolicy:input_type -> postern.v1.RollBackPolicyRequest
+	8,  // 42: postern.v1.PolicyService.SuspendPolicy:input_type -> postern.v1.SuspendPolicyRequest
+	9,  // 43: postern.v1.PolicyService.ResumePolicy:input_type -> postern.v1.ResumePolicyRequest
+	11, // 44: postern.v1.PolicyService.Explain:output_type -> postern.v1.ExplainResponse
+	0,  // 45: postern.v1.PolicyService.GetPolicy:output_type -> postern.v1.PolicyState
+	3,  // 46: postern.v1.PolicyService.UpdatePolicy:output_type -> postern.v1.ChangePolicyResponse
+	5,  // 47: postern.v1.PolicyService.ListPolicyRevisions:output_type -> postern.v1.ListPolicyRevisionsResponse
+	3,  // 48: postern.v1.PolicyService.RollBackPolicy:output_type -> postern.v1.ChangePolicyResponse
+	3,  // 49: postern.v1.PolicyService.SuspendPolicy:output_type -> postern.v1.ChangePolicyResponse
+	3,  // 50: postern.v1.PolicyService.ResumePolicy:output_type -> postern.v1.ChangePolicyResponse
+	44, // [44:51] is the sub-list for method output_type
+	37, // [37:44] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_policy_proto_init() }
@@ -1035,13 +2092,14 @@ func file_postern_v1_policy_proto_init() {
 		return
 	}
 	file_postern_v1_common_proto_init()
+	file_postern_v1_event_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_policy_proto_rawDesc), len(file_postern_v1_policy_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

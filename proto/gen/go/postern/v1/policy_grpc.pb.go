@@ -21,17 +21,35 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PolicyService_Explain_FullMethodName = "/postern.v1.PolicyService/Explain"
+	PolicyService_Explain_FullMethodName             = "/postern.v1.PolicyService/Explain"
+	PolicyService_GetPolicy_FullMethodName           = "/postern.v1.PolicyService/GetPolicy"
+	PolicyService_UpdatePolicy_FullMethodName        = "/postern.v1.PolicyService/UpdatePolicy"
+	PolicyService_ListPolicyRevisions_FullMethodName = "/postern.v1.PolicyService/ListPolicyRevisions"
+	PolicyService_RollBackPolicy_FullMethodName      = "/postern.v1.PolicyService/RollBackPolicy"
+	PolicyService_SuspendPolicy_FullMethodName       = "/postern.v1.PolicyService/SuspendPolicy"
+	PolicyService_ResumePolicy_FullMethodName        = "/postern.v1.PolicyService/ResumePolicy"
 )
 
 // PolicyServiceClient is the client API for PolicyService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// PolicyService explains the external-user policy.
+// PolicyService keeps and explains the external-user policy.
 type PolicyServiceClient interface {
 	// Explain says what the policy makes of a subject at a site, without touching any flow.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
+	// GetPolicy returns the policy as it is, or as it was at a revision.
+	GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*PolicyState, error)
+	// UpdatePolicy replaces the policy as a whole, in one commit with one event.
+	UpdatePolicy(ctx context.Context, in *UpdatePolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error)
+	// ListPolicyRevisions lists the changes of the policy, newest first: who, when, why and what. The newest 1000 are kept.
+	ListPolicyRevisions(ctx context.Context, in *ListPolicyRevisionsRequest, opts ...grpc.CallOption) (*ListPolicyRevisionsResponse, error)
+	// RollBackPolicy writes the policy of an earlier revision as a new one. A suspension and revoked proofs stay as they are.
+	RollBackPolicy(ctx context.Context, in *RollBackPolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error)
+	// SuspendPolicy stops enforcing rules and default for a while. Stops still bite, and decisions say what would have been. It ends by itself.
+	SuspendPolicy(ctx context.Context, in *SuspendPolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error)
+	// ResumePolicy ends a suspension now.
+	ResumePolicy(ctx context.Context, in *ResumePolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error)
 }
 
 type policyServiceClient struct {
@@ -52,14 +70,86 @@ func (c *policyServiceClient) Explain(ctx context.Context, in *ExplainRequest, o
 	return out, nil
 }
 
+func (c *policyServiceClient) GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*PolicyState, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PolicyState)
+	err := c.cc.Invoke(ctx, PolicyService_GetPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) UpdatePolicy(ctx context.Context, in *UpdatePolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangePolicyResponse)
+	err := c.cc.Invoke(ctx, PolicyService_UpdatePolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) ListPolicyRevisions(ctx context.Context, in *ListPolicyRevisionsRequest, opts ...grpc.CallOption) (*ListPolicyRevisionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPolicyRevisionsResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ListPolicyRevisions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) RollBackPolicy(ctx context.Context, in *RollBackPolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangePolicyResponse)
+	err := c.cc.Invoke(ctx, PolicyService_RollBackPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) SuspendPolicy(ctx context.Context, in *SuspendPolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangePolicyResponse)
+	err := c.cc.Invoke(ctx, PolicyService_SuspendPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) ResumePolicy(ctx context.Context, in *ResumePolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangePolicyResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ResumePolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PolicyServiceServer is the server API for PolicyService service.
 // All implementations must embed UnimplementedPolicyServiceServer
 // for forward compatibility.
 //
-// PolicyService explains the external-user policy.
+// PolicyService keeps and explains the external-user policy.
 type PolicyServiceServer interface {
 	// Explain says what the policy makes of a subject at a site, without touching any flow.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
+	// GetPolicy returns the policy as it is, or as it was at a revision.
+	GetPolicy(context.Context, *GetPolicyRequest) (*PolicyState, error)
+	// UpdatePolicy replaces the policy as a whole, in one commit with one event.
+	UpdatePolicy(context.Context, *UpdatePolicyRequest) (*ChangePolicyResponse, error)
+	// ListPolicyRevisions lists the changes of the policy, newest first: who, when, why and what. The newest 1000 are kept.
+	ListPolicyRevisions(context.Context, *ListPolicyRevisionsRequest) (*ListPolicyRevisionsResponse, error)
+	// RollBackPolicy writes the policy of an earlier revision as a new one. A suspension and revoked proofs stay as they are.
+	RollBackPolicy(context.Context, *RollBackPolicyRequest) (*ChangePolicyResponse, error)
+	// SuspendPolicy stops enforcing rules and default for a while. Stops still bite, and decisions say what would have been. It ends by itself.
+	SuspendPolicy(context.Context, *SuspendPolicyRequest) (*ChangePolicyResponse, error)
+	// ResumePolicy ends a suspension now.
+	ResumePolicy(context.Context, *ResumePolicyRequest) (*ChangePolicyResponse, error)
 	mustEmbedUnimplementedPolicyServiceServer()
 }
 
@@ -72,6 +162,24 @@ type UnimplementedPolicyServiceServer struct{}
 
 func (UnimplementedPolicyServiceServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedPolicyServiceServer) GetPolicy(context.Context, *GetPolicyRequest) (*PolicyState, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPolicy not implemented")
+}
+func (UnimplementedPolicyServiceServer) UpdatePolicy(context.Context, *UpdatePolicyRequest) (*ChangePolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdatePolicy not implemented")
+}
+func (UnimplementedPolicyServiceServer) ListPolicyRevisions(context.Context, *ListPolicyRevisionsRequest) (*ListPolicyRevisionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPolicyRevisions not implemented")
+}
+func (UnimplementedPolicyServiceServer) RollBackPolicy(context.Context, *RollBackPolicyRequest) (*ChangePolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RollBackPolicy not implemented")
+}
+func (UnimplementedPolicyServiceServer) SuspendPolicy(context.Context, *SuspendPolicyRequest) (*ChangePolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SuspendPolicy not implemented")
+}
+func (UnimplementedPolicyServiceServer) ResumePolicy(context.Context, *ResumePolicyRequest) (*ChangePolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResumePolicy not implemented")
 }
 func (UnimplementedPolicyServiceServer) mustEmbedUnimplementedPolicyServiceServer() {}
 func (UnimplementedPolicyServiceServer) testEmbeddedByValue()                       {}
@@ -112,6 +220,114 @@ func _PolicyService_Explain_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PolicyService_GetPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).GetPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_GetPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).GetPolicy(ctx, req.(*GetPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_UpdatePolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdatePolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).UpdatePolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_UpdatePolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).UpdatePolicy(ctx, req.(*UpdatePolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_ListPolicyRevisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPolicyRevisionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ListPolicyRevisions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ListPolicyRevisions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ListPolicyRevisions(ctx, req.(*ListPolicyRevisionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_RollBackPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RollBackPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).RollBackPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_RollBackPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).RollBackPolicy(ctx, req.(*RollBackPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_SuspendPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SuspendPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).SuspendPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_SuspendPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).SuspendPolicy(ctx, req.(*SuspendPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_ResumePolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumePolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ResumePolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ResumePolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ResumePolicy(ctx, req.(*ResumePolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PolicyService_ServiceDesc is the grpc.ServiceDesc for PolicyService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -122,6 +338,30 @@ var PolicyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Explain",
 			Handler:    _PolicyService_Explain_Handler,
+		},
+		{
+			MethodName: "GetPolicy",
+			Handler:    _PolicyService_GetPolicy_Handler,
+		},
+		{
+			MethodName: "UpdatePolicy",
+			Handler:    _PolicyService_UpdatePolicy_Handler,
+		},
+		{
+			MethodName: "ListPolicyRevisions",
+			Handler:    _PolicyService_ListPolicyRevisions_Handler,
+		},
+		{
+			MethodName: "RollBackPolicy",
+			Handler:    _PolicyService_RollBackPolicy_Handler,
+		},
+		{
+			MethodName: "SuspendPolicy",
+			Handler:    _PolicyService_SuspendPolicy_Handler,
+		},
+		{
+			MethodName: "ResumePolicy",
+			Handler:    _PolicyService_ResumePolicy_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

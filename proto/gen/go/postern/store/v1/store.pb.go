@@ -1333,6 +1333,70 @@ func (x *OrganizationRecord) GetSecrets() []*ConnectionSecret {
 	return nil
 }
 
+// PolicyRevisionRecord is one change of an organization's policy.
+type PolicyRevisionRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Revision of the organization that wrote it.
+	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Encoded postern.v1.Policy as it was then.
+	Policy []byte `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The event of the change, as in the outbox: its personal part is sealed.
+	Event         []byte `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyRevisionRecord) Reset() {
+	*x = PolicyRevisionRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyRevisionRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyRevisionRecord) ProtoMessage() {}
+
+func (x *PolicyRevisionRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyRevisionRecord.ProtoReflect.Descriptor instead.
+func (*PolicyRevisionRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PolicyRevisionRecord) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *PolicyRevisionRecord) GetPolicy() []byte {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *PolicyRevisionRecord) GetEvent() []byte {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
 // ConnectionSecret is the secret of one connection.
 type ConnectionSecret struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1348,7 +1412,7 @@ type ConnectionSecret struct {
 
 func (x *ConnectionSecret) Reset() {
 	*x = ConnectionSecret{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	mi := &file_postern_store_v1_store_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1424,7 @@ func (x *ConnectionSecret) String() string {
 func (*ConnectionSecret) ProtoMessage() {}
 
 func (x *ConnectionSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	mi := &file_postern_store_v1_store_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1437,7 @@ func (x *ConnectionSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionSecret.ProtoReflect.Descriptor instead.
 func (*ConnectionSecret) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{11}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ConnectionSecret) GetConnectionUid() string {
@@ -1408,7 +1472,7 @@ type DomainRecord struct {
 
 func (x *DomainRecord) Reset() {
 	*x = DomainRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[12]
+	mi := &file_postern_store_v1_store_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1484,7 @@ func (x *DomainRecord) String() string {
 func (*DomainRecord) ProtoMessage() {}
 
 func (x *DomainRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[12]
+	mi := &file_postern_store_v1_store_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,12 +1497,302 @@ func (x *DomainRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DomainRecord.ProtoReflect.Descriptor instead.
 func (*DomainRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{12}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DomainRecord) GetDomain() *v1.Domain {
 	if x != nil {
 		return x.Domain
+	}
+	return nil
+}
+
+// ChallengeRecord is the verification of a domain by an organization.
+type ChallengeRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Domain in A-label form.
+	Domain string `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
+	// Whether its subdomains count too.
+	Subdomains bool `protobuf:"varint,2,opt,name=subdomains,proto3" json:"subdomains,omitempty"`
+	// 20 random bytes that the zone has to show.
+	Token []byte `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
+	// First moment at which the record does not count; absent: never.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
+	// How far it is.
+	State v1.Domain_State `protobuf:"varint,5,opt,name=state,proto3,enum=postern.v1.Domain_State" json:"state,omitempty"`
+	// After how long of failing it lapses; absent: never.
+	LapseAfter *durationpb.Duration `protobuf:"bytes,6,opt,name=lapse_after,json=lapseAfter,proto3" json:"lapse_after,omitempty"`
+	// When it was begun.
+	Created *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created,proto3" json:"created,omitempty"`
+	// Since when it counts.
+	Verified *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=verified,proto3" json:"verified,omitempty"`
+	// Since when it fails.
+	Failing *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=failing,proto3" json:"failing,omitempty"`
+	// Whether the last look that found the record was authenticated.
+	Dnssec bool `protobuf:"varint,10,opt,name=dnssec,proto3" json:"dnssec,omitempty"`
+	// The last look.
+	Checked *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=checked,proto3" json:"checked,omitempty"`
+	// What it found.
+	Outcome string `protobuf:"bytes,12,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// Why.
+	Detail string `protobuf:"bytes,13,opt,name=detail,proto3" json:"detail,omitempty"`
+	// When the next one comes; absent: not by itself.
+	Due *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=due,proto3" json:"due,omitempty"`
+	// Denials in a row that counted.
+	Negatives int32 `protobuf:"varint,15,opt,name=negatives,proto3" json:"negatives,omitempty"`
+	// The first of them.
+	FirstNegative *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=first_negative,json=firstNegative,proto3" json:"first_negative,omitempty"`
+	// The last of them.
+	LastNegative *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=last_negative,json=lastNegative,proto3" json:"last_negative,omitempty"`
+	// Events that said it fails.
+	Warnings int32 `protobuf:"varint,18,opt,name=warnings,proto3" json:"warnings,omitempty"`
+	// The last of them.
+	LastWarning *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=last_warning,json=lastWarning,proto3" json:"last_warning,omitempty"`
+	// Directory revision of the last change of state.
+	Revision      int64 `protobuf:"varint,20,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChallengeRecord) Reset() {
+	*x = ChallengeRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChallengeRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChallengeRecord) ProtoMessage() {}
+
+func (x *ChallengeRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChallengeRecord.ProtoReflect.Descriptor instead.
+func (*ChallengeRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ChallengeRecord) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *ChallengeRecord) GetSubdomains() bool {
+	if x != nil {
+		return x.Subdomains
+	}
+	return false
+}
+
+func (x *ChallengeRecord) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetState() v1.Domain_State {
+	if x != nil {
+		return x.State
+	}
+	return v1.Domain_State(0)
+}
+
+func (x *ChallengeRecord) GetLapseAfter() *durationpb.Duration {
+	if x != nil {
+		return x.LapseAfter
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetVerified() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Verified
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetFailing() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Failing
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetDnssec() bool {
+	if x != nil {
+		return x.Dnssec
+	}
+	return false
+}
+
+func (x *ChallengeRecord) GetChecked() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Checked
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *ChallengeRecord) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *ChallengeRecord) GetDue() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Due
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetNegatives() int32 {
+	if x != nil {
+		return x.Negatives
+	}
+	return 0
+}
+
+func (x *ChallengeRecord) GetFirstNegative() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstNegative
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetLastNegative() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastNegative
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetWarnings() int32 {
+	if x != nil {
+		return x.Warnings
+	}
+	return 0
+}
+
+func (x *ChallengeRecord) GetLastWarning() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastWarning
+	}
+	return nil
+}
+
+func (x *ChallengeRecord) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// OwnerRecord says which organization has verified a domain.
+type OwnerRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Organization uid.
+	OrganizationUid string `protobuf:"bytes,1,opt,name=organization_uid,json=organizationUid,proto3" json:"organization_uid,omitempty"`
+	// When it was taken.
+	Taken *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=taken,proto3" json:"taken,omitempty"`
+	// Whether the organization's commit is known to have happened.
+	Confirmed bool `protobuf:"varint,3,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	// 8 random bytes, so that no two records are alike.
+	Nonce         []byte `protobuf:"bytes,4,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnerRecord) Reset() {
+	*x = OwnerRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnerRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnerRecord) ProtoMessage() {}
+
+func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
+func (*OwnerRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *OwnerRecord) GetOrganizationUid() string {
+	if x != nil {
+		return x.OrganizationUid
+	}
+	return ""
+}
+
+func (x *OwnerRecord) GetTaken() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Taken
+	}
+	return nil
+}
+
+func (x *OwnerRecord) GetConfirmed() bool {
+	if x != nil {
+		return x.Confirmed
+	}
+	return false
+}
+
+func (x *OwnerRecord) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
 	}
 	return nil
 }
@@ -1460,7 +1814,7 @@ type ClaimRecord struct {
 
 func (x *ClaimRecord) Reset() {
 	*x = ClaimRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	mi := &file_postern_store_v1_store_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1826,7 @@ func (x *ClaimRecord) String() string {
 func (*ClaimRecord) ProtoMessage() {}
 
 func (x *ClaimRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	mi := &file_postern_store_v1_store_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1839,7 @@ func (x *ClaimRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimRecord.ProtoReflect.Descriptor instead.
 func (*ClaimRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{13}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ClaimRecord) GetRevision() int64 {
@@ -1535,7 +1889,7 @@ type ApplyRecord struct {
 
 func (x *ApplyRecord) Reset() {
 	*x = ApplyRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	mi := &file_postern_store_v1_store_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1901,7 @@ func (x *ApplyRecord) String() string {
 func (*ApplyRecord) ProtoMessage() {}
 
 func (x *ApplyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	mi := &file_postern_store_v1_store_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1914,7 @@ func (x *ApplyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRecord.ProtoReflect.Descriptor instead.
 func (*ApplyRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{14}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ApplyRecord) GetRequest() []byte {
@@ -1649,7 +2003,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	mi := &file_postern_store_v1_store_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +2015,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	mi := &file_postern_store_v1_store_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +2028,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{15}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SessionRecord) GetFlow() string {
@@ -1861,7 +2215,7 @@ type AuthenticatorRecord struct {
 
 func (x *AuthenticatorRecord) Reset() {
 	*x = AuthenticatorRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[16]
+	mi := &file_postern_store_v1_store_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1873,7 +2227,7 @@ func (x *AuthenticatorRecord) String() string {
 func (*AuthenticatorRecord) ProtoMessage() {}
 
 func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[16]
+	mi := &file_postern_store_v1_store_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1886,7 +2240,7 @@ func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticatorRecord.ProtoReflect.Descriptor instead.
 func (*AuthenticatorRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{16}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AuthenticatorRecord) GetOrganizationUid() string {
@@ -2012,7 +2366,7 @@ type CredentialRecord struct {
 
 func (x *CredentialRecord) Reset() {
 	*x = CredentialRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[17]
+	mi := &file_postern_store_v1_store_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2378,7 @@ func (x *CredentialRecord) String() string {
 func (*CredentialRecord) ProtoMessage() {}
 
 func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[17]
+	mi := &file_postern_store_v1_store_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2391,7 @@ func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialRecord.ProtoReflect.Descriptor instead.
 func (*CredentialRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{17}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CredentialRecord) GetUid() string {
@@ -2111,7 +2465,7 @@ type PersonRecord struct {
 
 func (x *PersonRecord) Reset() {
 	*x = PersonRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[18]
+	mi := &file_postern_store_v1_store_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2123,7 +2477,7 @@ func (x *PersonRecord) String() string {
 func (*PersonRecord) ProtoMessage() {}
 
 func (x *PersonRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[18]
+	mi := &file_postern_store_v1_store_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2136,7 +2490,7 @@ func (x *PersonRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonRecord.ProtoReflect.Descriptor instead.
 func (*PersonRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{18}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PersonRecord) GetOrganizationUid() string {
@@ -2193,7 +2547,7 @@ type ProofRecord struct {
 
 func (x *ProofRecord) Reset() {
 	*x = ProofRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[19]
+	mi := &file_postern_store_v1_store_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2559,7 @@ func (x *ProofRecord) String() string {
 func (*ProofRecord) ProtoMessage() {}
 
 func (x *ProofRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[19]
+	mi := &file_postern_store_v1_store_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2572,7 @@ func (x *ProofRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofRecord.ProtoReflect.Descriptor instead.
 func (*ProofRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{19}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ProofRecord) GetMethod() string {
@@ -2328,7 +2682,7 @@ type InstallationRecord struct {
 
 func (x *InstallationRecord) Reset() {
 	*x = InstallationRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[20]
+	mi := &file_postern_store_v1_store_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2694,7 @@ func (x *InstallationRecord) String() string {
 func (*InstallationRecord) ProtoMessage() {}
 
 func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[20]
+	mi := &file_postern_store_v1_store_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2707,7 @@ func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallationRecord.ProtoReflect.Descriptor instead.
 func (*InstallationRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{20}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *InstallationRecord) GetId() string {
@@ -2537,14 +2891,48 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x12OrganizationRecord\x12<\n" +
 	"\forganization\x18\x01 \x01(\v2\x18.postern.v1.OrganizationR\forganization\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\fR\x06policy\x12<\n" +
-	"\asecrets\x18\x03 \x03(\v2\".postern.store.v1.ConnectionSecretR\asecrets\"\x8e\x01\n" +
+	"\asecrets\x18\x03 \x03(\v2\".postern.store.v1.ConnectionSecretR\asecrets\"`\n" +
+	"\x14PolicyRevisionRecord\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x16\n" +
+	"\x06policy\x18\x02 \x01(\fR\x06policy\x12\x14\n" +
+	"\x05event\x18\x03 \x01(\fR\x05event\"\x8e\x01\n" +
 	"\x10ConnectionSecret\x12%\n" +
 	"\x0econnection_uid\x18\x01 \x01(\tR\rconnectionUid\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12;\n" +
 	"\vupdate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\":\n" +
 	"\fDomainRecord\x12*\n" +
-	"\x06domain\x18\x01 \x01(\v2\x12.postern.v1.DomainR\x06domain\"{\n" +
+	"\x06domain\x18\x01 \x01(\v2\x12.postern.v1.DomainR\x06domain\"\xec\x06\n" +
+	"\x0fChallengeRecord\x12\x16\n" +
+	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x1e\n" +
+	"\n" +
+	"subdomains\x18\x02 \x01(\bR\n" +
+	"subdomains\x12\x14\n" +
+	"\x05token\x18\x03 \x01(\fR\x05token\x124\n" +
+	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12.\n" +
+	"\x05state\x18\x05 \x01(\x0e2\x18.postern.v1.Domain.StateR\x05state\x12:\n" +
+	"\vlapse_after\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"lapseAfter\x124\n" +
+	"\acreated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x126\n" +
+	"\bverified\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bverified\x124\n" +
+	"\afailing\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\afailing\x12\x16\n" +
+	"\x06dnssec\x18\n" +
+	" \x01(\bR\x06dnssec\x124\n" +
+	"\achecked\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\achecked\x12\x18\n" +
+	"\aoutcome\x18\f \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06detail\x18\r \x01(\tR\x06detail\x12,\n" +
+	"\x03due\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12\x1c\n" +
+	"\tnegatives\x18\x0f \x01(\x05R\tnegatives\x12A\n" +
+	"\x0efirst_negative\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\rfirstNegative\x12?\n" +
+	"\rlast_negative\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\flastNegative\x12\x1a\n" +
+	"\bwarnings\x18\x12 \x01(\x05R\bwarnings\x12=\n" +
+	"\flast_warning\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\vlastWarning\x12\x1a\n" +
+	"\brevision\x18\x14 \x01(\x03R\brevision\"\x9e\x01\n" +
+	"\vOwnerRecord\x12)\n" +
+	"\x10organization_uid\x18\x01 \x01(\tR\x0forganizationUid\x120\n" +
+	"\x05taken\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05taken\x12\x1c\n" +
+	"\tconfirmed\x18\x03 \x01(\bR\tconfirmed\x12\x14\n" +
+	"\x05nonce\x18\x04 \x01(\fR\x05nonce\"{\n" +
 	"\vClaimRecord\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12*\n" +
 	"\x06origin\x18\x02 \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12\x12\n" +
@@ -2650,7 +3038,7 @@ func file_postern_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_postern_store_v1_store_proto_rawDescData
 }
 
-var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_postern_store_v1_store_proto_goTypes = []any{
 	(*SealedPart)(nil),            // 0: postern.store.v1.SealedPart
 	(*Index)(nil),                 // 1: postern.store.v1.Index
@@ -2663,113 +3051,129 @@ var file_postern_store_v1_store_proto_goTypes = []any{
 	(*StepRecord)(nil),            // 8: postern.store.v1.StepRecord
 	(*OutcomeRecord)(nil),         // 9: postern.store.v1.OutcomeRecord
 	(*OrganizationRecord)(nil),    // 10: postern.store.v1.OrganizationRecord
-	(*ConnectionSecret)(nil),      // 11: postern.store.v1.ConnectionSecret
-	(*DomainRecord)(nil),          // 12: postern.store.v1.DomainRecord
-	(*ClaimRecord)(nil),           // 13: postern.store.v1.ClaimRecord
-	(*ApplyRecord)(nil),           // 14: postern.store.v1.ApplyRecord
-	(*SessionRecord)(nil),         // 15: postern.store.v1.SessionRecord
-	(*AuthenticatorRecord)(nil),   // 16: postern.store.v1.AuthenticatorRecord
-	(*CredentialRecord)(nil),      // 17: postern.store.v1.CredentialRecord
-	(*PersonRecord)(nil),          // 18: postern.store.v1.PersonRecord
-	(*ProofRecord)(nil),           // 19: postern.store.v1.ProofRecord
-	(*InstallationRecord)(nil),    // 20: postern.store.v1.InstallationRecord
-	(*v1.Event)(nil),              // 21: postern.v1.Event
-	(v1.Phase)(0),                 // 22: postern.v1.Phase
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(v1.Class)(0),                 // 24: postern.v1.Class
-	(v1.Ending)(0),                // 25: postern.v1.Ending
-	(v1.Connection_Protocol)(0),   // 26: postern.v1.Connection.Protocol
-	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
-	(v1.SubjectKind)(0),           // 28: postern.v1.SubjectKind
-	(*v1.Decision)(nil),           // 29: postern.v1.Decision
-	(*v1.Demands)(nil),            // 30: postern.v1.Demands
-	(v1.Verdict)(0),               // 31: postern.v1.Verdict
-	(*v1.NextStep)(nil),           // 32: postern.v1.NextStep
-	(*v1.Organization)(nil),       // 33: postern.v1.Organization
-	(*v1.Domain)(nil),             // 34: postern.v1.Domain
-	(v1.Origin)(0),                // 35: postern.v1.Origin
-	(*v1.AppliedCommit)(nil),      // 36: postern.v1.AppliedCommit
-	(*v1.Enrolment)(nil),          // 37: postern.v1.Enrolment
-	(v1.Evidence)(0),              // 38: postern.v1.Evidence
+	(*PolicyRevisionRecord)(nil),  // 11: postern.store.v1.PolicyRevisionRecord
+	(*ConnectionSecret)(nil),      // 12: postern.store.v1.ConnectionSecret
+	(*DomainRecord)(nil),          // 13: postern.store.v1.DomainRecord
+	(*ChallengeRecord)(nil),       // 14: postern.store.v1.ChallengeRecord
+	(*OwnerRecord)(nil),           // 15: postern.store.v1.OwnerRecord
+	(*ClaimRecord)(nil),           // 16: postern.store.v1.ClaimRecord
+	(*ApplyRecord)(nil),           // 17: postern.store.v1.ApplyRecord
+	(*SessionRecord)(nil),         // 18: postern.store.v1.SessionRecord
+	(*AuthenticatorRecord)(nil),   // 19: postern.store.v1.AuthenticatorRecord
+	(*CredentialRecord)(nil),      // 20: postern.store.v1.CredentialRecord
+	(*PersonRecord)(nil),          // 21: postern.store.v1.PersonRecord
+	(*ProofRecord)(nil),           // 22: postern.store.v1.ProofRecord
+	(*InstallationRecord)(nil),    // 23: postern.store.v1.InstallationRecord
+	(*v1.Event)(nil),              // 24: postern.v1.Event
+	(v1.Phase)(0),                 // 25: postern.v1.Phase
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(v1.Class)(0),                 // 27: postern.v1.Class
+	(v1.Ending)(0),                // 28: postern.v1.Ending
+	(v1.Connection_Protocol)(0),   // 29: postern.v1.Connection.Protocol
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(v1.SubjectKind)(0),           // 31: postern.v1.SubjectKind
+	(*v1.Decision)(nil),           // 32: postern.v1.Decision
+	(*v1.Demands)(nil),            // 33: postern.v1.Demands
+	(v1.Verdict)(0),               // 34: postern.v1.Verdict
+	(*v1.NextStep)(nil),           // 35: postern.v1.NextStep
+	(*v1.Organization)(nil),       // 36: postern.v1.Organization
+	(*v1.Domain)(nil),             // 37: postern.v1.Domain
+	(v1.Domain_State)(0),          // 38: postern.v1.Domain.State
+	(v1.Origin)(0),                // 39: postern.v1.Origin
+	(*v1.AppliedCommit)(nil),      // 40: postern.v1.AppliedCommit
+	(*v1.Enrolment)(nil),          // 41: postern.v1.Enrolment
+	(v1.Evidence)(0),              // 42: postern.v1.Evidence
 }
 var file_postern_store_v1_store_proto_depIdxs = []int32{
-	21, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
+	24, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
 	0,  // 1: postern.store.v1.EventRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 2: postern.store.v1.EventRecord.indexes:type_name -> postern.store.v1.Index
-	22, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
-	23, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
-	23, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
-	24, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
-	23, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
-	25, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
-	23, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
+	25, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
+	26, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
+	26, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
+	27, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
+	26, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
+	28, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
+	26, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
 	7,  // 10: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
 	8,  // 11: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
 	0,  // 12: postern.store.v1.FlowRecord.personal:type_name -> postern.store.v1.SealedPart
-	12, // 13: postern.store.v1.FlowRecord.claimed_domain:type_name -> postern.store.v1.DomainRecord
-	13, // 14: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
-	13, // 15: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
+	13, // 13: postern.store.v1.FlowRecord.claimed_domain:type_name -> postern.store.v1.DomainRecord
+	16, // 14: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
+	16, // 15: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
 	4,  // 16: postern.store.v1.FlowRecord.pending:type_name -> postern.store.v1.PendingRecord
-	26, // 17: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
-	27, // 18: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
-	23, // 19: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
-	23, // 20: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
+	29, // 17: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
+	30, // 18: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
+	26, // 19: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
+	26, // 20: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
 	0,  // 21: postern.store.v1.LinkRecord.personal:type_name -> postern.store.v1.SealedPart
-	28, // 22: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
-	28, // 23: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
-	29, // 24: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
-	30, // 25: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
-	30, // 26: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
-	23, // 27: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
-	23, // 28: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
-	24, // 29: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
-	21, // 30: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
+	31, // 22: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
+	31, // 23: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
+	32, // 24: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
+	33, // 25: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
+	33, // 26: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
+	26, // 27: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
+	26, // 28: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
+	27, // 29: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
+	24, // 30: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
 	0,  // 31: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 32: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
-	22, // 33: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
-	31, // 34: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
-	25, // 35: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
-	29, // 36: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
-	32, // 37: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
-	23, // 38: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
-	33, // 39: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
-	11, // 40: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
-	23, // 41: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
-	34, // 42: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
-	35, // 43: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
-	36, // 44: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	23, // 45: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
-	31, // 46: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	23, // 47: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	23, // 48: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	23, // 49: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
-	0,  // 50: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
-	24, // 51: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
-	23, // 52: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
-	31, // 53: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
-	23, // 54: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
-	28, // 55: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
-	19, // 56: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
-	17, // 57: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
-	17, // 58: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
-	23, // 59: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
-	23, // 60: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
-	0,  // 61: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
-	23, // 62: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
-	37, // 63: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
-	23, // 64: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
-	19, // 65: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
-	23, // 66: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
-	23, // 67: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
-	38, // 68: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
-	0,  // 69: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
-	23, // 70: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	27, // 71: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	72, // [72:72] is the sub-list for method output_type
-	72, // [72:72] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	25, // 33: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
+	34, // 34: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
+	28, // 35: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
+	32, // 36: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
+	35, // 37: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
+	26, // 38: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
+	36, // 39: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
+	12, // 40: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
+	26, // 41: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
+	37, // 42: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
+	26, // 43: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
+	38, // 44: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
+	30, // 45: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
+	26, // 46: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
+	26, // 47: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
+	26, // 48: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
+	26, // 49: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
+	26, // 50: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
+	26, // 51: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
+	26, // 52: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
+	26, // 53: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
+	26, // 54: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
+	39, // 55: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
+	40, // 56: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
+	26, // 57: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
+	34, // 58: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	26, // 59: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	26, // 60: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	26, // 61: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	0,  // 62: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
+	27, // 63: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
+	26, // 64: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
+	34, // 65: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
+	26, // 66: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
+	31, // 67: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
+	22, // 68: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
+	20, // 69: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
+	20, // 70: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
+	26, // 71: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	26, // 72: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	0,  // 73: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
+	26, // 74: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
+	41, // 75: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	26, // 76: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	22, // 77: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
+	26, // 78: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	26, // 79: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	42, // 80: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	0,  // 81: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
+	26, // 82: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	30, // 83: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	84, // [84:84] is the sub-list for method output_type
+	84, // [84:84] is the sub-list for method input_type
+	84, // [84:84] is the sub-list for extension type_name
+	84, // [84:84] is the sub-list for extension extendee
+	0,  // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
@@ -2783,7 +3187,7 @@ func file_postern_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_store_v1_store_proto_rawDesc), len(file_postern_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
