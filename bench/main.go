@@ -41,7 +41,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	slice := fs.Duration("slice", 0, "how long one side runs before it is the other's turn; 0: 1.5 s, with --quick 150 ms")
 	output := fs.String("output", "table", "table or json")
 	only := fs.String("case", "", "only cases whose name contains this")
-	callers := fs.String("callers", "1,16,64", "numbers of concurrent callers")
+	callers := fs.String("callers", "", "numbers of concurrent callers; 1,16,64 when not given, with --quick 1,64")
 	modes := fs.String("aof", "everysec,always", "Redis append-only modes")
 	if err := fs.Parse(args); err != nil {
 		return 2
