@@ -31,15 +31,15 @@ demo-sso: build idps ## sign-ins through real identity providers, OpenID Connect
 
 .PHONY: redis
 redis: # a redis-server binary, installed from Debian where there is none; no service is started
-	@hack/ensure-redis.sh
+	@hack/ensure.sh redis-server redis-server redis "Tests against a real Redis need a redis-server binary (7.0 or later)" redis-server.service
 
 .PHONY: oathtool
 oathtool: # the oathtool binary, installed from Debian where there is none
-	@hack/ensure-oathtool.sh
+	@hack/ensure.sh oathtool oathtool oath-toolkit "Tests of one-time codes need oathtool (2.6 or later)"
 
 .PHONY: dns
 dns: # named of BIND, installed from Debian where there is none; no service is started
-	@hack/ensure-dns.sh
+	@hack/ensure.sh named bind9 bind "Tests of domain verification need named of BIND (9.18 or later)" named.service
 
 .PHONY: idps
 idps: # the identity providers tests sign in at: Dex, and two from npm with Node where there is none

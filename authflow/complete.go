@@ -305,8 +305,12 @@ func identityAt(s *State, o Outcome) *ProvenIdentity {
 		return nil
 	}
 	p := &e.Personal
-	return &ProvenIdentity{Connection: e.Connection, Issuer: p.Issuer, SubjectID: p.SubjectID, Email: p.Email,
+	id := &ProvenIdentity{Connection: e.Connection, Issuer: p.Issuer, SubjectID: p.SubjectID, Email: p.Email,
 		EmailVerified: p.EmailVerified != nil && *p.EmailVerified, DisplayName: p.DisplayName, AccountID: p.AccountID, SessionEnds: e.SessionExpires}
+	if s.Bound != nil && s.Bound.Unlinked {
+		id.AccountID = "" // the flow has an account, the identity has none
+	}
+	return id
 }
 
 func disabled() *federation.Refusal {

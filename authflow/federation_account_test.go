@@ -152,8 +152,8 @@ func TestAnIdentityOfOnesOwnIsNoSecondFactorOfAStolenPassword(t *testing.T) {
 		}
 		p.again()
 		password(p)
-		if done := p.complete(p.came(p.begin("okta", func(in *BeginInput) { in.Links = true }), "mallory", "")); done.Verdict == audit.VerdictAllow {
-			t.Errorf("%s, password first: let in", name)
+		if done := p.complete(p.came(p.begin("okta", func(in *BeginInput) { in.Links = true }), "mallory", "")); done.Verdict == audit.VerdictAllow || done.Identity == nil || done.Identity.AccountID != "" {
+			t.Errorf("%s, password first: let in, or told to be linked: %+v", name, done.Identity)
 		}
 		if a, _ := p.finish(p.flow, p.request(), ActionComplete); a.Ending != audit.EndingDenied {
 			t.Errorf("%s: ended %v", name, a.Ending)

@@ -90,7 +90,7 @@ func oathtool(t *testing.T, secret string, step int64) string {
 	cmd.Stdin = strings.NewReader(secret + "\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("oathtool: %v: %s (hack/ensure-oathtool.sh installs it)", err, out)
+		t.Fatalf("oathtool: %v: %s (make oathtool installs it)", err, out)
 	}
 	return strings.TrimSpace(string(out))
 }

@@ -1,4 +1,4 @@
-// Demosso shows sign-ins elsewhere end to end: one through an OpenID provider and one through a SAML identity provider that nobody
+// Command demosso shows sign-ins elsewhere end to end: one through an OpenID provider and one through a SAML identity provider that nobody
 // here wrote, at their real login pages, and the record they leave. `make demo-sso` installs what it needs and runs it.
 //
 // It must never reach the product: it starts what only tests install. Read main.go first, then walk.go.

@@ -147,7 +147,7 @@ func number(t *testing.T, n int64) int64 {
 func TestTOTP1CodesOfOathtool(t *testing.T) {
 	oathtool, err := exec.LookPath("oathtool")
 	if err != nil {
-		t.Fatalf("%v\n\tthis test needs the real thing: run hack/ensure-oathtool.sh (make test does)", err)
+		t.Fatalf("%v\n\tthis test needs the real thing: run make oathtool (make test does)", err)
 	}
 	for round := range 60 {
 		alg := Algorithm(1 + round%3)

@@ -47,11 +47,9 @@ read by others on the machine: use --secret-file for a secret that is in use.`,
 			if err != nil {
 				return err
 			}
-			now := a.now()
-			if at != "" {
-				if now, err = time.Parse(time.RFC3339Nano, at); err != nil {
-					return usagef("--at must be a moment such as 2026-11-20T08:00:00Z")
-				}
+			now, err := a.moment("at", at)
+			if err != nil {
+				return err
 			}
 			if last < neverUsed {
 				return usagef("--last-step must not be negative")

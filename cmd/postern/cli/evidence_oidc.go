@@ -103,12 +103,9 @@ func (o *oidcEvidence) settle(a *app, cmd *cobra.Command, args []string) (oidc.K
 		sum := sha256.Sum256([]byte(o.nonce))
 		o.expect.Nonce = &sum
 	}
-	o.now = a.now()
-	if o.at != "" {
-		var err error
-		if o.now, err = time.Parse(time.RFC3339Nano, o.at); err != nil {
-			return nil, usagef("--at must be a moment such as 2026-11-20T08:00:00Z")
-		}
+	var err error
+	if o.now, err = a.moment("at", o.at); err != nil {
+		return nil, err
 	}
 	inputs := slices.DeleteFunc(append(slices.Clone(args), o.jwks), func(s string) bool { return s != "-" })
 	if len(inputs) > 1 {

@@ -95,12 +95,9 @@ func (s *samlEvidence) settle(a *app, cmd *cobra.Command, args []string) error {
 	}
 	s.expect.Unsolicited = s.expect.RequestID == ""
 	s.expect.AllowTransient = true // who it is this once is all that is asked here
-	s.now = a.now()
 	var err error
-	if s.at != "" {
-		if s.now, err = time.Parse(time.RFC3339Nano, s.at); err != nil {
-			return usagef("--at must be a moment such as 2026-11-20T08:00:00Z")
-		}
+	if s.now, err = a.moment("at", s.at); err != nil {
+		return err
 	}
 	for _, name := range s.domains {
 		d, err := policy.ParseDomain(name)

@@ -72,9 +72,9 @@ func (a *app) moment(flag, text string) (time.Time, error) {
 	if text == "" {
 		return a.now(), nil
 	}
-	t, err := time.Parse(time.RFC3339, text)
+	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		return time.Time{}, usagef("--%s must be a moment such as 2027-01-01T00:00:00Z", flag)
+		return time.Time{}, usagef("--%s must be a moment such as 2026-11-20T08:00:00Z", flag)
 	}
 	return t, nil
 }
