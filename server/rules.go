@@ -56,17 +56,29 @@ func directoryRules() map[string]interceptor.Rule {
 	test.AtLeast = providerTime
 	verify := change
 	verify.AtLeast = providerTime
+	batch := change
+	batch.Limit = interceptor.MaxMessage
+	imports := batch
+	imports.Stream = true
 	return map[string]interceptor.Rule{
 		"ApplyOrganization": apply, "ExportOrganization": read, "GetOrganization": read, "ListOrganizations": read, "GetConnection": read, "ListConnections": read,
 		"SetConnectionSecret": change, "ClearConnectionSecret": change, "TestConnection": test,
 		"CreateDomain": change, "GetDomain": read, "ListDomains": read, "VerifyDomain": verify, "ConfirmDomainRemoval": change, "DeleteDomain": change,
+		"UpdateDomain": change, "CreateOrganization": change, "UpdateOrganization": change, "DeleteOrganization": change,
+		"CreateSite": change, "GetSite": read, "ListSites": read, "UpdateSite": change, "DeleteSite": change,
+		"CreateConnection": change, "UpdateConnection": change, "DeleteConnection": change,
+		"CreateAccount": change, "GetAccount": read, "ListAccounts": read, "UpdateAccount": change, "DeleteAccount": change,
+		"BatchCreateAccounts": batch, "BatchDeleteAccounts": batch, "ImportAccounts": imports,
 	}
 }
 
 func policyRules() map[string]interceptor.Rule {
 	update := change
 	update.Limit = interceptor.MaxMessage
+	simulate := watch
+	simulate.Limit = interceptor.MaxMessage
 	return map[string]interceptor.Rule{
+		"Simulate": simulate, "GetPolicyImpact": watch,
 		"Explain": read, "GetPolicy": read, "ListPolicyRevisions": read, "UpdatePolicy": update, "RollBackPolicy": change,
 		"SuspendPolicy": change, "ResumePolicy": change,
 	}

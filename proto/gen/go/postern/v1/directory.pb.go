@@ -13,6 +13,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	emptypb "google.golang.org/protobuf/types/known/emptypb"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -281,7 +282,9 @@ type Organization struct {
 	// When it was created.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Whether it is for trying things out: it works fully, its events say so, and feeds leave them out unless asked for.
+	Sandbox       bool `protobuf:"varint,15,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -414,6 +417,13 @@ func (x *Organization) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Organization) GetSandbox() bool {
+	if x != nil {
+		return x.Sandbox
+	}
+	return false
+}
+
 // Site is one place where people sign in.
 type Site struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -433,8 +443,12 @@ type Site struct {
 	Origin Origin `protobuf:"varint,7,opt,name=origin,proto3,enum=postern.v1.Origin" json:"origin,omitempty"`
 	// Proofs older than this do not count at this site. Written by RevokeProofs.
 	ProofsNotBefore *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=proofs_not_before,json=proofsNotBefore,proto3" json:"proofs_not_before,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// organizations/{organization}/sites/{site}. Empty within an Organization.
+	Name string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
+	// Version of the organization, for changes; empty within an Organization.
+	Etag          string `protobuf:"bytes,10,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Site) Reset() {
@@ -521,6 +535,20 @@ func (x *Site) GetProofsNotBefore() *timestamppb.Timestamp {
 		return x.ProofsNotBefore
 	}
 	return nil
+}
+
+func (x *Site) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Site) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
 }
 
 // Connection is a configured way to sign in elsewhere. With neither oidc nor saml the login service runs it, and asserts
@@ -2503,6 +2531,1085 @@ func (x *ConnectionFinding) GetFix() string {
 	return ""
 }
 
+// CreateOrganizationRequest describes an organization.
+type CreateOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id: 1 to 63 of a-z, 0-9 and -, beginning with a letter and not ending with -. Required.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// Its display_name, disabled and sandbox; anything else is refused.
+	Organization *Organization `protobuf:"bytes,2,opt,name=organization,proto3" json:"organization,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say what would come of it, without writing it.
+	ValidateOnly bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateOrganizationRequest) Reset() {
+	*x = CreateOrganizationRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateOrganizationRequest) ProtoMessage() {}
+
+func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*CreateOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CreateOrganizationRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *CreateOrganizationRequest) GetOrganization() *Organization {
+	if x != nil {
+		return x.Organization
+	}
+	return nil
+}
+
+func (x *CreateOrganizationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateOrganizationRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *CreateOrganizationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// UpdateOrganizationRequest changes an organization.
+type UpdateOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The organization by its name, with the new values. Required.
+	Organization *Organization `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
+	// Fields to change: display_name, disabled, sandbox. Required.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say what would come of it, without writing it.
+	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateOrganizationRequest) Reset() {
+	*x = UpdateOrganizationRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateOrganizationRequest) ProtoMessage() {}
+
+func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*UpdateOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *UpdateOrganizationRequest) GetOrganization() *Organization {
+	if x != nil {
+		return x.Organization
+	}
+	return nil
+}
+
+func (x *UpdateOrganizationRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateOrganizationRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *UpdateOrganizationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateOrganizationRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdateOrganizationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DeleteOrganizationRequest names an organization that is disabled.
+type DeleteOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Version the change is based on, at most 64 bytes. Required.
+	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Why, at most 512 bytes. Required. Recorded.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteOrganizationRequest) Reset() {
+	*x = DeleteOrganizationRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteOrganizationRequest) ProtoMessage() {}
+
+func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*DeleteOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *DeleteOrganizationRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeleteOrganizationRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *DeleteOrganizationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DeleteOrganizationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CreateSiteRequest describes a site.
+type CreateSiteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}. Required.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// Its id: as those of organizations. Required.
+	SiteId string `protobuf:"bytes,2,opt,name=site_id,json=siteId,proto3" json:"site_id,omitempty"`
+	// Its display_name, hostnames, disabled and trusts_account_email; anything else is refused.
+	Site *Site `protobuf:"bytes,3,opt,name=site,proto3" json:"site,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say what would come of it, without writing it.
+	ValidateOnly bool `protobuf:"varint,6,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Make it although every external user, or the address of admin_email, would be denied at a site that is open now. Recorded where it made a
+	// difference.
+	Force bool `protobuf:"varint,8,opt,name=force,proto3" json:"force,omitempty"`
+	// Address of the person who makes the change, at most 320 bytes: a change that would deny them is refused. Empty: not looked at.
+	AdminEmail    string `protobuf:"bytes,9,opt,name=admin_email,json=adminEmail,proto3" json:"admin_email,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateSiteRequest) Reset() {
+	*x = CreateSiteRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateSiteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateSiteRequest) ProtoMessage() {}
+
+func (x *CreateSiteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateSiteRequest.ProtoReflect.Descriptor instead.
+func (*CreateSiteRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *CreateSiteRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *CreateSiteRequest) GetSiteId() string {
+	if x != nil {
+		return x.SiteId
+	}
+	return ""
+}
+
+func (x *CreateSiteRequest) GetSite() *Site {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *CreateSiteRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *CreateSiteRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateSiteRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *CreateSiteRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CreateSiteRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *CreateSiteRequest) GetAdminEmail() string {
+	if x != nil {
+		return x.AdminEmail
+	}
+	return ""
+}
+
+// GetSiteRequest names a site.
+type GetSiteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/sites/{site}. Required.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSiteRequest) Reset() {
+	*x = GetSiteRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSiteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSiteRequest) ProtoMessage() {}
+
+func (x *GetSiteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSiteRequest.ProtoReflect.Descriptor instead.
+func (*GetSiteRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GetSiteRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ListSitesRequest asks for a page.
+type ListSitesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}. Required.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// How many, at most 1000; 0 means 100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the page before, at most 512 bytes.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSitesRequest) Reset() {
+	*x = ListSitesRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSitesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSitesRequest) ProtoMessage() {}
+
+func (x *ListSitesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSitesRequest.ProtoReflect.Descriptor instead.
+func (*ListSitesRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListSitesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListSitesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSitesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListSitesResponse is a page.
+type ListSitesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sites.
+	Sites []*Site `protobuf:"bytes,1,rep,name=sites,proto3" json:"sites,omitempty"`
+	// Token of the next page; empty at the end.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSitesResponse) Reset() {
+	*x = ListSitesResponse{}
+	mi := &file_postern_v1_directory_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSitesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSitesResponse) ProtoMessage() {}
+
+func (x *ListSitesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSitesResponse.ProtoReflect.Descriptor instead.
+func (*ListSitesResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListSitesResponse) GetSites() []*Site {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+func (x *ListSitesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// UpdateSiteRequest changes a site. One that a document maintains is the API's from then on.
+type UpdateSiteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The site by its name, with the new values. Required.
+	Site *Site `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// Fields to change: display_name, hostnames, disabled, trusts_account_email. Required.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say what would come of it, without writing it.
+	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Make it although every external user, or the address of admin_email, would be denied at a site that is open now. Recorded where it made a
+	// difference.
+	Force bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	// Address of the person who makes the change, at most 320 bytes: a change that would deny them is refused. Empty: not looked at.
+	AdminEmail    string `protobuf:"bytes,8,opt,name=admin_email,json=adminEmail,proto3" json:"admin_email,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateSiteRequest) Reset() {
+	*x = UpdateSiteRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateSiteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateSiteRequest) ProtoMessage() {}
+
+func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateSiteRequest.ProtoReflect.Descriptor instead.
+func (*UpdateSiteRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *UpdateSiteRequest) GetSite() *Site {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *UpdateSiteRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateSiteRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *UpdateSiteRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateSiteRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdateSiteRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *UpdateSiteRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *UpdateSiteRequest) GetAdminEmail() string {
+	if x != nil {
+		return x.AdminEmail
+	}
+	return ""
+}
+
+// DeleteSiteRequest names a site.
+type DeleteSiteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/sites/{site}. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSiteRequest) Reset() {
+	*x = DeleteSiteRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSiteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSiteRequest) ProtoMessage() {}
+
+func (x *DeleteSiteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSiteRequest.ProtoReflect.Descriptor instead.
+func (*DeleteSiteRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *DeleteSiteRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeleteSiteRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *DeleteSiteRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DeleteSiteRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CreateConnectionRequest describes a connection.
+type CreateConnectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}. Required.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// Its id: as those of organizations. Required.
+	ConnectionId string `protobuf:"bytes,2,opt,name=connection_id,json=connectionId,proto3" json:"connection_id,omitempty"`
+	// The connection. What is answered only (uid, origin, name, has_secret, secret_update_time, etag) is refused.
+	Connection *Connection `protobuf:"bytes,3,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say what would come of it, without writing it.
+	ValidateOnly bool `protobuf:"varint,6,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateConnectionRequest) Reset() {
+	*x = CreateConnectionRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateConnectionRequest) ProtoMessage() {}
+
+func (x *CreateConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateConnectionRequest.ProtoReflect.Descriptor instead.
+func (*CreateConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *CreateConnectionRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *CreateConnectionRequest) GetConnectionId() string {
+	if x != nil {
+		return x.ConnectionId
+	}
+	return ""
+}
+
+func (x *CreateConnectionRequest) GetConnection() *Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+func (x *CreateConnectionRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *CreateConnectionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateConnectionRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *CreateConnectionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// UpdateConnectionRequest changes a connection. One that a document maintains is the API's from then on.
+type UpdateConnectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection by its name, with the new values. Required.
+	Connection *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Fields to change: display_name, disabled, preset, oidc, saml, domains, trusts_email, links_by_email; within oidc and saml each field by its
+	// path, for example oidc.redirect_uris. Required. Kind and protocol stay.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say what would come of it, without writing it.
+	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Make it although every external user, or the address of admin_email, would be denied at a site that is open now. Recorded where it made a
+	// difference.
+	Force bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	// Address of the person who makes the change, at most 320 bytes: a change that would deny them is refused. Empty: not looked at.
+	AdminEmail    string `protobuf:"bytes,8,opt,name=admin_email,json=adminEmail,proto3" json:"admin_email,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateConnectionRequest) Reset() {
+	*x = UpdateConnectionRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateConnectionRequest) ProtoMessage() {}
+
+func (x *UpdateConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateConnectionRequest.ProtoReflect.Descriptor instead.
+func (*UpdateConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *UpdateConnectionRequest) GetConnection() *Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+func (x *UpdateConnectionRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateConnectionRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdateConnectionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *UpdateConnectionRequest) GetAdminEmail() string {
+	if x != nil {
+		return x.AdminEmail
+	}
+	return ""
+}
+
+// DeleteConnectionRequest names a connection.
+type DeleteConnectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/connections/{connection}. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteConnectionRequest) Reset() {
+	*x = DeleteConnectionRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteConnectionRequest) ProtoMessage() {}
+
+func (x *DeleteConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteConnectionRequest.ProtoReflect.Descriptor instead.
+func (*DeleteConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *DeleteConnectionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeleteConnectionRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *DeleteConnectionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DeleteConnectionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// UpdateDomainRequest changes a domain that was created here.
+type UpdateDomainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The domain by its name, with the new values. Required.
+	Domain *Domain `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
+	// Fields to change: include_subdomains, lapse_after. Required.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Version of the domain the change is based on, at most 64 bytes; empty: whatever there is.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Why the change is made, at most 512 bytes. Recorded.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateDomainRequest) Reset() {
+	*x = UpdateDomainRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateDomainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateDomainRequest) ProtoMessage() {}
+
+func (x *UpdateDomainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateDomainRequest.ProtoReflect.Descriptor instead.
+func (*UpdateDomainRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *UpdateDomainRequest) GetDomain() *Domain {
+	if x != nil {
+		return x.Domain
+	}
+	return nil
+}
+
+func (x *UpdateDomainRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateDomainRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *UpdateDomainRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateDomainRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Oidc is how an OpenID Connect provider is spoken to. Addresses are https, at most 2048 bytes.
 type Connection_Oidc struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2543,7 +3650,7 @@ type Connection_Oidc struct {
 
 func (x *Connection_Oidc) Reset() {
 	*x = Connection_Oidc{}
-	mi := &file_postern_v1_directory_proto_msgTypes[28]
+	mi := &file_postern_v1_directory_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +3662,7 @@ func (x *Connection_Oidc) String() string {
 func (*Connection_Oidc) ProtoMessage() {}
 
 func (x *Connection_Oidc) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[28]
+	mi := &file_postern_v1_directory_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2719,7 +3826,7 @@ type Connection_Saml struct {
 
 func (x *Connection_Saml) Reset() {
 	*x = Connection_Saml{}
-	mi := &file_postern_v1_directory_proto_msgTypes[29]
+	mi := &file_postern_v1_directory_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2731,7 +3838,7 @@ func (x *Connection_Saml) String() string {
 func (*Connection_Saml) ProtoMessage() {}
 
 func (x *Connection_Saml) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[29]
+	mi := &file_postern_v1_directory_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2871,7 +3978,7 @@ var File_postern_v1_directory_proto protoreflect.FileDescriptor
 const file_postern_v1_directory_proto_rawDesc = "" +
 	"\n" +
 	"\x1apostern/v1/directory.proto\x12\n" +
-	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\x1a\x17postern/v1/policy.proto\"\x9d\x04\n" +
+	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18postern/v1/account.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\x1a\x17postern/v1/policy.proto\"\xb7\x04\n" +
 	"\fOrganization\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12!\n" +
@@ -2890,7 +3997,8 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xab\x02\n" +
+	"updateTime\x12\x18\n" +
+	"\asandbox\x18\x0f \x01(\bR\asandbox\"\xd3\x02\n" +
 	"\x04Site\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12!\n" +
@@ -2899,7 +4007,10 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\bdisabled\x18\x05 \x01(\bR\bdisabled\x120\n" +
 	"\x14trusts_account_email\x18\x06 \x01(\bR\x12trustsAccountEmail\x12*\n" +
 	"\x06origin\x18\a \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12F\n" +
-	"\x11proofs_not_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\"\xbf\x0f\n" +
+	"\x11proofs_not_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\x12\x12\n" +
+	"\x04name\x18\t \x01(\tR\x04name\x12\x12\n" +
+	"\x04etag\x18\n" +
+	" \x01(\tR\x04etag\"\xbf\x0f\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -3117,12 +4228,136 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSEVERITY_OK\x10\x01\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x02\x12\x12\n" +
-	"\x0eSEVERITY_ERROR\x10\x032\xf5\t\n" +
+	"\x0eSEVERITY_ERROR\x10\x03\"\xde\x01\n" +
+	"\x19CreateOrganizationRequest\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12<\n" +
+	"\forganization\x18\x02 \x01(\v2\x18.postern.v1.OrganizationR\forganization\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\x86\x02\n" +
+	"\x19UpdateOrganizationRequest\x12<\n" +
+	"\forganization\x18\x01 \x01(\v2\x18.postern.v1.OrganizationR\forganization\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"z\n" +
+	"\x19DeleteOrganizationRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x91\x02\n" +
+	"\x11CreateSiteRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x17\n" +
+	"\asite_id\x18\x02 \x01(\tR\x06siteId\x12$\n" +
+	"\x04site\x18\x03 \x01(\v2\x10.postern.v1.SiteR\x04site\x12\x12\n" +
+	"\x04etag\x18\x04 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x06 \x01(\bR\fvalidateOnly\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x14\n" +
+	"\x05force\x18\b \x01(\bR\x05force\x12\x1f\n" +
+	"\vadmin_email\x18\t \x01(\tR\n" +
+	"adminEmail\"$\n" +
+	"\x0eGetSiteRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"f\n" +
+	"\x10ListSitesRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"c\n" +
+	"\x11ListSitesResponse\x12&\n" +
+	"\x05sites\x18\x01 \x03(\v2\x10.postern.v1.SiteR\x05sites\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9d\x02\n" +
+	"\x11UpdateSiteRequest\x12$\n" +
+	"\x04site\x18\x01 \x01(\v2\x10.postern.v1.SiteR\x04site\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05force\x18\a \x01(\bR\x05force\x12\x1f\n" +
+	"\vadmin_email\x18\b \x01(\tR\n" +
+	"adminEmail\"r\n" +
+	"\x11DeleteSiteRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xfe\x01\n" +
+	"\x17CreateConnectionRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12#\n" +
+	"\rconnection_id\x18\x02 \x01(\tR\fconnectionId\x126\n" +
+	"\n" +
+	"connection\x18\x03 \x01(\v2\x16.postern.v1.ConnectionR\n" +
+	"connection\x12\x12\n" +
+	"\x04etag\x18\x04 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x06 \x01(\bR\fvalidateOnly\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\xb5\x02\n" +
+	"\x17UpdateConnectionRequest\x126\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\v2\x16.postern.v1.ConnectionR\n" +
+	"connection\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05force\x18\a \x01(\bR\x05force\x12\x1f\n" +
+	"\vadmin_email\x18\b \x01(\tR\n" +
+	"adminEmail\"x\n" +
+	"\x17DeleteConnectionRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xc9\x01\n" +
+	"\x13UpdateDomainRequest\x12*\n" +
+	"\x06domain\x18\x01 \x01(\v2\x12.postern.v1.DomainR\x06domain\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason2\x93\x16\n" +
 	"\x10DirectoryService\x12`\n" +
 	"\x11ApplyOrganization\x12$.postern.v1.ApplyOrganizationRequest\x1a%.postern.v1.ApplyOrganizationResponse\x12c\n" +
 	"\x12ExportOrganization\x12%.postern.v1.ExportOrganizationRequest\x1a&.postern.v1.ExportOrganizationResponse\x12O\n" +
 	"\x0fGetOrganization\x12\".postern.v1.GetOrganizationRequest\x1a\x18.postern.v1.Organization\x12`\n" +
-	"\x11ListOrganizations\x12$.postern.v1.ListOrganizationsRequest\x1a%.postern.v1.ListOrganizationsResponse\x12I\n" +
+	"\x11ListOrganizations\x12$.postern.v1.ListOrganizationsRequest\x1a%.postern.v1.ListOrganizationsResponse\x12U\n" +
+	"\x12CreateOrganization\x12%.postern.v1.CreateOrganizationRequest\x1a\x18.postern.v1.Organization\x12U\n" +
+	"\x12UpdateOrganization\x12%.postern.v1.UpdateOrganizationRequest\x1a\x18.postern.v1.Organization\x12S\n" +
+	"\x12DeleteOrganization\x12%.postern.v1.DeleteOrganizationRequest\x1a\x16.google.protobuf.Empty\x12=\n" +
+	"\n" +
+	"CreateSite\x12\x1d.postern.v1.CreateSiteRequest\x1a\x10.postern.v1.Site\x127\n" +
+	"\aGetSite\x12\x1a.postern.v1.GetSiteRequest\x1a\x10.postern.v1.Site\x12H\n" +
+	"\tListSites\x12\x1c.postern.v1.ListSitesRequest\x1a\x1d.postern.v1.ListSitesResponse\x12=\n" +
+	"\n" +
+	"UpdateSite\x12\x1d.postern.v1.UpdateSiteRequest\x1a\x10.postern.v1.Site\x12C\n" +
+	"\n" +
+	"DeleteSite\x12\x1d.postern.v1.DeleteSiteRequest\x1a\x16.google.protobuf.Empty\x12O\n" +
+	"\x10CreateConnection\x12#.postern.v1.CreateConnectionRequest\x1a\x16.postern.v1.Connection\x12O\n" +
+	"\x10UpdateConnection\x12#.postern.v1.UpdateConnectionRequest\x1a\x16.postern.v1.Connection\x12O\n" +
+	"\x10DeleteConnection\x12#.postern.v1.DeleteConnectionRequest\x1a\x16.google.protobuf.Empty\x12F\n" +
+	"\rCreateAccount\x12 .postern.v1.CreateAccountRequest\x1a\x13.postern.v1.Account\x12@\n" +
+	"\n" +
+	"GetAccount\x12\x1d.postern.v1.GetAccountRequest\x1a\x13.postern.v1.Account\x12Q\n" +
+	"\fListAccounts\x12\x1f.postern.v1.ListAccountsRequest\x1a .postern.v1.ListAccountsResponse\x12F\n" +
+	"\rUpdateAccount\x12 .postern.v1.UpdateAccountRequest\x1a\x13.postern.v1.Account\x12I\n" +
+	"\rDeleteAccount\x12 .postern.v1.DeleteAccountRequest\x1a\x16.google.protobuf.Empty\x12f\n" +
+	"\x13BatchCreateAccounts\x12&.postern.v1.BatchCreateAccountsRequest\x1a'.postern.v1.BatchCreateAccountsResponse\x12f\n" +
+	"\x13BatchDeleteAccounts\x12&.postern.v1.BatchDeleteAccountsRequest\x1a'.postern.v1.BatchDeleteAccountsResponse\x12[\n" +
+	"\x0eImportAccounts\x12!.postern.v1.ImportAccountsRequest\x1a\".postern.v1.ImportAccountsResponse(\x010\x01\x12I\n" +
 	"\rGetConnection\x12 .postern.v1.GetConnectionRequest\x1a\x16.postern.v1.Connection\x12Z\n" +
 	"\x0fListConnections\x12\".postern.v1.ListConnectionsRequest\x1a#.postern.v1.ListConnectionsResponse\x12U\n" +
 	"\x13SetConnectionSecret\x12&.postern.v1.SetConnectionSecretRequest\x1a\x16.postern.v1.Connection\x12Y\n" +
@@ -3131,6 +4366,7 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\fCreateDomain\x12\x1f.postern.v1.CreateDomainRequest\x1a\x12.postern.v1.Domain\x12=\n" +
 	"\tGetDomain\x12\x1c.postern.v1.GetDomainRequest\x1a\x12.postern.v1.Domain\x12N\n" +
 	"\vListDomains\x12\x1e.postern.v1.ListDomainsRequest\x1a\x1f.postern.v1.ListDomainsResponse\x12C\n" +
+	"\fUpdateDomain\x12\x1f.postern.v1.UpdateDomainRequest\x1a\x12.postern.v1.Domain\x12C\n" +
 	"\fVerifyDomain\x12\x1f.postern.v1.VerifyDomainRequest\x1a\x12.postern.v1.Domain\x12S\n" +
 	"\x14ConfirmDomainRemoval\x12'.postern.v1.ConfirmDomainRemovalRequest\x1a\x12.postern.v1.Domain\x12G\n" +
 	"\fDeleteDomain\x12\x1f.postern.v1.DeleteDomainRequest\x1a\x16.google.protobuf.EmptyBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
@@ -3148,7 +4384,7 @@ func file_postern_v1_directory_proto_rawDescGZIP() []byte {
 }
 
 var file_postern_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_postern_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_postern_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_postern_v1_directory_proto_goTypes = []any{
 	(Connection_Kind)(0),                 // 0: postern.v1.Connection.Kind
 	(Connection_Protocol)(0),             // 1: postern.v1.Connection.Protocol
@@ -3182,90 +4418,169 @@ var file_postern_v1_directory_proto_goTypes = []any{
 	(*TestConnectionRequest)(nil),        // 29: postern.v1.TestConnectionRequest
 	(*TestConnectionResponse)(nil),       // 30: postern.v1.TestConnectionResponse
 	(*ConnectionFinding)(nil),            // 31: postern.v1.ConnectionFinding
-	(*Connection_Oidc)(nil),              // 32: postern.v1.Connection.Oidc
-	(*Connection_Saml)(nil),              // 33: postern.v1.Connection.Saml
-	(*Policy)(nil),                       // 34: postern.v1.Policy
-	(*timestamppb.Timestamp)(nil),        // 35: google.protobuf.Timestamp
-	(Origin)(0),                          // 36: postern.v1.Origin
-	(*DomainMatch)(nil),                  // 37: postern.v1.DomainMatch
-	(*durationpb.Duration)(nil),          // 38: google.protobuf.Duration
-	(*PolicyWarning)(nil),                // 39: postern.v1.PolicyWarning
-	(*Target)(nil),                       // 40: postern.v1.Target
-	(*Change)(nil),                       // 41: postern.v1.Change
-	(*emptypb.Empty)(nil),                // 42: google.protobuf.Empty
+	(*CreateOrganizationRequest)(nil),    // 32: postern.v1.CreateOrganizationRequest
+	(*UpdateOrganizationRequest)(nil),    // 33: postern.v1.UpdateOrganizationRequest
+	(*DeleteOrganizationRequest)(nil),    // 34: postern.v1.DeleteOrganizationRequest
+	(*CreateSiteRequest)(nil),            // 35: postern.v1.CreateSiteRequest
+	(*GetSiteRequest)(nil),               // 36: postern.v1.GetSiteRequest
+	(*ListSitesRequest)(nil),             // 37: postern.v1.ListSitesRequest
+	(*ListSitesResponse)(nil),            // 38: postern.v1.ListSitesResponse
+	(*UpdateSiteRequest)(nil),            // 39: postern.v1.UpdateSiteRequest
+	(*DeleteSiteRequest)(nil),            // 40: postern.v1.DeleteSiteRequest
+	(*CreateConnectionRequest)(nil),      // 41: postern.v1.CreateConnectionRequest
+	(*UpdateConnectionRequest)(nil),      // 42: postern.v1.UpdateConnectionRequest
+	(*DeleteConnectionRequest)(nil),      // 43: postern.v1.DeleteConnectionRequest
+	(*UpdateDomainRequest)(nil),          // 44: postern.v1.UpdateDomainRequest
+	(*Connection_Oidc)(nil),              // 45: postern.v1.Connection.Oidc
+	(*Connection_Saml)(nil),              // 46: postern.v1.Connection.Saml
+	(*Policy)(nil),                       // 47: postern.v1.Policy
+	(*timestamppb.Timestamp)(nil),        // 48: google.protobuf.Timestamp
+	(Origin)(0),                          // 49: postern.v1.Origin
+	(*DomainMatch)(nil),                  // 50: postern.v1.DomainMatch
+	(*durationpb.Duration)(nil),          // 51: google.protobuf.Duration
+	(*PolicyWarning)(nil),                // 52: postern.v1.PolicyWarning
+	(*Target)(nil),                       // 53: postern.v1.Target
+	(*Change)(nil),                       // 54: postern.v1.Change
+	(*fieldmaskpb.FieldMask)(nil),        // 55: google.protobuf.FieldMask
+	(*CreateAccountRequest)(nil),         // 56: postern.v1.CreateAccountRequest
+	(*GetAccountRequest)(nil),            // 57: postern.v1.GetAccountRequest
+	(*ListAccountsRequest)(nil),          // 58: postern.v1.ListAccountsRequest
+	(*UpdateAccountRequest)(nil),         // 59: postern.v1.UpdateAccountRequest
+	(*DeleteAccountRequest)(nil),         // 60: postern.v1.DeleteAccountRequest
+	(*BatchCreateAccountsRequest)(nil),   // 61: postern.v1.BatchCreateAccountsRequest
+	(*BatchDeleteAccountsRequest)(nil),   // 62: postern.v1.BatchDeleteAccountsRequest
+	(*ImportAccountsRequest)(nil),        // 63: postern.v1.ImportAccountsRequest
+	(*emptypb.Empty)(nil),                // 64: google.protobuf.Empty
+	(*Account)(nil),                      // 65: postern.v1.Account
+	(*ListAccountsResponse)(nil),         // 66: postern.v1.ListAccountsResponse
+	(*BatchCreateAccountsResponse)(nil),  // 67: postern.v1.BatchCreateAccountsResponse
+	(*BatchDeleteAccountsResponse)(nil),  // 68: postern.v1.BatchDeleteAccountsResponse
+	(*ImportAccountsResponse)(nil),       // 69: postern.v1.ImportAccountsResponse
 }
 var file_postern_v1_directory_proto_depIdxs = []int32{
 	5,  // 0: postern.v1.Organization.sites:type_name -> postern.v1.Site
 	6,  // 1: postern.v1.Organization.connections:type_name -> postern.v1.Connection
-	34, // 2: postern.v1.Organization.policy:type_name -> postern.v1.Policy
+	47, // 2: postern.v1.Organization.policy:type_name -> postern.v1.Policy
 	7,  // 3: postern.v1.Organization.domains:type_name -> postern.v1.Domain
-	35, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
-	35, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
-	36, // 6: postern.v1.Site.origin:type_name -> postern.v1.Origin
-	35, // 7: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
+	48, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
+	48, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
+	49, // 6: postern.v1.Site.origin:type_name -> postern.v1.Origin
+	48, // 7: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
 	0,  // 8: postern.v1.Connection.kind:type_name -> postern.v1.Connection.Kind
 	1,  // 9: postern.v1.Connection.protocol:type_name -> postern.v1.Connection.Protocol
-	36, // 10: postern.v1.Connection.origin:type_name -> postern.v1.Origin
-	32, // 11: postern.v1.Connection.oidc:type_name -> postern.v1.Connection.Oidc
-	33, // 12: postern.v1.Connection.saml:type_name -> postern.v1.Connection.Saml
-	37, // 13: postern.v1.Connection.domains:type_name -> postern.v1.DomainMatch
-	35, // 14: postern.v1.Connection.secret_update_time:type_name -> google.protobuf.Timestamp
-	36, // 15: postern.v1.Domain.origin:type_name -> postern.v1.Origin
+	49, // 10: postern.v1.Connection.origin:type_name -> postern.v1.Origin
+	45, // 11: postern.v1.Connection.oidc:type_name -> postern.v1.Connection.Oidc
+	46, // 12: postern.v1.Connection.saml:type_name -> postern.v1.Connection.Saml
+	50, // 13: postern.v1.Connection.domains:type_name -> postern.v1.DomainMatch
+	48, // 14: postern.v1.Connection.secret_update_time:type_name -> google.protobuf.Timestamp
+	49, // 15: postern.v1.Domain.origin:type_name -> postern.v1.Origin
 	2,  // 16: postern.v1.Domain.state:type_name -> postern.v1.Domain.State
-	35, // 17: postern.v1.Domain.verify_time:type_name -> google.protobuf.Timestamp
-	35, // 18: postern.v1.Domain.check_time:type_name -> google.protobuf.Timestamp
-	35, // 19: postern.v1.Domain.next_check_time:type_name -> google.protobuf.Timestamp
-	35, // 20: postern.v1.Domain.fail_time:type_name -> google.protobuf.Timestamp
-	38, // 21: postern.v1.Domain.lapse_after:type_name -> google.protobuf.Duration
-	35, // 22: postern.v1.Domain.create_time:type_name -> google.protobuf.Timestamp
-	38, // 23: postern.v1.CreateDomainRequest.lapse_after:type_name -> google.protobuf.Duration
+	48, // 17: postern.v1.Domain.verify_time:type_name -> google.protobuf.Timestamp
+	48, // 18: postern.v1.Domain.check_time:type_name -> google.protobuf.Timestamp
+	48, // 19: postern.v1.Domain.next_check_time:type_name -> google.protobuf.Timestamp
+	48, // 20: postern.v1.Domain.fail_time:type_name -> google.protobuf.Timestamp
+	51, // 21: postern.v1.Domain.lapse_after:type_name -> google.protobuf.Duration
+	48, // 22: postern.v1.Domain.create_time:type_name -> google.protobuf.Timestamp
+	51, // 23: postern.v1.CreateDomainRequest.lapse_after:type_name -> google.protobuf.Duration
 	2,  // 24: postern.v1.ListDomainsRequest.state:type_name -> postern.v1.Domain.State
 	7,  // 25: postern.v1.ListDomainsResponse.domains:type_name -> postern.v1.Domain
 	4,  // 26: postern.v1.ApplyOrganizationResponse.organization:type_name -> postern.v1.Organization
 	20, // 27: postern.v1.ApplyOrganizationResponse.commits:type_name -> postern.v1.AppliedCommit
-	39, // 28: postern.v1.ApplyOrganizationResponse.warnings:type_name -> postern.v1.PolicyWarning
+	52, // 28: postern.v1.ApplyOrganizationResponse.warnings:type_name -> postern.v1.PolicyWarning
 	17, // 29: postern.v1.ApplyOrganizationResponse.changes:type_name -> postern.v1.PlannedChange
-	40, // 30: postern.v1.PlannedChange.target:type_name -> postern.v1.Target
-	41, // 31: postern.v1.PlannedChange.changes:type_name -> postern.v1.Change
+	53, // 30: postern.v1.PlannedChange.target:type_name -> postern.v1.Target
+	54, // 31: postern.v1.PlannedChange.changes:type_name -> postern.v1.Change
 	4,  // 32: postern.v1.ListOrganizationsResponse.organizations:type_name -> postern.v1.Organization
 	6,  // 33: postern.v1.ListConnectionsResponse.connections:type_name -> postern.v1.Connection
 	31, // 34: postern.v1.TestConnectionResponse.findings:type_name -> postern.v1.ConnectionFinding
 	3,  // 35: postern.v1.ConnectionFinding.severity:type_name -> postern.v1.ConnectionFinding.Severity
-	15, // 36: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
-	18, // 37: postern.v1.DirectoryService.ExportOrganization:input_type -> postern.v1.ExportOrganizationRequest
-	21, // 38: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
-	22, // 39: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
-	24, // 40: postern.v1.DirectoryService.GetConnection:input_type -> postern.v1.GetConnectionRequest
-	25, // 41: postern.v1.DirectoryService.ListConnections:input_type -> postern.v1.ListConnectionsRequest
-	27, // 42: postern.v1.DirectoryService.SetConnectionSecret:input_type -> postern.v1.SetConnectionSecretRequest
-	28, // 43: postern.v1.DirectoryService.ClearConnectionSecret:input_type -> postern.v1.ClearConnectionSecretRequest
-	29, // 44: postern.v1.DirectoryService.TestConnection:input_type -> postern.v1.TestConnectionRequest
-	8,  // 45: postern.v1.DirectoryService.CreateDomain:input_type -> postern.v1.CreateDomainRequest
-	9,  // 46: postern.v1.DirectoryService.GetDomain:input_type -> postern.v1.GetDomainRequest
-	10, // 47: postern.v1.DirectoryService.ListDomains:input_type -> postern.v1.ListDomainsRequest
-	12, // 48: postern.v1.DirectoryService.VerifyDomain:input_type -> postern.v1.VerifyDomainRequest
-	13, // 49: postern.v1.DirectoryService.ConfirmDomainRemoval:input_type -> postern.v1.ConfirmDomainRemovalRequest
-	14, // 50: postern.v1.DirectoryService.DeleteDomain:input_type -> postern.v1.DeleteDomainRequest
-	16, // 51: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
-	19, // 52: postern.v1.DirectoryService.ExportOrganization:output_type -> postern.v1.ExportOrganizationResponse
-	4,  // 53: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
-	23, // 54: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
-	6,  // 55: postern.v1.DirectoryService.GetConnection:output_type -> postern.v1.Connection
-	26, // 56: postern.v1.DirectoryService.ListConnections:output_type -> postern.v1.ListConnectionsResponse
-	6,  // 57: postern.v1.DirectoryService.SetConnectionSecret:output_type -> postern.v1.Connection
-	6,  // 58: postern.v1.DirectoryService.ClearConnectionSecret:output_type -> postern.v1.Connection
-	30, // 59: postern.v1.DirectoryService.TestConnection:output_type -> postern.v1.TestConnectionResponse
-	7,  // 60: postern.v1.DirectoryService.CreateDomain:output_type -> postern.v1.Domain
-	7,  // 61: postern.v1.DirectoryService.GetDomain:output_type -> postern.v1.Domain
-	11, // 62: postern.v1.DirectoryService.ListDomains:output_type -> postern.v1.ListDomainsResponse
-	7,  // 63: postern.v1.DirectoryService.VerifyDomain:output_type -> postern.v1.Domain
-	7,  // 64: postern.v1.DirectoryService.ConfirmDomainRemoval:output_type -> postern.v1.Domain
-	42, // 65: postern.v1.DirectoryService.DeleteDomain:output_type -> google.protobuf.Empty
-	51, // [51:66] is the sub-list for method output_type
-	36, // [36:51] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	4,  // 36: postern.v1.CreateOrganizationRequest.organization:type_name -> postern.v1.Organization
+	4,  // 37: postern.v1.UpdateOrganizationRequest.organization:type_name -> postern.v1.Organization
+	55, // 38: postern.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	5,  // 39: postern.v1.CreateSiteRequest.site:type_name -> postern.v1.Site
+	5,  // 40: postern.v1.ListSitesResponse.sites:type_name -> postern.v1.Site
+	5,  // 41: postern.v1.UpdateSiteRequest.site:type_name -> postern.v1.Site
+	55, // 42: postern.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
+	6,  // 43: postern.v1.CreateConnectionRequest.connection:type_name -> postern.v1.Connection
+	6,  // 44: postern.v1.UpdateConnectionRequest.connection:type_name -> postern.v1.Connection
+	55, // 45: postern.v1.UpdateConnectionRequest.update_mask:type_name -> google.protobuf.FieldMask
+	7,  // 46: postern.v1.UpdateDomainRequest.domain:type_name -> postern.v1.Domain
+	55, // 47: postern.v1.UpdateDomainRequest.update_mask:type_name -> google.protobuf.FieldMask
+	15, // 48: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
+	18, // 49: postern.v1.DirectoryService.ExportOrganization:input_type -> postern.v1.ExportOrganizationRequest
+	21, // 50: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
+	22, // 51: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
+	32, // 52: postern.v1.DirectoryService.CreateOrganization:input_type -> postern.v1.CreateOrganizationRequest
+	33, // 53: postern.v1.DirectoryService.UpdateOrganization:input_type -> postern.v1.UpdateOrganizationRequest
+	34, // 54: postern.v1.DirectoryService.DeleteOrganization:input_type -> postern.v1.DeleteOrganizationRequest
+	35, // 55: postern.v1.DirectoryService.CreateSite:input_type -> postern.v1.CreateSiteRequest
+	36, // 56: postern.v1.DirectoryService.GetSite:input_type -> postern.v1.GetSiteRequest
+	37, // 57: postern.v1.DirectoryService.ListSites:input_type -> postern.v1.ListSitesRequest
+	39, // 58: postern.v1.DirectoryService.UpdateSite:input_type -> postern.v1.UpdateSiteRequest
+	40, // 59: postern.v1.DirectoryService.DeleteSite:input_type -> postern.v1.DeleteSiteRequest
+	41, // 60: postern.v1.DirectoryService.CreateConnection:input_type -> postern.v1.CreateConnectionRequest
+	42, // 61: postern.v1.DirectoryService.UpdateConnection:input_type -> postern.v1.UpdateConnectionRequest
+	43, // 62: postern.v1.DirectoryService.DeleteConnection:input_type -> postern.v1.DeleteConnectionRequest
+	56, // 63: postern.v1.DirectoryService.CreateAccount:input_type -> postern.v1.CreateAccountRequest
+	57, // 64: postern.v1.DirectoryService.GetAccount:input_type -> postern.v1.GetAccountRequest
+	58, // 65: postern.v1.DirectoryService.ListAccounts:input_type -> postern.v1.ListAccountsRequest
+	59, // 66: postern.v1.DirectoryService.UpdateAccount:input_type -> postern.v1.UpdateAccountRequest
+	60, // 67: postern.v1.DirectoryService.DeleteAccount:input_type -> postern.v1.DeleteAccountRequest
+	61, // 68: postern.v1.DirectoryService.BatchCreateAccounts:input_type -> postern.v1.BatchCreateAccountsRequest
+	62, // 69: postern.v1.DirectoryService.BatchDeleteAccounts:input_type -> postern.v1.BatchDeleteAccountsRequest
+	63, // 70: postern.v1.DirectoryService.ImportAccounts:input_type -> postern.v1.ImportAccountsRequest
+	24, // 71: postern.v1.DirectoryService.GetConnection:input_type -> postern.v1.GetConnectionRequest
+	25, // 72: postern.v1.DirectoryService.ListConnections:input_type -> postern.v1.ListConnectionsRequest
+	27, // 73: postern.v1.DirectoryService.SetConnectionSecret:input_type -> postern.v1.SetConnectionSecretRequest
+	28, // 74: postern.v1.DirectoryService.ClearConnectionSecret:input_type -> postern.v1.ClearConnectionSecretRequest
+	29, // 75: postern.v1.DirectoryService.TestConnection:input_type -> postern.v1.TestConnectionRequest
+	8,  // 76: postern.v1.DirectoryService.CreateDomain:input_type -> postern.v1.CreateDomainRequest
+	9,  // 77: postern.v1.DirectoryService.GetDomain:input_type -> postern.v1.GetDomainRequest
+	10, // 78: postern.v1.DirectoryService.ListDomains:input_type -> postern.v1.ListDomainsRequest
+	44, // 79: postern.v1.DirectoryService.UpdateDomain:input_type -> postern.v1.UpdateDomainRequest
+	12, // 80: postern.v1.DirectoryService.VerifyDomain:input_type -> postern.v1.VerifyDomainRequest
+	13, // 81: postern.v1.DirectoryService.ConfirmDomainRemoval:input_type -> postern.v1.ConfirmDomainRemovalRequest
+	14, // 82: postern.v1.DirectoryService.DeleteDomain:input_type -> postern.v1.DeleteDomainRequest
+	16, // 83: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
+	19, // 84: postern.v1.DirectoryService.ExportOrganization:output_type -> postern.v1.ExportOrganizationResponse
+	4,  // 85: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
+	23, // 86: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
+	4,  // 87: postern.v1.DirectoryService.CreateOrganization:output_type -> postern.v1.Organization
+	4,  // 88: postern.v1.DirectoryService.UpdateOrganization:output_type -> postern.v1.Organization
+	64, // 89: postern.v1.DirectoryService.DeleteOrganization:output_type -> google.protobuf.Empty
+	5,  // 90: postern.v1.DirectoryService.CreateSite:output_type -> postern.v1.Site
+	5,  // 91: postern.v1.DirectoryService.GetSite:output_type -> postern.v1.Site
+	38, // 92: postern.v1.DirectoryService.ListSites:output_type -> postern.v1.ListSitesResponse
+	5,  // 93: postern.v1.DirectoryService.UpdateSite:output_type -> postern.v1.Site
+	64, // 94: postern.v1.DirectoryService.DeleteSite:output_type -> google.protobuf.Empty
+	6,  // 95: postern.v1.DirectoryService.CreateConnection:output_type -> postern.v1.Connection
+	6,  // 96: postern.v1.DirectoryService.UpdateConnection:output_type -> postern.v1.Connection
+	64, // 97: postern.v1.DirectoryService.DeleteConnection:output_type -> google.protobuf.Empty
+	65, // 98: postern.v1.DirectoryService.CreateAccount:output_type -> postern.v1.Account
+	65, // 99: postern.v1.DirectoryService.GetAccount:output_type -> postern.v1.Account
+	66, // 100: postern.v1.DirectoryService.ListAccounts:output_type -> postern.v1.ListAccountsResponse
+	65, // 101: postern.v1.DirectoryService.UpdateAccount:output_type -> postern.v1.Account
+	64, // 102: postern.v1.DirectoryService.DeleteAccount:output_type -> google.protobuf.Empty
+	67, // 103: postern.v1.DirectoryService.BatchCreateAccounts:output_type -> postern.v1.BatchCreateAccountsResponse
+	68, // 104: postern.v1.DirectoryService.BatchDeleteAccounts:output_type -> postern.v1.BatchDeleteAccountsResponse
+	69, // 105: postern.v1.DirectoryService.ImportAccounts:output_type -> postern.v1.ImportAccountsResponse
+	6,  // 106: postern.v1.DirectoryService.GetConnection:output_type -> postern.v1.Connection
+	26, // 107: postern.v1.DirectoryService.ListConnections:output_type -> postern.v1.ListConnectionsResponse
+	6,  // 108: postern.v1.DirectoryService.SetConnectionSecret:output_type -> postern.v1.Connection
+	6,  // 109: postern.v1.DirectoryService.ClearConnectionSecret:output_type -> postern.v1.Connection
+	30, // 110: postern.v1.DirectoryService.TestConnection:output_type -> postern.v1.TestConnectionResponse
+	7,  // 111: postern.v1.DirectoryService.CreateDomain:output_type -> postern.v1.Domain
+	7,  // 112: postern.v1.DirectoryService.GetDomain:output_type -> postern.v1.Domain
+	11, // 113: postern.v1.DirectoryService.ListDomains:output_type -> postern.v1.ListDomainsResponse
+	7,  // 114: postern.v1.DirectoryService.UpdateDomain:output_type -> postern.v1.Domain
+	7,  // 115: postern.v1.DirectoryService.VerifyDomain:output_type -> postern.v1.Domain
+	7,  // 116: postern.v1.DirectoryService.ConfirmDomainRemoval:output_type -> postern.v1.Domain
+	64, // 117: postern.v1.DirectoryService.DeleteDomain:output_type -> google.protobuf.Empty
+	83, // [83:118] is the sub-list for method output_type
+	48, // [48:83] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_directory_proto_init() }
@@ -3273,6 +4588,7 @@ func file_postern_v1_directory_proto_init() {
 	if File_postern_v1_directory_proto != nil {
 		return
 	}
+	file_postern_v1_account_proto_init()
 	file_postern_v1_common_proto_init()
 	file_postern_v1_event_proto_init()
 	file_postern_v1_policy_proto_init()
@@ -3286,7 +4602,7 @@ func file_postern_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_directory_proto_rawDesc), len(file_postern_v1_directory_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   30,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,25 @@ const (
 	DirectoryService_ExportOrganization_FullMethodName    = "/postern.v1.DirectoryService/ExportOrganization"
 	DirectoryService_GetOrganization_FullMethodName       = "/postern.v1.DirectoryService/GetOrganization"
 	DirectoryService_ListOrganizations_FullMethodName     = "/postern.v1.DirectoryService/ListOrganizations"
+	DirectoryService_CreateOrganization_FullMethodName    = "/postern.v1.DirectoryService/CreateOrganization"
+	DirectoryService_UpdateOrganization_FullMethodName    = "/postern.v1.DirectoryService/UpdateOrganization"
+	DirectoryService_DeleteOrganization_FullMethodName    = "/postern.v1.DirectoryService/DeleteOrganization"
+	DirectoryService_CreateSite_FullMethodName            = "/postern.v1.DirectoryService/CreateSite"
+	DirectoryService_GetSite_FullMethodName               = "/postern.v1.DirectoryService/GetSite"
+	DirectoryService_ListSites_FullMethodName             = "/postern.v1.DirectoryService/ListSites"
+	DirectoryService_UpdateSite_FullMethodName            = "/postern.v1.DirectoryService/UpdateSite"
+	DirectoryService_DeleteSite_FullMethodName            = "/postern.v1.DirectoryService/DeleteSite"
+	DirectoryService_CreateConnection_FullMethodName      = "/postern.v1.DirectoryService/CreateConnection"
+	DirectoryService_UpdateConnection_FullMethodName      = "/postern.v1.DirectoryService/UpdateConnection"
+	DirectoryService_DeleteConnection_FullMethodName      = "/postern.v1.DirectoryService/DeleteConnection"
+	DirectoryService_CreateAccount_FullMethodName         = "/postern.v1.DirectoryService/CreateAccount"
+	DirectoryService_GetAccount_FullMethodName            = "/postern.v1.DirectoryService/GetAccount"
+	DirectoryService_ListAccounts_FullMethodName          = "/postern.v1.DirectoryService/ListAccounts"
+	DirectoryService_UpdateAccount_FullMethodName         = "/postern.v1.DirectoryService/UpdateAccount"
+	DirectoryService_DeleteAccount_FullMethodName         = "/postern.v1.DirectoryService/DeleteAccount"
+	DirectoryService_BatchCreateAccounts_FullMethodName   = "/postern.v1.DirectoryService/BatchCreateAccounts"
+	DirectoryService_BatchDeleteAccounts_FullMethodName   = "/postern.v1.DirectoryService/BatchDeleteAccounts"
+	DirectoryService_ImportAccounts_FullMethodName        = "/postern.v1.DirectoryService/ImportAccounts"
 	DirectoryService_GetConnection_FullMethodName         = "/postern.v1.DirectoryService/GetConnection"
 	DirectoryService_ListConnections_FullMethodName       = "/postern.v1.DirectoryService/ListConnections"
 	DirectoryService_SetConnectionSecret_FullMethodName   = "/postern.v1.DirectoryService/SetConnectionSecret"
@@ -34,6 +53,7 @@ const (
 	DirectoryService_CreateDomain_FullMethodName          = "/postern.v1.DirectoryService/CreateDomain"
 	DirectoryService_GetDomain_FullMethodName             = "/postern.v1.DirectoryService/GetDomain"
 	DirectoryService_ListDomains_FullMethodName           = "/postern.v1.DirectoryService/ListDomains"
+	DirectoryService_UpdateDomain_FullMethodName          = "/postern.v1.DirectoryService/UpdateDomain"
 	DirectoryService_VerifyDomain_FullMethodName          = "/postern.v1.DirectoryService/VerifyDomain"
 	DirectoryService_ConfirmDomainRemoval_FullMethodName  = "/postern.v1.DirectoryService/ConfirmDomainRemoval"
 	DirectoryService_DeleteDomain_FullMethodName          = "/postern.v1.DirectoryService/DeleteDomain"
@@ -53,6 +73,47 @@ type DirectoryServiceClient interface {
 	GetOrganization(ctx context.Context, in *GetOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// ListOrganizations returns a page of organizations, by id.
 	ListOrganizations(ctx context.Context, in *ListOrganizationsRequest, opts ...grpc.CallOption) (*ListOrganizationsResponse, error)
+	// CreateOrganization makes an organization without sites, domains and policy.
+	CreateOrganization(ctx context.Context, in *CreateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
+	// UpdateOrganization changes the fields of an organization that the mask names.
+	UpdateOrganization(ctx context.Context, in *UpdateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
+	// DeleteOrganization ends an organization that is disabled: its domains and accounts are given up, its id is free again. Its
+	// record stays under its uid for as long as it is kept.
+	DeleteOrganization(ctx context.Context, in *DeleteOrganizationRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// CreateSite adds a site to an organization.
+	CreateSite(ctx context.Context, in *CreateSiteRequest, opts ...grpc.CallOption) (*Site, error)
+	// GetSite returns one site.
+	GetSite(ctx context.Context, in *GetSiteRequest, opts ...grpc.CallOption) (*Site, error)
+	// ListSites returns a page of an organization's sites, by id.
+	ListSites(ctx context.Context, in *ListSitesRequest, opts ...grpc.CallOption) (*ListSitesResponse, error)
+	// UpdateSite changes the fields of a site that the mask names.
+	UpdateSite(ctx context.Context, in *UpdateSiteRequest, opts ...grpc.CallOption) (*Site, error)
+	// DeleteSite removes a site. Flows at it end denied, its record stays.
+	DeleteSite(ctx context.Context, in *DeleteSiteRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// CreateConnection adds a connection to an organization, without its secret.
+	CreateConnection(ctx context.Context, in *CreateConnectionRequest, opts ...grpc.CallOption) (*Connection, error)
+	// UpdateConnection changes the fields of a connection that the mask names. Its secret stays as it is.
+	UpdateConnection(ctx context.Context, in *UpdateConnectionRequest, opts ...grpc.CallOption) (*Connection, error)
+	// DeleteConnection removes a connection with its secret, unless a rule names it. Links of identities through it count no more.
+	DeleteConnection(ctx context.Context, in *DeleteConnectionRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// CreateAccount claims an account: it is the organization's own from then on.
+	CreateAccount(ctx context.Context, in *CreateAccountRequest, opts ...grpc.CallOption) (*Account, error)
+	// GetAccount returns one claimed account.
+	GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*Account, error)
+	// ListAccounts returns a page of the accounts an organization claims, in the order of their keys, which says nothing.
+	ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
+	// UpdateAccount changes the fields of a claimed account that the mask names.
+	UpdateAccount(ctx context.Context, in *UpdateAccountRequest, opts ...grpc.CallOption) (*Account, error)
+	// DeleteAccount gives an account up. The person is external from then on, unless a domain says otherwise.
+	DeleteAccount(ctx context.Context, in *DeleteAccountRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// BatchCreateAccounts claims several accounts in one commit, all or none.
+	BatchCreateAccounts(ctx context.Context, in *BatchCreateAccountsRequest, opts ...grpc.CallOption) (*BatchCreateAccountsResponse, error)
+	// BatchDeleteAccounts gives several accounts up in one commit, all or none.
+	BatchDeleteAccounts(ctx context.Context, in *BatchDeleteAccountsRequest, opts ...grpc.CallOption) (*BatchDeleteAccountsResponse, error)
+	// ImportAccounts claims any number of accounts, batch by batch. The first message names the import and its answer says how many
+	// rows an earlier call of the same import has done, which the caller leaves out; each further message is a batch, answered once
+	// it is committed. An import that was cut off goes on with the same request id for 24 hours after its last batch.
+	ImportAccounts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ImportAccountsRequest, ImportAccountsResponse], error)
 	// GetConnection returns one connection. Its secret is never readable.
 	GetConnection(ctx context.Context, in *GetConnectionRequest, opts ...grpc.CallOption) (*Connection, error)
 	// ListConnections returns a page of an organization's connections, by id.
@@ -72,6 +133,8 @@ type DirectoryServiceClient interface {
 	GetDomain(ctx context.Context, in *GetDomainRequest, opts ...grpc.CallOption) (*Domain, error)
 	// ListDomains returns a page of an organization's domains, by name.
 	ListDomains(ctx context.Context, in *ListDomainsRequest, opts ...grpc.CallOption) (*ListDomainsResponse, error)
+	// UpdateDomain changes the fields of a domain that the mask names: include_subdomains and lapse_after.
+	UpdateDomain(ctx context.Context, in *UpdateDomainRequest, opts ...grpc.CallOption) (*Domain, error)
 	// VerifyDomain looks at a domain's zone now. What was found is in the answer; that the record is not there yet is no error. It
 	// may take 15 seconds.
 	VerifyDomain(ctx context.Context, in *VerifyDomainRequest, opts ...grpc.CallOption) (*Domain, error)
@@ -128,6 +191,199 @@ func (c *directoryServiceClient) ListOrganizations(ctx context.Context, in *List
 	}
 	return out, nil
 }
+
+func (c *directoryServiceClient) CreateOrganization(ctx context.Context, in *CreateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Organization)
+	err := c.cc.Invoke(ctx, DirectoryService_CreateOrganization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) UpdateOrganization(ctx context.Context, in *UpdateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Organization)
+	err := c.cc.Invoke(ctx, DirectoryService_UpdateOrganization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) DeleteOrganization(ctx context.Context, in *DeleteOrganizationRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(emptypb.Empty)
+	err := c.cc.Invoke(ctx, DirectoryService_DeleteOrganization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) CreateSite(ctx context.Context, in *CreateSiteRequest, opts ...grpc.CallOption) (*Site, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Site)
+	err := c.cc.Invoke(ctx, DirectoryService_CreateSite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) GetSite(ctx context.Context, in *GetSiteRequest, opts ...grpc.CallOption) (*Site, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Site)
+	err := c.cc.Invoke(ctx, DirectoryService_GetSite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ListSites(ctx context.Context, in *ListSitesRequest, opts ...grpc.CallOption) (*ListSitesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSitesResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListSites_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) UpdateSite(ctx context.Context, in *UpdateSiteRequest, opts ...grpc.CallOption) (*Site, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Site)
+	err := c.cc.Invoke(ctx, DirectoryService_UpdateSite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) DeleteSite(ctx context.Context, in *DeleteSiteRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(emptypb.Empty)
+	err := c.cc.Invoke(ctx, DirectoryService_DeleteSite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) CreateConnection(ctx context.Context, in *CreateConnectionRequest, opts ...grpc.CallOption) (*Connection, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Connection)
+	err := c.cc.Invoke(ctx, DirectoryService_CreateConnection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) UpdateConnection(ctx context.Context, in *UpdateConnectionRequest, opts ...grpc.CallOption) (*Connection, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Connection)
+	err := c.cc.Invoke(ctx, DirectoryService_UpdateConnection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) DeleteConnection(ctx context.Context, in *DeleteConnectionRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(emptypb.Empty)
+	err := c.cc.Invoke(ctx, DirectoryService_DeleteConnection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) CreateAccount(ctx context.Context, in *CreateAccountRequest, opts ...grpc.CallOption) (*Account, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Account)
+	err := c.cc.Invoke(ctx, DirectoryService_CreateAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*Account, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Account)
+	err := c.cc.Invoke(ctx, DirectoryService_GetAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAccountsResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListAccounts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) UpdateAccount(ctx context.Context, in *UpdateAccountRequest, opts ...grpc.CallOption) (*Account, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Account)
+	err := c.cc.Invoke(ctx, DirectoryService_UpdateAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) DeleteAccount(ctx context.Context, in *DeleteAccountRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(emptypb.Empty)
+	err := c.cc.Invoke(ctx, DirectoryService_DeleteAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) BatchCreateAccounts(ctx context.Context, in *BatchCreateAccountsRequest, opts ...grpc.CallOption) (*BatchCreateAccountsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchCreateAccountsResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_BatchCreateAccounts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) BatchDeleteAccounts(ctx context.Context, in *BatchDeleteAccountsRequest, opts ...grpc.CallOption) (*BatchDeleteAccountsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchDeleteAccountsResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_BatchDeleteAccounts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ImportAccounts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ImportAccountsRequest, ImportAccountsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &DirectoryService_ServiceDesc.Streams[0], DirectoryService_ImportAccounts_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ImportAccountsRequest, ImportAccountsResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DirectoryService_ImportAccountsClient = grpc.BidiStreamingClient[ImportAccountsRequest, ImportAccountsResponse]
 
 func (c *directoryServiceClient) GetConnection(ctx context.Context, in *GetConnectionRequest, opts ...grpc.CallOption) (*Connection, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -209,6 +465,16 @@ func (c *directoryServiceClient) ListDomains(ctx context.Context, in *ListDomain
 	return out, nil
 }
 
+func (c *directoryServiceClient) UpdateDomain(ctx context.Context, in *UpdateDomainRequest, opts ...grpc.CallOption) (*Domain, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Domain)
+	err := c.cc.Invoke(ctx, DirectoryService_UpdateDomain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *directoryServiceClient) VerifyDomain(ctx context.Context, in *VerifyDomainRequest, opts ...grpc.CallOption) (*Domain, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Domain)
@@ -253,6 +519,47 @@ type DirectoryServiceServer interface {
 	GetOrganization(context.Context, *GetOrganizationRequest) (*Organization, error)
 	// ListOrganizations returns a page of organizations, by id.
 	ListOrganizations(context.Context, *ListOrganizationsRequest) (*ListOrganizationsResponse, error)
+	// CreateOrganization makes an organization without sites, domains and policy.
+	CreateOrganization(context.Context, *CreateOrganizationRequest) (*Organization, error)
+	// UpdateOrganization changes the fields of an organization that the mask names.
+	UpdateOrganization(context.Context, *UpdateOrganizationRequest) (*Organization, error)
+	// DeleteOrganization ends an organization that is disabled: its domains and accounts are given up, its id is free again. Its
+	// record stays under its uid for as long as it is kept.
+	DeleteOrganization(context.Context, *DeleteOrganizationRequest) (*emptypb.Empty, error)
+	// CreateSite adds a site to an organization.
+	CreateSite(context.Context, *CreateSiteRequest) (*Site, error)
+	// GetSite returns one site.
+	GetSite(context.Context, *GetSiteRequest) (*Site, error)
+	// ListSites returns a page of an organization's sites, by id.
+	ListSites(context.Context, *ListSitesRequest) (*ListSitesResponse, error)
+	// UpdateSite changes the fields of a site that the mask names.
+	UpdateSite(context.Context, *UpdateSiteRequest) (*Site, error)
+	// DeleteSite removes a site. Flows at it end denied, its record stays.
+	DeleteSite(context.Context, *DeleteSiteRequest) (*emptypb.Empty, error)
+	// CreateConnection adds a connection to an organization, without its secret.
+	CreateConnection(context.Context, *CreateConnectionRequest) (*Connection, error)
+	// UpdateConnection changes the fields of a connection that the mask names. Its secret stays as it is.
+	UpdateConnection(context.Context, *UpdateConnectionRequest) (*Connection, error)
+	// DeleteConnection removes a connection with its secret, unless a rule names it. Links of identities through it count no more.
+	DeleteConnection(context.Context, *DeleteConnectionRequest) (*emptypb.Empty, error)
+	// CreateAccount claims an account: it is the organization's own from then on.
+	CreateAccount(context.Context, *CreateAccountRequest) (*Account, error)
+	// GetAccount returns one claimed account.
+	GetAccount(context.Context, *GetAccountRequest) (*Account, error)
+	// ListAccounts returns a page of the accounts an organization claims, in the order of their keys, which says nothing.
+	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
+	// UpdateAccount changes the fields of a claimed account that the mask names.
+	UpdateAccount(context.Context, *UpdateAccountRequest) (*Account, error)
+	// DeleteAccount gives an account up. The person is external from then on, unless a domain says otherwise.
+	DeleteAccount(context.Context, *DeleteAccountRequest) (*emptypb.Empty, error)
+	// BatchCreateAccounts claims several accounts in one commit, all or none.
+	BatchCreateAccounts(context.Context, *BatchCreateAccountsRequest) (*BatchCreateAccountsResponse, error)
+	// BatchDeleteAccounts gives several accounts up in one commit, all or none.
+	BatchDeleteAccounts(context.Context, *BatchDeleteAccountsRequest) (*BatchDeleteAccountsResponse, error)
+	// ImportAccounts claims any number of accounts, batch by batch. The first message names the import and its answer says how many
+	// rows an earlier call of the same import has done, which the caller leaves out; each further message is a batch, answered once
+	// it is committed. An import that was cut off goes on with the same request id for 24 hours after its last batch.
+	ImportAccounts(grpc.BidiStreamingServer[ImportAccountsRequest, ImportAccountsResponse]) error
 	// GetConnection returns one connection. Its secret is never readable.
 	GetConnection(context.Context, *GetConnectionRequest) (*Connection, error)
 	// ListConnections returns a page of an organization's connections, by id.
@@ -272,6 +579,8 @@ type DirectoryServiceServer interface {
 	GetDomain(context.Context, *GetDomainRequest) (*Domain, error)
 	// ListDomains returns a page of an organization's domains, by name.
 	ListDomains(context.Context, *ListDomainsRequest) (*ListDomainsResponse, error)
+	// UpdateDomain changes the fields of a domain that the mask names: include_subdomains and lapse_after.
+	UpdateDomain(context.Context, *UpdateDomainRequest) (*Domain, error)
 	// VerifyDomain looks at a domain's zone now. What was found is in the answer; that the record is not there yet is no error. It
 	// may take 15 seconds.
 	VerifyDomain(context.Context, *VerifyDomainRequest) (*Domain, error)
@@ -301,6 +610,63 @@ func (UnimplementedDirectoryServiceServer) GetOrganization(context.Context, *Get
 func (UnimplementedDirectoryServiceServer) ListOrganizations(context.Context, *ListOrganizationsRequest) (*ListOrganizationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListOrganizations not implemented")
 }
+func (UnimplementedDirectoryServiceServer) CreateOrganization(context.Context, *CreateOrganizationRequest) (*Organization, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateOrganization not implemented")
+}
+func (UnimplementedDirectoryServiceServer) UpdateOrganization(context.Context, *UpdateOrganizationRequest) (*Organization, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateOrganization not implemented")
+}
+func (UnimplementedDirectoryServiceServer) DeleteOrganization(context.Context, *DeleteOrganizationRequest) (*emptypb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteOrganization not implemented")
+}
+func (UnimplementedDirectoryServiceServer) CreateSite(context.Context, *CreateSiteRequest) (*Site, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateSite not implemented")
+}
+func (UnimplementedDirectoryServiceServer) GetSite(context.Context, *GetSiteRequest) (*Site, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSite not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListSites(context.Context, *ListSitesRequest) (*ListSitesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSites not implemented")
+}
+func (UnimplementedDirectoryServiceServer) UpdateSite(context.Context, *UpdateSiteRequest) (*Site, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateSite not implemented")
+}
+func (UnimplementedDirectoryServiceServer) DeleteSite(context.Context, *DeleteSiteRequest) (*emptypb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteSite not implemented")
+}
+func (UnimplementedDirectoryServiceServer) CreateConnection(context.Context, *CreateConnectionRequest) (*Connection, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateConnection not implemented")
+}
+func (UnimplementedDirectoryServiceServer) UpdateConnection(context.Context, *UpdateConnectionRequest) (*Connection, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateConnection not implemented")
+}
+func (UnimplementedDirectoryServiceServer) DeleteConnection(context.Context, *DeleteConnectionRequest) (*emptypb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteConnection not implemented")
+}
+func (UnimplementedDirectoryServiceServer) CreateAccount(context.Context, *CreateAccountRequest) (*Account, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateAccount not implemented")
+}
+func (UnimplementedDirectoryServiceServer) GetAccount(context.Context, *GetAccountRequest) (*Account, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAccount not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAccounts not implemented")
+}
+func (UnimplementedDirectoryServiceServer) UpdateAccount(context.Context, *UpdateAccountRequest) (*Account, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateAccount not implemented")
+}
+func (UnimplementedDirectoryServiceServer) DeleteAccount(context.Context, *DeleteAccountRequest) (*emptypb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteAccount not implemented")
+}
+func (UnimplementedDirectoryServiceServer) BatchCreateAccounts(context.Context, *BatchCreateAccountsRequest) (*BatchCreateAccountsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchCreateAccounts not implemented")
+}
+func (UnimplementedDirectoryServiceServer) BatchDeleteAccounts(context.Context, *BatchDeleteAccountsRequest) (*BatchDeleteAccountsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchDeleteAccounts not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ImportAccounts(grpc.BidiStreamingServer[ImportAccountsRequest, ImportAccountsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ImportAccounts not implemented")
+}
 func (UnimplementedDirectoryServiceServer) GetConnection(context.Context, *GetConnectionRequest) (*Connection, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetConnection not implemented")
 }
@@ -324,6 +690,9 @@ func (UnimplementedDirectoryServiceServer) GetDomain(context.Context, *GetDomain
 }
 func (UnimplementedDirectoryServiceServer) ListDomains(context.Context, *ListDomainsRequest) (*ListDomainsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDomains not implemented")
+}
+func (UnimplementedDirectoryServiceServer) UpdateDomain(context.Context, *UpdateDomainRequest) (*Domain, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateDomain not implemented")
 }
 func (UnimplementedDirectoryServiceServer) VerifyDomain(context.Context, *VerifyDomainRequest) (*Domain, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyDomain not implemented")
@@ -426,6 +795,337 @@ func _DirectoryService_ListOrganizations_Handler(srv interface{}, ctx context.Co
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _DirectoryService_CreateOrganization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateOrganizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).CreateOrganization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_CreateOrganization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).CreateOrganization(ctx, req.(*CreateOrganizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_UpdateOrganization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateOrganizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).UpdateOrganization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_UpdateOrganization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).UpdateOrganization(ctx, req.(*UpdateOrganizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_DeleteOrganization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteOrganizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).DeleteOrganization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_DeleteOrganization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).DeleteOrganization(ctx, req.(*DeleteOrganizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_CreateSite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateSiteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).CreateSite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_CreateSite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).CreateSite(ctx, req.(*CreateSiteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_GetSite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSiteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).GetSite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_GetSite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).GetSite(ctx, req.(*GetSiteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ListSites_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSitesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListSites(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListSites_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListSites(ctx, req.(*ListSitesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_UpdateSite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateSiteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).UpdateSite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_UpdateSite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).UpdateSite(ctx, req.(*UpdateSiteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_DeleteSite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteSiteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).DeleteSite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_DeleteSite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).DeleteSite(ctx, req.(*DeleteSiteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_CreateConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateConnectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).CreateConnection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_CreateConnection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).CreateConnection(ctx, req.(*CreateConnectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_UpdateConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateConnectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).UpdateConnection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_UpdateConnection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).UpdateConnection(ctx, req.(*UpdateConnectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_DeleteConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteConnectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).DeleteConnection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_DeleteConnection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).DeleteConnection(ctx, req.(*DeleteConnectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_CreateAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).CreateAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_CreateAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).CreateAccount(ctx, req.(*CreateAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_GetAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).GetAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_GetAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).GetAccount(ctx, req.(*GetAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ListAccounts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAccountsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListAccounts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListAccounts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListAccounts(ctx, req.(*ListAccountsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_UpdateAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).UpdateAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_UpdateAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).UpdateAccount(ctx, req.(*UpdateAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_DeleteAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).DeleteAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_DeleteAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).DeleteAccount(ctx, req.(*DeleteAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_BatchCreateAccounts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchCreateAccountsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).BatchCreateAccounts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_BatchCreateAccounts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).BatchCreateAccounts(ctx, req.(*BatchCreateAccountsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_BatchDeleteAccounts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchDeleteAccountsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).BatchDeleteAccounts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_BatchDeleteAccounts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).BatchDeleteAccounts(ctx, req.(*BatchDeleteAccountsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ImportAccounts_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(DirectoryServiceServer).ImportAccounts(&grpc.GenericServerStream[ImportAccountsRequest, ImportAccountsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DirectoryService_ImportAccountsServer = grpc.BidiStreamingServer[ImportAccountsRequest, ImportAccountsResponse]
 
 func _DirectoryService_GetConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetConnectionRequest)
@@ -571,6 +1271,24 @@ func _DirectoryService_ListDomains_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DirectoryService_UpdateDomain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateDomainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).UpdateDomain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_UpdateDomain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).UpdateDomain(ctx, req.(*UpdateDomainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DirectoryService_VerifyDomain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VerifyDomainRequest)
 	if err := dec(in); err != nil {
@@ -649,6 +1367,78 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _DirectoryService_ListOrganizations_Handler,
 		},
 		{
+			MethodName: "CreateOrganization",
+			Handler:    _DirectoryService_CreateOrganization_Handler,
+		},
+		{
+			MethodName: "UpdateOrganization",
+			Handler:    _DirectoryService_UpdateOrganization_Handler,
+		},
+		{
+			MethodName: "DeleteOrganization",
+			Handler:    _DirectoryService_DeleteOrganization_Handler,
+		},
+		{
+			MethodName: "CreateSite",
+			Handler:    _DirectoryService_CreateSite_Handler,
+		},
+		{
+			MethodName: "GetSite",
+			Handler:    _DirectoryService_GetSite_Handler,
+		},
+		{
+			MethodName: "ListSites",
+			Handler:    _DirectoryService_ListSites_Handler,
+		},
+		{
+			MethodName: "UpdateSite",
+			Handler:    _DirectoryService_UpdateSite_Handler,
+		},
+		{
+			MethodName: "DeleteSite",
+			Handler:    _DirectoryService_DeleteSite_Handler,
+		},
+		{
+			MethodName: "CreateConnection",
+			Handler:    _DirectoryService_CreateConnection_Handler,
+		},
+		{
+			MethodName: "UpdateConnection",
+			Handler:    _DirectoryService_UpdateConnection_Handler,
+		},
+		{
+			MethodName: "DeleteConnection",
+			Handler:    _DirectoryService_DeleteConnection_Handler,
+		},
+		{
+			MethodName: "CreateAccount",
+			Handler:    _DirectoryService_CreateAccount_Handler,
+		},
+		{
+			MethodName: "GetAccount",
+			Handler:    _DirectoryService_GetAccount_Handler,
+		},
+		{
+			MethodName: "ListAccounts",
+			Handler:    _DirectoryService_ListAccounts_Handler,
+		},
+		{
+			MethodName: "UpdateAccount",
+			Handler:    _DirectoryService_UpdateAccount_Handler,
+		},
+		{
+			MethodName: "DeleteAccount",
+			Handler:    _DirectoryService_DeleteAccount_Handler,
+		},
+		{
+			MethodName: "BatchCreateAccounts",
+			Handler:    _DirectoryService_BatchCreateAccounts_Handler,
+		},
+		{
+			MethodName: "BatchDeleteAccounts",
+			Handler:    _DirectoryService_BatchDeleteAccounts_Handler,
+		},
+		{
 			MethodName: "GetConnection",
 			Handler:    _DirectoryService_GetConnection_Handler,
 		},
@@ -681,6 +1471,10 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _DirectoryService_ListDomains_Handler,
 		},
 		{
+			MethodName: "UpdateDomain",
+			Handler:    _DirectoryService_UpdateDomain_Handler,
+		},
+		{
 			MethodName: "VerifyDomain",
 			Handler:    _DirectoryService_VerifyDomain_Handler,
 		},
@@ -693,6 +1487,13 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _DirectoryService_DeleteDomain_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ImportAccounts",
+			Handler:       _DirectoryService_ImportAccounts_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "postern/v1/directory.proto",
 }

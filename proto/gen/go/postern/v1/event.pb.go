@@ -131,6 +131,8 @@ type Event struct {
 	Expectations string `protobuf:"bytes,52,opt,name=expectations,proto3" json:"expectations,omitempty"`
 	// When the identity provider wants sessions from this sign-in to end (SAML SessionNotOnOrAfter). Absent when it does not say.
 	SessionExpires *timestamppb.Timestamp `protobuf:"bytes,53,opt,name=session_expires,json=sessionExpires,proto3" json:"session_expires,omitempty"`
+	// Whether the organization is for trying things out.
+	Sandbox bool `protobuf:"varint,54,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
 	// Fields that identify a person. Stored sealed; opened for entitled readers.
 	Personal      *Personal `protobuf:"bytes,45,opt,name=personal,proto3" json:"personal,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -529,6 +531,13 @@ func (x *Event) GetSessionExpires() *timestamppb.Timestamp {
 		return x.SessionExpires
 	}
 	return nil
+}
+
+func (x *Event) GetSandbox() bool {
+	if x != nil {
+		return x.Sandbox
+	}
+	return false
 }
 
 func (x *Event) GetPersonal() *Personal {
@@ -1170,7 +1179,7 @@ var File_postern_v1_event_proto protoreflect.FileDescriptor
 const file_postern_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x16postern/v1/event.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\xb3\x10\n" +
+	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\xcd\x10\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
@@ -1227,7 +1236,8 @@ const file_postern_v1_event_proto_rawDesc = "" +
 	"\rauthenticator\x182 \x01(\tR\rauthenticator\x12!\n" +
 	"\finitiated_by\x183 \x01(\tR\vinitiatedBy\x12\"\n" +
 	"\fexpectations\x184 \x01(\tR\fexpectations\x12C\n" +
-	"\x0fsession_expires\x185 \x01(\v2\x1a.google.protobuf.TimestampR\x0esessionExpires\x120\n" +
+	"\x0fsession_expires\x185 \x01(\v2\x1a.google.protobuf.TimestampR\x0esessionExpires\x12\x18\n" +
+	"\asandbox\x186 \x01(\bR\asandbox\x120\n" +
 	"\bpersonal\x18- \x01(\v2\x14.postern.v1.PersonalR\bpersonal\x1a8\n" +
 	"\n" +
 	"TallyEntry\x12\x10\n" +

@@ -140,7 +140,9 @@ type GetPolicyRequest struct {
 	// organizations/{organization}/policy. Required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Revision at which it was in force: the newest one not after it. Absent: the policy as it is.
-	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Moment at which it was in force, from the archive's history; not together with revision.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -187,6 +189,13 @@ func (x *GetPolicyRequest) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *GetPolicyRequest) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
 }
 
 // UpdatePolicyRequest replaces a policy.
@@ -861,7 +870,10 @@ type ExplainRequest struct {
 	// Method token the person would use, with its connection as sso:NAME or social:NAME. At most 80 bytes. Absent explains before any method.
 	Method string `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
 	// Policy revision to ask; absent: the policy as it is. Sites, connections, domains and claims are those of now.
-	Revision      int64 `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Past moment to ask: policy, sites, connections, domains and claims are those that were in force then, from the archive's history. Not together with
+	// revision.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -943,6 +955,13 @@ func (x *ExplainRequest) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *ExplainRequest) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
 }
 
 // ExplainResponse is the explanation.
@@ -1424,7 +1443,9 @@ type AccountList struct {
 	// Name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Account ids or addresses, as keyed hashes.
-	Accounts      [][]byte `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	Accounts [][]byte `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	// Those of them that are on the list only for a time.
+	Expiries      []*AccountList_Expiry `protobuf:"bytes,3,rep,name=expiries,proto3" json:"expiries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1469,6 +1490,13 @@ func (x *AccountList) GetName() string {
 func (x *AccountList) GetAccounts() [][]byte {
 	if x != nil {
 		return x.Accounts
+	}
+	return nil
+}
+
+func (x *AccountList) GetExpiries() []*AccountList_Expiry {
+	if x != nil {
+		return x.Expiries
 	}
 	return nil
 }
@@ -1819,12 +1847,67 @@ func (x *PolicyWarning) GetColumn() int32 {
 	return 0
 }
 
+// Expiry says when an entry stops counting.
+type AccountList_Expiry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which of accounts.
+	Account []byte `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// First moment at which it does not count.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountList_Expiry) Reset() {
+	*x = AccountList_Expiry{}
+	mi := &file_postern_v1_policy_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountList_Expiry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountList_Expiry) ProtoMessage() {}
+
+func (x *AccountList_Expiry) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountList_Expiry.ProtoReflect.Descriptor instead.
+func (*AccountList_Expiry) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{16, 0}
+}
+
+func (x *AccountList_Expiry) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *AccountList_Expiry) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 var File_postern_v1_policy_proto protoreflect.FileDescriptor
 
 const file_postern_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\x17postern/v1/policy.proto\x12\n" +
-	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\"\x94\x02\n" +
+	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\x1a\x19postern/v1/simulate.proto\"\x94\x02\n" +
 	"\vPolicyState\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x12\n" +
@@ -1836,10 +1919,11 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\tsuspended\x18\a \x01(\bR\tsuspended\x12\x1e\n" +
 	"\n" +
 	"unreadable\x18\b \x01(\bR\n" +
-	"unreadable\"B\n" +
+	"unreadable\"r\n" +
 	"\x10GetPolicyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x03R\brevision\"\xcb\x01\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xcb\x01\n" +
 	"\x13UpdatePolicyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bdocument\x18\x02 \x01(\tR\bdocument\x12\x12\n" +
@@ -1892,7 +1976,7 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xe9\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x99\x02\n" +
 	"\x0eExplainRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12\x1d\n" +
@@ -1901,7 +1985,8 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\x0e2\x17.postern.v1.SubjectKindR\x04kind\x12-\n" +
 	"\acontext\x18\x05 \x01(\v2\x13.postern.v1.ContextR\acontext\x12\x16\n" +
 	"\x06method\x18\x06 \x01(\tR\x06method\x12\x1a\n" +
-	"\brevision\x18\a \x01(\x03R\brevision\"\xae\x01\n" +
+	"\brevision\x18\a \x01(\x03R\brevision\x12.\n" +
+	"\x04time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xae\x01\n" +
 	"\x0fExplainResponse\x120\n" +
 	"\bdecision\x18\x01 \x01(\v2\x14.postern.v1.DecisionR\bdecision\x12(\n" +
 	"\x04next\x18\x02 \x03(\v2\x14.postern.v1.NextStepR\x04next\x12\x18\n" +
@@ -1940,10 +2025,15 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\vconnections\x18\a \x03(\tR\vconnections\"T\n" +
 	"\vDomainMatch\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12-\n" +
-	"\x12include_subdomains\x18\x02 \x01(\bR\x11includeSubdomains\"=\n" +
+	"\x12include_subdomains\x18\x02 \x01(\bR\x11includeSubdomains\"\xd8\x01\n" +
 	"\vAccountList\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
-	"\baccounts\x18\x02 \x03(\fR\baccounts\"\xd6\x02\n" +
+	"\baccounts\x18\x02 \x03(\fR\baccounts\x12:\n" +
+	"\bexpiries\x18\x03 \x03(\v2\x1e.postern.v1.AccountList.ExpiryR\bexpiries\x1a]\n" +
+	"\x06Expiry\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\fR\aaccount\x129\n" +
+	"\n" +
+	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xd6\x02\n" +
 	"\aDemands\x12'\n" +
 	"\x0fallowed_methods\x18\x01 \x03(\tR\x0eallowedMethods\x12%\n" +
 	"\x0esso_connection\x18\x02 \x01(\tR\rssoConnection\x12'\n" +
@@ -1970,7 +2060,7 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\x03fix\x18\x04 \x01(\tR\x03fix\x12\x12\n" +
 	"\x04path\x18\x05 \x01(\tR\x04path\x12\x12\n" +
 	"\x04line\x18\x06 \x01(\x05R\x04line\x12\x16\n" +
-	"\x06column\x18\a \x01(\x05R\x06column2\xd1\x04\n" +
+	"\x06column\x18\a \x01(\x05R\x06column2\xf8\x05\n" +
 	"\rPolicyService\x12B\n" +
 	"\aExplain\x12\x1a.postern.v1.ExplainRequest\x1a\x1b.postern.v1.ExplainResponse\x12B\n" +
 	"\tGetPolicy\x12\x1c.postern.v1.GetPolicyRequest\x1a\x17.postern.v1.PolicyState\x12Q\n" +
@@ -1978,7 +2068,9 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\x13ListPolicyRevisions\x12&.postern.v1.ListPolicyRevisionsRequest\x1a'.postern.v1.ListPolicyRevisionsResponse\x12U\n" +
 	"\x0eRollBackPolicy\x12!.postern.v1.RollBackPolicyRequest\x1a .postern.v1.ChangePolicyResponse\x12S\n" +
 	"\rSuspendPolicy\x12 .postern.v1.SuspendPolicyRequest\x1a .postern.v1.ChangePolicyResponse\x12Q\n" +
-	"\fResumePolicy\x12\x1f.postern.v1.ResumePolicyRequest\x1a .postern.v1.ChangePolicyResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
+	"\fResumePolicy\x12\x1f.postern.v1.ResumePolicyRequest\x1a .postern.v1.ChangePolicyResponse\x12G\n" +
+	"\bSimulate\x12\x1b.postern.v1.SimulateRequest\x1a\x1c.postern.v1.SimulateResponse0\x01\x12\\\n" +
+	"\x0fGetPolicyImpact\x12\".postern.v1.GetPolicyImpactRequest\x1a#.postern.v1.GetPolicyImpactResponse0\x01BDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
 var (
 	file_postern_v1_policy_proto_rawDescOnce sync.Once
@@ -1992,7 +2084,7 @@ func file_postern_v1_policy_proto_rawDescGZIP() []byte {
 	return file_postern_v1_policy_proto_rawDescData
 }
 
-var file_postern_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_postern_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_postern_v1_policy_proto_goTypes = []any{
 	(*PolicyState)(nil),                 // 0: postern.v1.PolicyState
 	(*GetPolicyRequest)(nil),            // 1: postern.v1.GetPolicyRequest
@@ -2015,75 +2107,88 @@ var file_postern_v1_policy_proto_goTypes = []any{
 	(*MfaDemand)(nil),                   // 18: postern.v1.MfaDemand
 	(*Stops)(nil),                       // 19: postern.v1.Stops
 	(*PolicyWarning)(nil),               // 20: postern.v1.PolicyWarning
-	(*timestamppb.Timestamp)(nil),       // 21: google.protobuf.Timestamp
-	(*Change)(nil),                      // 22: postern.v1.Change
-	(Origin)(0),                         // 23: postern.v1.Origin
-	(*durationpb.Duration)(nil),         // 24: google.protobuf.Duration
-	(SubjectKind)(0),                    // 25: postern.v1.SubjectKind
-	(*Context)(nil),                     // 26: postern.v1.Context
-	(*Decision)(nil),                    // 27: postern.v1.Decision
-	(*NextStep)(nil),                    // 28: postern.v1.NextStep
-	(Class)(0),                          // 29: postern.v1.Class
-	(Mode)(0),                           // 30: postern.v1.Mode
-	(Evidence)(0),                       // 31: postern.v1.Evidence
+	(*AccountList_Expiry)(nil),          // 21: postern.v1.AccountList.Expiry
+	(*timestamppb.Timestamp)(nil),       // 22: google.protobuf.Timestamp
+	(*Change)(nil),                      // 23: postern.v1.Change
+	(Origin)(0),                         // 24: postern.v1.Origin
+	(*durationpb.Duration)(nil),         // 25: google.protobuf.Duration
+	(SubjectKind)(0),                    // 26: postern.v1.SubjectKind
+	(*Context)(nil),                     // 27: postern.v1.Context
+	(*Decision)(nil),                    // 28: postern.v1.Decision
+	(*NextStep)(nil),                    // 29: postern.v1.NextStep
+	(Class)(0),                          // 30: postern.v1.Class
+	(Mode)(0),                           // 31: postern.v1.Mode
+	(Evidence)(0),                       // 32: postern.v1.Evidence
+	(*SimulateRequest)(nil),             // 33: postern.v1.SimulateRequest
+	(*GetPolicyImpactRequest)(nil),      // 34: postern.v1.GetPolicyImpactRequest
+	(*SimulateResponse)(nil),            // 35: postern.v1.SimulateResponse
+	(*GetPolicyImpactResponse)(nil),     // 36: postern.v1.GetPolicyImpactResponse
 }
 var file_postern_v1_policy_proto_depIdxs = []int32{
 	12, // 0: postern.v1.PolicyState.policy:type_name -> postern.v1.Policy
-	21, // 1: postern.v1.PolicyState.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 2: postern.v1.ChangePolicyResponse.state:type_name -> postern.v1.PolicyState
-	20, // 3: postern.v1.ChangePolicyResponse.warnings:type_name -> postern.v1.PolicyWarning
-	22, // 4: postern.v1.ChangePolicyResponse.changes:type_name -> postern.v1.Change
-	6,  // 5: postern.v1.ListPolicyRevisionsResponse.revisions:type_name -> postern.v1.PolicyRevision
-	21, // 6: postern.v1.PolicyRevision.time:type_name -> google.protobuf.Timestamp
-	23, // 7: postern.v1.PolicyRevision.origin:type_name -> postern.v1.Origin
-	22, // 8: postern.v1.PolicyRevision.changes:type_name -> postern.v1.Change
-	24, // 9: postern.v1.SuspendPolicyRequest.duration:type_name -> google.protobuf.Duration
-	25, // 10: postern.v1.ExplainRequest.kind:type_name -> postern.v1.SubjectKind
-	26, // 11: postern.v1.ExplainRequest.context:type_name -> postern.v1.Context
-	27, // 12: postern.v1.ExplainResponse.decision:type_name -> postern.v1.Decision
-	28, // 13: postern.v1.ExplainResponse.next:type_name -> postern.v1.NextStep
-	13, // 14: postern.v1.Policy.rules:type_name -> postern.v1.Rule
-	17, // 15: postern.v1.Policy.default_demands:type_name -> postern.v1.Demands
-	19, // 16: postern.v1.Policy.stops:type_name -> postern.v1.Stops
-	16, // 17: postern.v1.Policy.account_lists:type_name -> postern.v1.AccountList
-	29, // 18: postern.v1.Policy.record_classes:type_name -> postern.v1.Class
-	21, // 19: postern.v1.Policy.proofs_not_before:type_name -> google.protobuf.Timestamp
-	21, // 20: postern.v1.Policy.suspended_until:type_name -> google.protobuf.Timestamp
-	14, // 21: postern.v1.Rule.match:type_name -> postern.v1.Match
-	17, // 22: postern.v1.Rule.demands:type_name -> postern.v1.Demands
-	30, // 23: postern.v1.Rule.mode:type_name -> postern.v1.Mode
-	21, // 24: postern.v1.Rule.enforce_from:type_name -> google.protobuf.Timestamp
-	21, // 25: postern.v1.Rule.expires_at:type_name -> google.protobuf.Timestamp
-	24, // 26: postern.v1.Rule.enrolment_grace:type_name -> google.protobuf.Duration
-	23, // 27: postern.v1.Rule.origin:type_name -> postern.v1.Origin
-	15, // 28: postern.v1.Match.domains:type_name -> postern.v1.DomainMatch
-	25, // 29: postern.v1.Match.kinds:type_name -> postern.v1.SubjectKind
-	18, // 30: postern.v1.Demands.mfa:type_name -> postern.v1.MfaDemand
-	31, // 31: postern.v1.Demands.sso_evidence:type_name -> postern.v1.Evidence
-	24, // 32: postern.v1.Demands.reverification:type_name -> google.protobuf.Duration
-	24, // 33: postern.v1.Demands.session_length:type_name -> google.protobuf.Duration
-	24, // 34: postern.v1.MfaDemand.max_age:type_name -> google.protobuf.Duration
-	31, // 35: postern.v1.MfaDemand.evidence:type_name -> postern.v1.Evidence
-	15, // 36: postern.v1.Stops.domains:type_name -> postern.v1.DomainMatch
-	10, // 37: postern.v1.PolicyService.Explain:input_type -> postern.v1.ExplainRequest
-	1,  // 38: postern.v1.PolicyService.GetPolicy:input_type -> postern.v1.GetPolicyRequest
-	2,  // 39: postern.v1.PolicyService.UpdatePolicy:input_type -> postern.v1.UpdatePolicyRequest
-	4,  // 40: postern.v1.PolicyService.ListPolicyRevisions:input_type -> postern.v1.ListPolicyRevisionsRequest
-	7,  // 41: postern.v1.PolicyService.RollBackPolicy:input_type -> postern.v1.RollBackPolicyRequest
-	8,  // 42: postern.v1.PolicyService.SuspendPolicy:input_type -> postern.v1.SuspendPolicyRequest
-	9,  // 43: postern.v1.PolicyService.ResumePolicy:input_type -> postern.v1.ResumePolicyRequest
-	11, // 44: postern.v1.PolicyService.Explain:output_type -> postern.v1.ExplainResponse
-	0,  // 45: postern.v1.PolicyService.GetPolicy:output_type -> postern.v1.PolicyState
-	3,  // 46: postern.v1.PolicyService.UpdatePolicy:output_type -> postern.v1.ChangePolicyResponse
-	5,  // 47: postern.v1.PolicyService.ListPolicyRevisions:output_type -> postern.v1.ListPolicyRevisionsResponse
-	3,  // 48: postern.v1.PolicyService.RollBackPolicy:output_type -> postern.v1.ChangePolicyResponse
-	3,  // 49: postern.v1.PolicyService.SuspendPolicy:output_type -> postern.v1.ChangePolicyResponse
-	3,  // 50: postern.v1.PolicyService.ResumePolicy:output_type -> postern.v1.ChangePolicyResponse
-	44, // [44:51] is the sub-list for method output_type
-	37, // [37:44] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	22, // 1: postern.v1.PolicyState.update_time:type_name -> google.protobuf.Timestamp
+	22, // 2: postern.v1.GetPolicyRequest.time:type_name -> google.protobuf.Timestamp
+	0,  // 3: postern.v1.ChangePolicyResponse.state:type_name -> postern.v1.PolicyState
+	20, // 4: postern.v1.ChangePolicyResponse.warnings:type_name -> postern.v1.PolicyWarning
+	23, // 5: postern.v1.ChangePolicyResponse.changes:type_name -> postern.v1.Change
+	6,  // 6: postern.v1.ListPolicyRevisionsResponse.revisions:type_name -> postern.v1.PolicyRevision
+	22, // 7: postern.v1.PolicyRevision.time:type_name -> google.protobuf.Timestamp
+	24, // 8: postern.v1.PolicyRevision.origin:type_name -> postern.v1.Origin
+	23, // 9: postern.v1.PolicyRevision.changes:type_name -> postern.v1.Change
+	25, // 10: postern.v1.SuspendPolicyRequest.duration:type_name -> google.protobuf.Duration
+	26, // 11: postern.v1.ExplainRequest.kind:type_name -> postern.v1.SubjectKind
+	27, // 12: postern.v1.ExplainRequest.context:type_name -> postern.v1.Context
+	22, // 13: postern.v1.ExplainRequest.time:type_name -> google.protobuf.Timestamp
+	28, // 14: postern.v1.ExplainResponse.decision:type_name -> postern.v1.Decision
+	29, // 15: postern.v1.ExplainResponse.next:type_name -> postern.v1.NextStep
+	13, // 16: postern.v1.Policy.rules:type_name -> postern.v1.Rule
+	17, // 17: postern.v1.Policy.default_demands:type_name -> postern.v1.Demands
+	19, // 18: postern.v1.Policy.stops:type_name -> postern.v1.Stops
+	16, // 19: postern.v1.Policy.account_lists:type_name -> postern.v1.AccountList
+	30, // 20: postern.v1.Policy.record_classes:type_name -> postern.v1.Class
+	22, // 21: postern.v1.Policy.proofs_not_before:type_name -> google.protobuf.Timestamp
+	22, // 22: postern.v1.Policy.suspended_until:type_name -> google.protobuf.Timestamp
+	14, // 23: postern.v1.Rule.match:type_name -> postern.v1.Match
+	17, // 24: postern.v1.Rule.demands:type_name -> postern.v1.Demands
+	31, // 25: postern.v1.Rule.mode:type_name -> postern.v1.Mode
+	22, // 26: postern.v1.Rule.enforce_from:type_name -> google.protobuf.Timestamp
+	22, // 27: postern.v1.Rule.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 28: postern.v1.Rule.enrolment_grace:type_name -> google.protobuf.Duration
+	24, // 29: postern.v1.Rule.origin:type_name -> postern.v1.Origin
+	15, // 30: postern.v1.Match.domains:type_name -> postern.v1.DomainMatch
+	26, // 31: postern.v1.Match.kinds:type_name -> postern.v1.SubjectKind
+	21, // 32: postern.v1.AccountList.expiries:type_name -> postern.v1.AccountList.Expiry
+	18, // 33: postern.v1.Demands.mfa:type_name -> postern.v1.MfaDemand
+	32, // 34: postern.v1.Demands.sso_evidence:type_name -> postern.v1.Evidence
+	25, // 35: postern.v1.Demands.reverification:type_name -> google.protobuf.Duration
+	25, // 36: postern.v1.Demands.session_length:type_name -> google.protobuf.Duration
+	25, // 37: postern.v1.MfaDemand.max_age:type_name -> google.protobuf.Duration
+	32, // 38: postern.v1.MfaDemand.evidence:type_name -> postern.v1.Evidence
+	15, // 39: postern.v1.Stops.domains:type_name -> postern.v1.DomainMatch
+	22, // 40: postern.v1.AccountList.Expiry.expires_at:type_name -> google.protobuf.Timestamp
+	10, // 41: postern.v1.PolicyService.Explain:input_type -> postern.v1.ExplainRequest
+	1,  // 42: postern.v1.PolicyService.GetPolicy:input_type -> postern.v1.GetPolicyRequest
+	2,  // 43: postern.v1.PolicyService.UpdatePolicy:input_type -> postern.v1.UpdatePolicyRequest
+	4,  // 44: postern.v1.PolicyService.ListPolicyRevisions:input_type -> postern.v1.ListPolicyRevisionsRequest
+	7,  // 45: postern.v1.PolicyService.RollBackPolicy:input_type -> postern.v1.RollBackPolicyRequest
+	8,  // 46: postern.v1.PolicyService.SuspendPolicy:input_type -> postern.v1.SuspendPolicyRequest
+	9,  // 47: postern.v1.PolicyService.ResumePolicy:input_type -> postern.v1.ResumePolicyRequest
+	33, // 48: postern.v1.PolicyService.Simulate:input_type -> postern.v1.SimulateRequest
+	34, // 49: postern.v1.PolicyService.GetPolicyImpact:input_type -> postern.v1.GetPolicyImpactRequest
+	11, // 50: postern.v1.PolicyService.Explain:output_type -> postern.v1.ExplainResponse
+	0,  // 51: postern.v1.PolicyService.GetPolicy:output_type -> postern.v1.PolicyState
+	3,  // 52: postern.v1.PolicyService.UpdatePolicy:output_type -> postern.v1.ChangePolicyResponse
+	5,  // 53: postern.v1.PolicyService.ListPolicyRevisions:output_type -> postern.v1.ListPolicyRevisionsResponse
+	3,  // 54: postern.v1.PolicyService.RollBackPolicy:output_type -> postern.v1.ChangePolicyResponse
+	3,  // 55: postern.v1.PolicyService.SuspendPolicy:output_type -> postern.v1.ChangePolicyResponse
+	3,  // 56: postern.v1.PolicyService.ResumePolicy:output_type -> postern.v1.ChangePolicyResponse
+	35, // 57: postern.v1.PolicyService.Simulate:output_type -> postern.v1.SimulateResponse
+	36, // 58: postern.v1.PolicyService.GetPolicyImpact:output_type -> postern.v1.GetPolicyImpactResponse
+	50, // [50:59] is the sub-list for method output_type
+	41, // [41:50] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_policy_proto_init() }
@@ -2093,13 +2198,14 @@ func file_postern_v1_policy_proto_init() {
 	}
 	file_postern_v1_common_proto_init()
 	file_postern_v1_event_proto_init()
+	file_postern_v1_simulate_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_policy_proto_rawDesc), len(file_postern_v1_policy_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,8 @@ const (
 	PolicyService_RollBackPolicy_FullMethodName      = "/postern.v1.PolicyService/RollBackPolicy"
 	PolicyService_SuspendPolicy_FullMethodName       = "/postern.v1.PolicyService/SuspendPolicy"
 	PolicyService_ResumePolicy_FullMethodName        = "/postern.v1.PolicyService/ResumePolicy"
+	PolicyService_Simulate_FullMethodName            = "/postern.v1.PolicyService/Simulate"
+	PolicyService_GetPolicyImpact_FullMethodName     = "/postern.v1.PolicyService/GetPolicyImpact"
 )
 
 // PolicyServiceClient is the client API for PolicyService service.
@@ -50,6 +52,12 @@ type PolicyServiceClient interface {
 	SuspendPolicy(ctx context.Context, in *SuspendPolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error)
 	// ResumePolicy ends a suspension now.
 	ResumePolicy(ctx context.Context, in *ResumePolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error)
+	// Simulate decides the stored flows of a time range anew, by a draft of the policy or of the whole document, and counts what would have changed. It
+	// writes nothing, sends its progress while it works and its result last.
+	Simulate(ctx context.Context, in *SimulateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SimulateResponse], error)
+	// GetPolicyImpact says, for each rule, what it did, or would have done while it only reported, since it was added or in a time range. It sends its
+	// progress while it works and its result last.
+	GetPolicyImpact(ctx context.Context, in *GetPolicyImpactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetPolicyImpactResponse], error)
 }
 
 type policyServiceClient struct {
@@ -130,6 +138,44 @@ func (c *policyServiceClient) ResumePolicy(ctx context.Context, in *ResumePolicy
 	return out, nil
 }
 
+func (c *policyServiceClient) Simulate(ctx context.Context, in *SimulateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SimulateResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &PolicyService_ServiceDesc.Streams[0], PolicyService_Simulate_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SimulateRequest, SimulateResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PolicyService_SimulateClient = grpc.ServerStreamingClient[SimulateResponse]
+
+func (c *policyServiceClient) GetPolicyImpact(ctx context.Context, in *GetPolicyImpactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetPolicyImpactResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &PolicyService_ServiceDesc.Streams[1], PolicyService_GetPolicyImpact_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[GetPolicyImpactRequest, GetPolicyImpactResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PolicyService_GetPolicyImpactClient = grpc.ServerStreamingClient[GetPolicyImpactResponse]
+
 // PolicyServiceServer is the server API for PolicyService service.
 // All implementations must embed UnimplementedPolicyServiceServer
 // for forward compatibility.
@@ -150,6 +196,12 @@ type PolicyServiceServer interface {
 	SuspendPolicy(context.Context, *SuspendPolicyRequest) (*ChangePolicyResponse, error)
 	// ResumePolicy ends a suspension now.
 	ResumePolicy(context.Context, *ResumePolicyRequest) (*ChangePolicyResponse, error)
+	// Simulate decides the stored flows of a time range anew, by a draft of the policy or of the whole document, and counts what would have changed. It
+	// writes nothing, sends its progress while it works and its result last.
+	Simulate(*SimulateRequest, grpc.ServerStreamingServer[SimulateResponse]) error
+	// GetPolicyImpact says, for each rule, what it did, or would have done while it only reported, since it was added or in a time range. It sends its
+	// progress while it works and its result last.
+	GetPolicyImpact(*GetPolicyImpactRequest, grpc.ServerStreamingServer[GetPolicyImpactResponse]) error
 	mustEmbedUnimplementedPolicyServiceServer()
 }
 
@@ -180,6 +232,12 @@ func (UnimplementedPolicyServiceServer) SuspendPolicy(context.Context, *SuspendP
 }
 func (UnimplementedPolicyServiceServer) ResumePolicy(context.Context, *ResumePolicyRequest) (*ChangePolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResumePolicy not implemented")
+}
+func (UnimplementedPolicyServiceServer) Simulate(*SimulateRequest, grpc.ServerStreamingServer[SimulateResponse]) error {
+	return status.Error(codes.Unimplemented, "method Simulate not implemented")
+}
+func (UnimplementedPolicyServiceServer) GetPolicyImpact(*GetPolicyImpactRequest, grpc.ServerStreamingServer[GetPolicyImpactResponse]) error {
+	return status.Error(codes.Unimplemented, "method GetPolicyImpact not implemented")
 }
 func (UnimplementedPolicyServiceServer) mustEmbedUnimplementedPolicyServiceServer() {}
 func (UnimplementedPolicyServiceServer) testEmbeddedByValue()                       {}
@@ -328,6 +386,28 @@ func _PolicyService_ResumePolicy_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PolicyService_Simulate_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SimulateRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(PolicyServiceServer).Simulate(m, &grpc.GenericServerStream[SimulateRequest, SimulateResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PolicyService_SimulateServer = grpc.ServerStreamingServer[SimulateResponse]
+
+func _PolicyService_GetPolicyImpact_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(GetPolicyImpactRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(PolicyServiceServer).GetPolicyImpact(m, &grpc.GenericServerStream[GetPolicyImpactRequest, GetPolicyImpactResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PolicyService_GetPolicyImpactServer = grpc.ServerStreamingServer[GetPolicyImpactResponse]
+
 // PolicyService_ServiceDesc is the grpc.ServiceDesc for PolicyService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -364,6 +444,17 @@ var PolicyService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _PolicyService_ResumePolicy_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Simulate",
+			Handler:       _PolicyService_Simulate_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "GetPolicyImpact",
+			Handler:       _PolicyService_GetPolicyImpact_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "postern/v1/policy.proto",
 }

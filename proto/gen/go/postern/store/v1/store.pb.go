@@ -153,7 +153,9 @@ type EventRecord struct {
 	// Its personal part.
 	Personal *SealedPart `protobuf:"bytes,2,opt,name=personal,proto3" json:"personal,omitempty"`
 	// Its blind indexes.
-	Indexes       []*Index `protobuf:"bytes,3,rep,name=indexes,proto3" json:"indexes,omitempty"`
+	Indexes []*Index `protobuf:"bytes,3,rep,name=indexes,proto3" json:"indexes,omitempty"`
+	// What its commit wrote to the directory, for the archive's history: on one event of each directory commit. Never part of what readers get.
+	Directory     *DirectoryWrite `protobuf:"bytes,4,opt,name=directory,proto3" json:"directory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -208,6 +210,164 @@ func (x *EventRecord) GetIndexes() []*Index {
 	}
 	return nil
 }
+
+func (x *EventRecord) GetDirectory() *DirectoryWrite {
+	if x != nil {
+		return x.Directory
+	}
+	return nil
+}
+
+// DirectoryWrite is what one commit wrote to an organization's directory.
+type DirectoryWrite struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Encoded OrganizationRecord without secrets, when it was written.
+	Organization []byte `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
+	// Domains and claims it wrote or took away.
+	Items         []*DirectoryItem `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DirectoryWrite) Reset() {
+	*x = DirectoryWrite{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DirectoryWrite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DirectoryWrite) ProtoMessage() {}
+
+func (x *DirectoryWrite) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DirectoryWrite.ProtoReflect.Descriptor instead.
+func (*DirectoryWrite) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DirectoryWrite) GetOrganization() []byte {
+	if x != nil {
+		return x.Organization
+	}
+	return nil
+}
+
+func (x *DirectoryWrite) GetItems() []*DirectoryItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+// DirectoryItem is one domain or claim after a commit.
+type DirectoryItem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is.
+	//
+	// Types that are valid to be assigned to Key:
+	//
+	//	*DirectoryItem_Domain
+	//	*DirectoryItem_Claim
+	Key isDirectoryItem_Key `protobuf_oneof:"key"`
+	// Encoded DomainRecord or ClaimRecord, the latter without its personal part; empty: it is gone.
+	Record        []byte `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DirectoryItem) Reset() {
+	*x = DirectoryItem{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DirectoryItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DirectoryItem) ProtoMessage() {}
+
+func (x *DirectoryItem) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DirectoryItem.ProtoReflect.Descriptor instead.
+func (*DirectoryItem) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DirectoryItem) GetKey() isDirectoryItem_Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *DirectoryItem) GetDomain() string {
+	if x != nil {
+		if x, ok := x.Key.(*DirectoryItem_Domain); ok {
+			return x.Domain
+		}
+	}
+	return ""
+}
+
+func (x *DirectoryItem) GetClaim() []byte {
+	if x != nil {
+		if x, ok := x.Key.(*DirectoryItem_Claim); ok {
+			return x.Claim
+		}
+	}
+	return nil
+}
+
+func (x *DirectoryItem) GetRecord() []byte {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+type isDirectoryItem_Key interface {
+	isDirectoryItem_Key()
+}
+
+type DirectoryItem_Domain struct {
+	// A domain, in A-label form.
+	Domain string `protobuf:"bytes,1,opt,name=domain,proto3,oneof"`
+}
+
+type DirectoryItem_Claim struct {
+	// Keyed hash of a claimed account id or address.
+	Claim []byte `protobuf:"bytes,2,opt,name=claim,proto3,oneof"`
+}
+
+func (*DirectoryItem_Domain) isDirectoryItem_Key() {}
+
+func (*DirectoryItem_Claim) isDirectoryItem_Key() {}
 
 // FlowRecord is the state of a live flow.
 type FlowRecord struct {
@@ -276,7 +436,7 @@ type FlowRecord struct {
 
 func (x *FlowRecord) Reset() {
 	*x = FlowRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[3]
+	mi := &file_postern_store_v1_store_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -288,7 +448,7 @@ func (x *FlowRecord) String() string {
 func (*FlowRecord) ProtoMessage() {}
 
 func (x *FlowRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[3]
+	mi := &file_postern_store_v1_store_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -301,7 +461,7 @@ func (x *FlowRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowRecord.ProtoReflect.Descriptor instead.
 func (*FlowRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{3}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *FlowRecord) GetId() string {
@@ -534,7 +694,7 @@ type PendingRecord struct {
 
 func (x *PendingRecord) Reset() {
 	*x = PendingRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[4]
+	mi := &file_postern_store_v1_store_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -546,7 +706,7 @@ func (x *PendingRecord) String() string {
 func (*PendingRecord) ProtoMessage() {}
 
 func (x *PendingRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[4]
+	mi := &file_postern_store_v1_store_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -559,7 +719,7 @@ func (x *PendingRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRecord.ProtoReflect.Descriptor instead.
 func (*PendingRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{4}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PendingRecord) GetConnection() string {
@@ -648,7 +808,7 @@ type LinkRecord struct {
 
 func (x *LinkRecord) Reset() {
 	*x = LinkRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[5]
+	mi := &file_postern_store_v1_store_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +820,7 @@ func (x *LinkRecord) String() string {
 func (*LinkRecord) ProtoMessage() {}
 
 func (x *LinkRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[5]
+	mi := &file_postern_store_v1_store_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +833,7 @@ func (x *LinkRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkRecord.ProtoReflect.Descriptor instead.
 func (*LinkRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{5}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LinkRecord) GetOrganizationUid() string {
@@ -764,7 +924,7 @@ type FlowPersonal struct {
 
 func (x *FlowPersonal) Reset() {
 	*x = FlowPersonal{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[6]
+	mi := &file_postern_store_v1_store_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +936,7 @@ func (x *FlowPersonal) String() string {
 func (*FlowPersonal) ProtoMessage() {}
 
 func (x *FlowPersonal) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[6]
+	mi := &file_postern_store_v1_store_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +949,7 @@ func (x *FlowPersonal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowPersonal.ProtoReflect.Descriptor instead.
 func (*FlowPersonal) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{6}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FlowPersonal) GetClaimedAccountId() string {
@@ -924,7 +1084,7 @@ type Frozen struct {
 
 func (x *Frozen) Reset() {
 	*x = Frozen{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[7]
+	mi := &file_postern_store_v1_store_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1096,7 @@ func (x *Frozen) String() string {
 func (*Frozen) ProtoMessage() {}
 
 func (x *Frozen) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[7]
+	mi := &file_postern_store_v1_store_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1109,7 @@ func (x *Frozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frozen.ProtoReflect.Descriptor instead.
 func (*Frozen) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{7}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Frozen) GetDecision() *v1.Decision {
@@ -1032,7 +1192,7 @@ type StepRecord struct {
 
 func (x *StepRecord) Reset() {
 	*x = StepRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[8]
+	mi := &file_postern_store_v1_store_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1204,7 @@ func (x *StepRecord) String() string {
 func (*StepRecord) ProtoMessage() {}
 
 func (x *StepRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[8]
+	mi := &file_postern_store_v1_store_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1217,7 @@ func (x *StepRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRecord.ProtoReflect.Descriptor instead.
 func (*StepRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{8}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StepRecord) GetEvent() *v1.Event {
@@ -1129,7 +1289,7 @@ type OutcomeRecord struct {
 
 func (x *OutcomeRecord) Reset() {
 	*x = OutcomeRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[9]
+	mi := &file_postern_store_v1_store_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1301,7 @@ func (x *OutcomeRecord) String() string {
 func (*OutcomeRecord) ProtoMessage() {}
 
 func (x *OutcomeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[9]
+	mi := &file_postern_store_v1_store_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1314,7 @@ func (x *OutcomeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeRecord.ProtoReflect.Descriptor instead.
 func (*OutcomeRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{9}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *OutcomeRecord) GetRequest() []byte {
@@ -1284,7 +1444,7 @@ type OrganizationRecord struct {
 
 func (x *OrganizationRecord) Reset() {
 	*x = OrganizationRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[10]
+	mi := &file_postern_store_v1_store_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1456,7 @@ func (x *OrganizationRecord) String() string {
 func (*OrganizationRecord) ProtoMessage() {}
 
 func (x *OrganizationRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[10]
+	mi := &file_postern_store_v1_store_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1469,7 @@ func (x *OrganizationRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrganizationRecord.ProtoReflect.Descriptor instead.
 func (*OrganizationRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{10}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *OrganizationRecord) GetOrganization() *v1.Organization {
@@ -1348,7 +1508,7 @@ type PolicyRevisionRecord struct {
 
 func (x *PolicyRevisionRecord) Reset() {
 	*x = PolicyRevisionRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	mi := &file_postern_store_v1_store_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1520,7 @@ func (x *PolicyRevisionRecord) String() string {
 func (*PolicyRevisionRecord) ProtoMessage() {}
 
 func (x *PolicyRevisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[11]
+	mi := &file_postern_store_v1_store_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1533,7 @@ func (x *PolicyRevisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyRevisionRecord.ProtoReflect.Descriptor instead.
 func (*PolicyRevisionRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{11}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PolicyRevisionRecord) GetRevision() int64 {
@@ -1412,7 +1572,7 @@ type ConnectionSecret struct {
 
 func (x *ConnectionSecret) Reset() {
 	*x = ConnectionSecret{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[12]
+	mi := &file_postern_store_v1_store_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1584,7 @@ func (x *ConnectionSecret) String() string {
 func (*ConnectionSecret) ProtoMessage() {}
 
 func (x *ConnectionSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[12]
+	mi := &file_postern_store_v1_store_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1597,7 @@ func (x *ConnectionSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionSecret.ProtoReflect.Descriptor instead.
 func (*ConnectionSecret) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{12}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConnectionSecret) GetConnectionUid() string {
@@ -1472,7 +1632,7 @@ type DomainRecord struct {
 
 func (x *DomainRecord) Reset() {
 	*x = DomainRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	mi := &file_postern_store_v1_store_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1644,7 @@ func (x *DomainRecord) String() string {
 func (*DomainRecord) ProtoMessage() {}
 
 func (x *DomainRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[13]
+	mi := &file_postern_store_v1_store_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1657,7 @@ func (x *DomainRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DomainRecord.ProtoReflect.Descriptor instead.
 func (*DomainRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{13}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DomainRecord) GetDomain() *v1.Domain {
@@ -1556,7 +1716,7 @@ type ChallengeRecord struct {
 
 func (x *ChallengeRecord) Reset() {
 	*x = ChallengeRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	mi := &file_postern_store_v1_store_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1568,7 +1728,7 @@ func (x *ChallengeRecord) String() string {
 func (*ChallengeRecord) ProtoMessage() {}
 
 func (x *ChallengeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[14]
+	mi := &file_postern_store_v1_store_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1741,7 @@ func (x *ChallengeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChallengeRecord.ProtoReflect.Descriptor instead.
 func (*ChallengeRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{14}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ChallengeRecord) GetDomain() string {
@@ -1741,7 +1901,7 @@ type OwnerRecord struct {
 
 func (x *OwnerRecord) Reset() {
 	*x = OwnerRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	mi := &file_postern_store_v1_store_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1913,7 @@ func (x *OwnerRecord) String() string {
 func (*OwnerRecord) ProtoMessage() {}
 
 func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[15]
+	mi := &file_postern_store_v1_store_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1926,7 @@ func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
 func (*OwnerRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{15}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OwnerRecord) GetOrganizationUid() string {
@@ -1807,14 +1967,18 @@ type ClaimRecord struct {
 	// ACCOUNT or ADDRESS.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Keyed hash of the account id or address.
-	Key           []byte `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	Key []byte `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	// Account id or e-mail, and as detail the note: a postern.v1.Personal, sealed; AAD = organization uid and key in hex. Absent in claims older than it.
+	Personal *SealedPart `protobuf:"bytes,5,opt,name=personal,proto3" json:"personal,omitempty"`
+	// When it was claimed.
+	Created       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ClaimRecord) Reset() {
 	*x = ClaimRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[16]
+	mi := &file_postern_store_v1_store_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1990,7 @@ func (x *ClaimRecord) String() string {
 func (*ClaimRecord) ProtoMessage() {}
 
 func (x *ClaimRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[16]
+	mi := &file_postern_store_v1_store_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +2003,7 @@ func (x *ClaimRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimRecord.ProtoReflect.Descriptor instead.
 func (*ClaimRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{16}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ClaimRecord) GetRevision() int64 {
@@ -1870,6 +2034,20 @@ func (x *ClaimRecord) GetKey() []byte {
 	return nil
 }
 
+func (x *ClaimRecord) GetPersonal() *SealedPart {
+	if x != nil {
+		return x.Personal
+	}
+	return nil
+}
+
+func (x *ClaimRecord) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
 // ApplyRecord is the progress of an ApplyOrganization.
 type ApplyRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1889,7 +2067,7 @@ type ApplyRecord struct {
 
 func (x *ApplyRecord) Reset() {
 	*x = ApplyRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[17]
+	mi := &file_postern_store_v1_store_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1901,7 +2079,7 @@ func (x *ApplyRecord) String() string {
 func (*ApplyRecord) ProtoMessage() {}
 
 func (x *ApplyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[17]
+	mi := &file_postern_store_v1_store_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1914,7 +2092,7 @@ func (x *ApplyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRecord.ProtoReflect.Descriptor instead.
 func (*ApplyRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{17}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ApplyRecord) GetRequest() []byte {
@@ -2003,7 +2181,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[18]
+	mi := &file_postern_store_v1_store_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2193,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[18]
+	mi := &file_postern_store_v1_store_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2206,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{18}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SessionRecord) GetFlow() string {
@@ -2215,7 +2393,7 @@ type AuthenticatorRecord struct {
 
 func (x *AuthenticatorRecord) Reset() {
 	*x = AuthenticatorRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[19]
+	mi := &file_postern_store_v1_store_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2405,7 @@ func (x *AuthenticatorRecord) String() string {
 func (*AuthenticatorRecord) ProtoMessage() {}
 
 func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[19]
+	mi := &file_postern_store_v1_store_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2418,7 @@ func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticatorRecord.ProtoReflect.Descriptor instead.
 func (*AuthenticatorRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{19}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AuthenticatorRecord) GetOrganizationUid() string {
@@ -2366,7 +2544,7 @@ type CredentialRecord struct {
 
 func (x *CredentialRecord) Reset() {
 	*x = CredentialRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[20]
+	mi := &file_postern_store_v1_store_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2378,7 +2556,7 @@ func (x *CredentialRecord) String() string {
 func (*CredentialRecord) ProtoMessage() {}
 
 func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[20]
+	mi := &file_postern_store_v1_store_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2391,7 +2569,7 @@ func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialRecord.ProtoReflect.Descriptor instead.
 func (*CredentialRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{20}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CredentialRecord) GetUid() string {
@@ -2465,7 +2643,7 @@ type PersonRecord struct {
 
 func (x *PersonRecord) Reset() {
 	*x = PersonRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[21]
+	mi := &file_postern_store_v1_store_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +2655,7 @@ func (x *PersonRecord) String() string {
 func (*PersonRecord) ProtoMessage() {}
 
 func (x *PersonRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[21]
+	mi := &file_postern_store_v1_store_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +2668,7 @@ func (x *PersonRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonRecord.ProtoReflect.Descriptor instead.
 func (*PersonRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{21}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PersonRecord) GetOrganizationUid() string {
@@ -2547,7 +2725,7 @@ type ProofRecord struct {
 
 func (x *ProofRecord) Reset() {
 	*x = ProofRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[22]
+	mi := &file_postern_store_v1_store_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2559,7 +2737,7 @@ func (x *ProofRecord) String() string {
 func (*ProofRecord) ProtoMessage() {}
 
 func (x *ProofRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[22]
+	mi := &file_postern_store_v1_store_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2572,7 +2750,7 @@ func (x *ProofRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofRecord.ProtoReflect.Descriptor instead.
 func (*ProofRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{22}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ProofRecord) GetMethod() string {
@@ -2682,7 +2860,7 @@ type InstallationRecord struct {
 
 func (x *InstallationRecord) Reset() {
 	*x = InstallationRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[23]
+	mi := &file_postern_store_v1_store_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2694,7 +2872,7 @@ func (x *InstallationRecord) String() string {
 func (*InstallationRecord) ProtoMessage() {}
 
 func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[23]
+	mi := &file_postern_store_v1_store_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2707,7 +2885,7 @@ func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallationRecord.ProtoReflect.Descriptor instead.
 func (*InstallationRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{23}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *InstallationRecord) GetId() string {
@@ -2771,11 +2949,20 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\fR\x06digest\"7\n" +
 	"\x05Index\x12\x18\n" +
 	"\apurpose\x18\x01 \x01(\x05R\apurpose\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\xa3\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xe3\x01\n" +
 	"\vEventRecord\x12'\n" +
 	"\x05event\x18\x01 \x01(\v2\x11.postern.v1.EventR\x05event\x128\n" +
 	"\bpersonal\x18\x02 \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\x121\n" +
-	"\aindexes\x18\x03 \x03(\v2\x17.postern.store.v1.IndexR\aindexes\"\xcc\t\n" +
+	"\aindexes\x18\x03 \x03(\v2\x17.postern.store.v1.IndexR\aindexes\x12>\n" +
+	"\tdirectory\x18\x04 \x01(\v2 .postern.store.v1.DirectoryWriteR\tdirectory\"k\n" +
+	"\x0eDirectoryWrite\x12\"\n" +
+	"\forganization\x18\x01 \x01(\fR\forganization\x125\n" +
+	"\x05items\x18\x02 \x03(\v2\x1f.postern.store.v1.DirectoryItemR\x05items\"`\n" +
+	"\rDirectoryItem\x12\x18\n" +
+	"\x06domain\x18\x01 \x01(\tH\x00R\x06domain\x12\x16\n" +
+	"\x05claim\x18\x02 \x01(\fH\x00R\x05claim\x12\x16\n" +
+	"\x06record\x18\x03 \x01(\fR\x06recordB\x05\n" +
+	"\x03key\"\xcc\t\n" +
 	"\n" +
 	"FlowRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -2932,12 +3119,14 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x10organization_uid\x18\x01 \x01(\tR\x0forganizationUid\x120\n" +
 	"\x05taken\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05taken\x12\x1c\n" +
 	"\tconfirmed\x18\x03 \x01(\bR\tconfirmed\x12\x14\n" +
-	"\x05nonce\x18\x04 \x01(\fR\x05nonce\"{\n" +
+	"\x05nonce\x18\x04 \x01(\fR\x05nonce\"\xeb\x01\n" +
 	"\vClaimRecord\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12*\n" +
 	"\x06origin\x18\x02 \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x10\n" +
-	"\x03key\x18\x04 \x01(\fR\x03key\"\xce\x01\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\x128\n" +
+	"\bpersonal\x18\x05 \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\x124\n" +
+	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\xce\x01\n" +
 	"\vApplyRecord\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x14\n" +
 	"\x05stamp\x18\x02 \x01(\fR\x05stamp\x123\n" +
@@ -3038,142 +3227,148 @@ func file_postern_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_postern_store_v1_store_proto_rawDescData
 }
 
-var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_postern_store_v1_store_proto_goTypes = []any{
 	(*SealedPart)(nil),            // 0: postern.store.v1.SealedPart
 	(*Index)(nil),                 // 1: postern.store.v1.Index
 	(*EventRecord)(nil),           // 2: postern.store.v1.EventRecord
-	(*FlowRecord)(nil),            // 3: postern.store.v1.FlowRecord
-	(*PendingRecord)(nil),         // 4: postern.store.v1.PendingRecord
-	(*LinkRecord)(nil),            // 5: postern.store.v1.LinkRecord
-	(*FlowPersonal)(nil),          // 6: postern.store.v1.FlowPersonal
-	(*Frozen)(nil),                // 7: postern.store.v1.Frozen
-	(*StepRecord)(nil),            // 8: postern.store.v1.StepRecord
-	(*OutcomeRecord)(nil),         // 9: postern.store.v1.OutcomeRecord
-	(*OrganizationRecord)(nil),    // 10: postern.store.v1.OrganizationRecord
-	(*PolicyRevisionRecord)(nil),  // 11: postern.store.v1.PolicyRevisionRecord
-	(*ConnectionSecret)(nil),      // 12: postern.store.v1.ConnectionSecret
-	(*DomainRecord)(nil),          // 13: postern.store.v1.DomainRecord
-	(*ChallengeRecord)(nil),       // 14: postern.store.v1.ChallengeRecord
-	(*OwnerRecord)(nil),           // 15: postern.store.v1.OwnerRecord
-	(*ClaimRecord)(nil),           // 16: postern.store.v1.ClaimRecord
-	(*ApplyRecord)(nil),           // 17: postern.store.v1.ApplyRecord
-	(*SessionRecord)(nil),         // 18: postern.store.v1.SessionRecord
-	(*AuthenticatorRecord)(nil),   // 19: postern.store.v1.AuthenticatorRecord
-	(*CredentialRecord)(nil),      // 20: postern.store.v1.CredentialRecord
-	(*PersonRecord)(nil),          // 21: postern.store.v1.PersonRecord
-	(*ProofRecord)(nil),           // 22: postern.store.v1.ProofRecord
-	(*InstallationRecord)(nil),    // 23: postern.store.v1.InstallationRecord
-	(*v1.Event)(nil),              // 24: postern.v1.Event
-	(v1.Phase)(0),                 // 25: postern.v1.Phase
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(v1.Class)(0),                 // 27: postern.v1.Class
-	(v1.Ending)(0),                // 28: postern.v1.Ending
-	(v1.Connection_Protocol)(0),   // 29: postern.v1.Connection.Protocol
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
-	(v1.SubjectKind)(0),           // 31: postern.v1.SubjectKind
-	(*v1.Decision)(nil),           // 32: postern.v1.Decision
-	(*v1.Demands)(nil),            // 33: postern.v1.Demands
-	(v1.Verdict)(0),               // 34: postern.v1.Verdict
-	(*v1.NextStep)(nil),           // 35: postern.v1.NextStep
-	(*v1.Organization)(nil),       // 36: postern.v1.Organization
-	(*v1.Domain)(nil),             // 37: postern.v1.Domain
-	(v1.Domain_State)(0),          // 38: postern.v1.Domain.State
-	(v1.Origin)(0),                // 39: postern.v1.Origin
-	(*v1.AppliedCommit)(nil),      // 40: postern.v1.AppliedCommit
-	(*v1.Enrolment)(nil),          // 41: postern.v1.Enrolment
-	(v1.Evidence)(0),              // 42: postern.v1.Evidence
+	(*DirectoryWrite)(nil),        // 3: postern.store.v1.DirectoryWrite
+	(*DirectoryItem)(nil),         // 4: postern.store.v1.DirectoryItem
+	(*FlowRecord)(nil),            // 5: postern.store.v1.FlowRecord
+	(*PendingRecord)(nil),         // 6: postern.store.v1.PendingRecord
+	(*LinkRecord)(nil),            // 7: postern.store.v1.LinkRecord
+	(*FlowPersonal)(nil),          // 8: postern.store.v1.FlowPersonal
+	(*Frozen)(nil),                // 9: postern.store.v1.Frozen
+	(*StepRecord)(nil),            // 10: postern.store.v1.StepRecord
+	(*OutcomeRecord)(nil),         // 11: postern.store.v1.OutcomeRecord
+	(*OrganizationRecord)(nil),    // 12: postern.store.v1.OrganizationRecord
+	(*PolicyRevisionRecord)(nil),  // 13: postern.store.v1.PolicyRevisionRecord
+	(*ConnectionSecret)(nil),      // 14: postern.store.v1.ConnectionSecret
+	(*DomainRecord)(nil),          // 15: postern.store.v1.DomainRecord
+	(*ChallengeRecord)(nil),       // 16: postern.store.v1.ChallengeRecord
+	(*OwnerRecord)(nil),           // 17: postern.store.v1.OwnerRecord
+	(*ClaimRecord)(nil),           // 18: postern.store.v1.ClaimRecord
+	(*ApplyRecord)(nil),           // 19: postern.store.v1.ApplyRecord
+	(*SessionRecord)(nil),         // 20: postern.store.v1.SessionRecord
+	(*AuthenticatorRecord)(nil),   // 21: postern.store.v1.AuthenticatorRecord
+	(*CredentialRecord)(nil),      // 22: postern.store.v1.CredentialRecord
+	(*PersonRecord)(nil),          // 23: postern.store.v1.PersonRecord
+	(*ProofRecord)(nil),           // 24: postern.store.v1.ProofRecord
+	(*InstallationRecord)(nil),    // 25: postern.store.v1.InstallationRecord
+	(*v1.Event)(nil),              // 26: postern.v1.Event
+	(v1.Phase)(0),                 // 27: postern.v1.Phase
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(v1.Class)(0),                 // 29: postern.v1.Class
+	(v1.Ending)(0),                // 30: postern.v1.Ending
+	(v1.Connection_Protocol)(0),   // 31: postern.v1.Connection.Protocol
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(v1.SubjectKind)(0),           // 33: postern.v1.SubjectKind
+	(*v1.Decision)(nil),           // 34: postern.v1.Decision
+	(*v1.Demands)(nil),            // 35: postern.v1.Demands
+	(v1.Verdict)(0),               // 36: postern.v1.Verdict
+	(*v1.NextStep)(nil),           // 37: postern.v1.NextStep
+	(*v1.Organization)(nil),       // 38: postern.v1.Organization
+	(*v1.Domain)(nil),             // 39: postern.v1.Domain
+	(v1.Domain_State)(0),          // 40: postern.v1.Domain.State
+	(v1.Origin)(0),                // 41: postern.v1.Origin
+	(*v1.AppliedCommit)(nil),      // 42: postern.v1.AppliedCommit
+	(*v1.Enrolment)(nil),          // 43: postern.v1.Enrolment
+	(v1.Evidence)(0),              // 44: postern.v1.Evidence
 }
 var file_postern_store_v1_store_proto_depIdxs = []int32{
-	24, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
+	26, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
 	0,  // 1: postern.store.v1.EventRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 2: postern.store.v1.EventRecord.indexes:type_name -> postern.store.v1.Index
-	25, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
-	26, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
-	26, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
-	27, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
-	26, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
-	28, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
-	26, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
-	7,  // 10: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
-	8,  // 11: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
-	0,  // 12: postern.store.v1.FlowRecord.personal:type_name -> postern.store.v1.SealedPart
-	13, // 13: postern.store.v1.FlowRecord.claimed_domain:type_name -> postern.store.v1.DomainRecord
-	16, // 14: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
-	16, // 15: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
-	4,  // 16: postern.store.v1.FlowRecord.pending:type_name -> postern.store.v1.PendingRecord
-	29, // 17: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
-	30, // 18: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
-	26, // 19: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
-	26, // 20: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
-	0,  // 21: postern.store.v1.LinkRecord.personal:type_name -> postern.store.v1.SealedPart
-	31, // 22: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
-	31, // 23: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
-	32, // 24: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
-	33, // 25: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
-	33, // 26: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
-	26, // 27: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
-	26, // 28: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
-	27, // 29: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
-	24, // 30: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
-	0,  // 31: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
-	1,  // 32: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
-	25, // 33: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
-	34, // 34: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
-	28, // 35: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
-	32, // 36: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
-	35, // 37: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
-	26, // 38: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
-	36, // 39: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
-	12, // 40: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
-	26, // 41: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
-	37, // 42: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
-	26, // 43: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
-	38, // 44: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
-	30, // 45: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
-	26, // 46: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
-	26, // 47: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
-	26, // 48: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
-	26, // 49: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
-	26, // 50: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
-	26, // 51: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
-	26, // 52: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
-	26, // 53: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
-	26, // 54: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
-	39, // 55: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
-	40, // 56: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	26, // 57: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
-	34, // 58: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	26, // 59: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	26, // 60: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	26, // 61: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
-	0,  // 62: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
-	27, // 63: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
-	26, // 64: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
-	34, // 65: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
-	26, // 66: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
-	31, // 67: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
-	22, // 68: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
-	20, // 69: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
-	20, // 70: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
-	26, // 71: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
-	26, // 72: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
-	0,  // 73: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
-	26, // 74: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
-	41, // 75: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
-	26, // 76: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
-	22, // 77: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
-	26, // 78: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
-	26, // 79: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
-	42, // 80: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
-	0,  // 81: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
-	26, // 82: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	30, // 83: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	84, // [84:84] is the sub-list for method output_type
-	84, // [84:84] is the sub-list for method input_type
-	84, // [84:84] is the sub-list for extension type_name
-	84, // [84:84] is the sub-list for extension extendee
-	0,  // [0:84] is the sub-list for field type_name
+	3,  // 3: postern.store.v1.EventRecord.directory:type_name -> postern.store.v1.DirectoryWrite
+	4,  // 4: postern.store.v1.DirectoryWrite.items:type_name -> postern.store.v1.DirectoryItem
+	27, // 5: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
+	28, // 6: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
+	28, // 7: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
+	29, // 8: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
+	28, // 9: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
+	30, // 10: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
+	28, // 11: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
+	9,  // 12: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
+	10, // 13: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
+	0,  // 14: postern.store.v1.FlowRecord.personal:type_name -> postern.store.v1.SealedPart
+	15, // 15: postern.store.v1.FlowRecord.claimed_domain:type_name -> postern.store.v1.DomainRecord
+	18, // 16: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
+	18, // 17: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
+	6,  // 18: postern.store.v1.FlowRecord.pending:type_name -> postern.store.v1.PendingRecord
+	31, // 19: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
+	32, // 20: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
+	28, // 21: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
+	28, // 22: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
+	0,  // 23: postern.store.v1.LinkRecord.personal:type_name -> postern.store.v1.SealedPart
+	33, // 24: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
+	33, // 25: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
+	34, // 26: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
+	35, // 27: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
+	35, // 28: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
+	28, // 29: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
+	28, // 30: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
+	29, // 31: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
+	26, // 32: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
+	0,  // 33: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
+	1,  // 34: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
+	27, // 35: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
+	36, // 36: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
+	30, // 37: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
+	34, // 38: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
+	37, // 39: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
+	28, // 40: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
+	38, // 41: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
+	14, // 42: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
+	28, // 43: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
+	39, // 44: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
+	28, // 45: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
+	40, // 46: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
+	32, // 47: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
+	28, // 48: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
+	28, // 49: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
+	28, // 50: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
+	28, // 51: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
+	28, // 52: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
+	28, // 53: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
+	28, // 54: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
+	28, // 55: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
+	28, // 56: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
+	41, // 57: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
+	0,  // 58: postern.store.v1.ClaimRecord.personal:type_name -> postern.store.v1.SealedPart
+	28, // 59: postern.store.v1.ClaimRecord.created:type_name -> google.protobuf.Timestamp
+	42, // 60: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
+	28, // 61: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
+	36, // 62: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	28, // 63: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	28, // 64: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	28, // 65: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	0,  // 66: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
+	29, // 67: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
+	28, // 68: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
+	36, // 69: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
+	28, // 70: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
+	33, // 71: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
+	24, // 72: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
+	22, // 73: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
+	22, // 74: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
+	28, // 75: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	28, // 76: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	0,  // 77: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
+	28, // 78: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
+	43, // 79: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	28, // 80: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	24, // 81: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
+	28, // 82: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	28, // 83: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	44, // 84: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	0,  // 85: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
+	28, // 86: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	32, // 87: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	88, // [88:88] is the sub-list for method output_type
+	88, // [88:88] is the sub-list for method input_type
+	88, // [88:88] is the sub-list for extension type_name
+	88, // [88:88] is the sub-list for extension extendee
+	0,  // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
@@ -3181,13 +3376,17 @@ func file_postern_store_v1_store_proto_init() {
 	if File_postern_store_v1_store_proto != nil {
 		return
 	}
+	file_postern_store_v1_store_proto_msgTypes[4].OneofWrappers = []any{
+		(*DirectoryItem_Domain)(nil),
+		(*DirectoryItem_Claim)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_store_v1_store_proto_rawDesc), len(file_postern_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
