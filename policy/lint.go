@@ -22,6 +22,7 @@ const (
 	CodeNetworkTwice          = "NETWORK_TWICE"          // another entry of the list holds it
 	CodeNetworkEverybody      = "NETWORK_EVERYBODY"      // it holds every address of its kind
 	CodeAccountListUnused     = "ACCOUNT_LIST_UNUSED"    // no rule names it
+	CodeAccountListExpired    = "ACCOUNT_LIST_EXPIRED"   // entries of it have expired
 	CodeSiteClosed            = "SITE_CLOSED"            // every external user is denied there
 	CodeConnectionDisabled    = "CONNECTION_DISABLED"    // something is demanded or allowed through it
 	CodeConnectionUnverified  = "CONNECTION_UNVERIFIED"  // it has settings for verification and is not verified here
@@ -32,7 +33,7 @@ const (
 // Codes lists the codes of warnings, for tests and documentation.
 func Codes() []string {
 	return []string{
-		CodeAccountListUnused, CodeConnectionBoundless, CodeConnectionDisabled, CodeConnectionUnreachable, CodeConnectionUnverified, CodeDemandUnmeetable, CodeDomainTwice,
+		CodeAccountListExpired, CodeAccountListUnused, CodeConnectionBoundless, CodeConnectionDisabled, CodeConnectionUnreachable, CodeConnectionUnverified, CodeDemandUnmeetable, CodeDomainTwice,
 		CodeEvidenceUnused, CodeFactorUncounted, CodeMachineMFA, CodeNetworkEverybody, CodeNetworkTwice, CodeRecoveryOnly, CodeReportSame,
 		CodeReportUnseen, CodeRuleExpired, CodeRuleUnreachable, CodeSiteClosed,
 	}
@@ -163,9 +164,28 @@ func (l *lint) networksTwice(path string, list []netip.Prefix) {
 
 func (l *lint) accountLists() {
 	for i := range l.org.Policy.AccountLists {
-		name := l.org.Policy.AccountLists[i].Name
+		list := &l.org.Policy.AccountLists[i]
+		name := list.Name
 		if !slices.ContainsFunc(l.org.Policy.Rules, func(r Rule) bool { return slices.Contains(r.Match.AccountLists, name) }) {
 			l.warn(CodeAccountListUnused, "policy.account_lists["+name+"]", "no rule names this list", "name it in a rule's match, or remove it")
 		}
+		if n := list.expired(l.now); n > 0 {
+			text := fmt.Sprintf("%d of %d entries have expired", n, len(list.Accounts))
+			if n == len(list.Accounts) {
+				text = "every entry has expired: the list matches nobody"
+			}
+			l.warn(CodeAccountListExpired, "policy.account_lists["+name+"]", text, "remove them, or give them another expires_at")
+		}
 	}
+}
+
+// expired counts the entries that do not count any more.
+func (l *AccountList) expired(now time.Time) int {
+	n := 0
+	for _, e := range l.Expiries {
+		if !now.Before(e.At) {
+			n++
+		}
+	}
+	return n
 }

@@ -50,7 +50,9 @@ func (o *Organization) listed(names []string) map[AccountKey]bool {
 	for _, l := range o.Policy.AccountLists {
 		if slices.Contains(names, l.Name) {
 			for _, k := range l.Accounts {
-				keys[k] = true
+				if l.Expires(k).IsZero() { // else it covers only for a time
+					keys[k] = true
+				}
 			}
 		}
 	}

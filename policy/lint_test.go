@@ -129,6 +129,10 @@ func TestWhatIsProbablyNotMeantIsWarnedAbout(t *testing.T) {
 		"a network within":    {func(o *org) { o.Policy.Stops.Networks = networks("192.0.2.0/25", "192.0.2.0/24") }, "NETWORK_TWICE", "policy.stops.networks[0]"},
 		"everybody's network": {func(o *org) { o.Policy.Stops.Networks = networks("0.0.0.0/0") }, "NETWORK_EVERYBODY", "policy.stops.networks[0]"},
 		"a list nobody names": {func(o *org) { o.Policy.Rules[1].Match = policy.Match{Sites: []string{"shop"}} }, "ACCOUNT_LIST_UNUSED", "policy.account_lists[vips]"},
+		"a list that is half over": {func(o *org) {
+			o.Policy.AccountLists[0].Expiries = []policy.AccountExpiry{{Account: policy.AccountKey{1}, At: now}}
+		},
+			"ACCOUNT_LIST_EXPIRED", "policy.account_lists[vips]"},
 		"a closed site": {func(o *org) {
 			o.Policy.Stops.External = true
 		}, "SITE_CLOSED", "policy.stops.external"},

@@ -13,6 +13,7 @@ import (
 // facts is what rules match on: the parts of an Input that count.
 type facts struct {
 	lists      []AccountList
+	now        time.Time
 	address    Address    // zero unless it counts
 	addressKey AccountKey // zero unless the address counts
 	accountKey AccountKey
@@ -23,7 +24,7 @@ type facts struct {
 }
 
 func factsOf(in *Input) facts {
-	f := facts{lists: in.Organization.Policy.AccountLists, accountKey: in.Subject.AccountKey, kind: in.Subject.Kind,
+	f := facts{lists: in.Organization.Policy.AccountLists, now: in.Now, accountKey: in.Subject.AccountKey, kind: in.Subject.Kind,
 		site: in.Site.ID, ip: plain(in.Context.IP), connection: in.Context.Connection}
 	if f.kind == audit.SubjectUnspecified {
 		f.kind = audit.SubjectPerson
@@ -39,7 +40,7 @@ type test struct {
 	name  string
 	given bool
 	met   bool
-	hit   string // what met it, in the organization's terms
+	hit   string // what met it, in the organization's terms; of a list that does not hold, one that the subject's time on is over
 }
 
 // tests looks at the conditions of m in a fixed order and stops at the first that is not met.
@@ -100,14 +101,23 @@ func (f *facts) listed(keys []AccountKey) bool {
 }
 
 func (f *facts) list(names []string) test {
-	for _, n := range names {
-		for i := range f.lists {
-			if f.lists[i].Name == n && f.listed(f.lists[i].Accounts) {
-				return test{given: true, met: true, hit: n}
+	t := test{given: len(names) > 0}
+	for i := range f.lists {
+		l := &f.lists[i]
+		if !slices.Contains(names, l.Name) {
+			continue
+		}
+		for _, k := range [...]AccountKey{f.accountKey, f.addressKey} {
+			on, expired := l.holds(k, f.now)
+			if on {
+				return test{given: true, met: true, hit: l.Name}
+			}
+			if expired {
+				t.hit = l.Name
 			}
 		}
 	}
-	return test{given: len(names) > 0}
+	return t
 }
 
 func (f *facts) network(prefixes []netip.Prefix) test {
@@ -150,6 +160,9 @@ func (f *facts) unmet(r *Rule) audit.Condition {
 	f.tests(&r.Match, func(t test) bool {
 		if !t.met {
 			c = audit.Condition{Name: t.name, Detail: "rule " + r.ID + " needs " + describe(&r.Match, t.name)}
+			if t.hit != "" && t.name == conditionNames[4] {
+				c.Detail += "; the entry of list " + t.hit + " has expired"
+			}
 		}
 		return t.met
 	})

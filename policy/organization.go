@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"bytes"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -201,6 +203,33 @@ type DomainMatch struct {
 type AccountList struct {
 	Name     string
 	Accounts []AccountKey
+	// Expiries are about those of Accounts that are on the list only for a time, sorted by account, each once.
+	Expiries []AccountExpiry
+}
+
+// AccountExpiry says when an account leaves a list.
+type AccountExpiry struct {
+	Account AccountKey
+	At      time.Time // the first moment at which it is not on the list
+}
+
+// Expires returns when an account leaves the list by itself, the zero time for never.
+func (l *AccountList) Expires(k AccountKey) time.Time {
+	i, found := slices.BinarySearchFunc(l.Expiries, k, func(e AccountExpiry, k AccountKey) int { return bytes.Compare(e.Account[:], k[:]) })
+	if !found {
+		return time.Time{}
+	}
+	return l.Expiries[i].At
+}
+
+// holds reports whether an account is on the list at a moment; expired, that it was.
+func (l *AccountList) holds(k AccountKey, now time.Time) (on, expired bool) {
+	if k == (AccountKey{}) || !slices.Contains(l.Accounts, k) {
+		return false, false
+	}
+	at := l.Expires(k)
+	on = at.IsZero() || now.Before(at)
+	return on, !on
 }
 
 // Demands is what a rule asks for. A zero field is not demanded.

@@ -8,8 +8,8 @@ import (
 )
 
 // ValidUntil returns the first moment after in.Now at which the present decision changes by time alone: a proof, a session
-// or a step of the flow becomes too old for a demand, an enrolment grace ends, or a rule starts or ends and another one would
-// decide, for would_be too. Zero when it never does. Before that moment verdict, reason and the demands met stay as they are,
+// or a step of the flow becomes too old for a demand, an enrolment grace ends, a rule starts or ends, or an account leaves a
+// list, and another rule would decide, for would_be too. Zero when it never does. Before that moment verdict, reason and the demands met stay as they are,
 // as long as nothing but the clock moves. f is what Bind made of in.
 func ValidUntil(f Frozen, in Input) time.Time {
 	if f.Decision.Source == "" {
@@ -73,6 +73,12 @@ func turns(f *Frozen, in *Input) []time.Time {
 			r := &in.Organization.Policy.Rules[i]
 			add(r.EnforceFrom)
 			add(r.ExpiresAt)
+		}
+		facts := factsOf(in)
+		for i := range facts.lists {
+			for _, k := range [...]AccountKey{facts.accountKey, facts.addressKey} {
+				add(facts.lists[i].Expires(k))
+			}
 		}
 	}
 	ages := append(f.Demands.ages(), f.WouldBe.ages()...)

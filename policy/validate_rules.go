@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -32,6 +33,17 @@ func (v *validation) accountLists(lists []AccountList) {
 		v.most(path, len(lists[i].Accounts), MaxListAccounts)
 		if len(lists[i].Accounts) == 0 {
 			v.add(path, "an empty list matches nobody", "name accounts or addresses, or remove the list and its uses")
+		}
+		v.expiries(path, &lists[i])
+	}
+}
+
+// expiries checks what AccountList.Expires relies on.
+func (v *validation) expiries(path string, l *AccountList) {
+	for i, e := range l.Expiries {
+		if e.At.IsZero() || !slices.Contains(l.Accounts, e.Account) || i > 0 && bytes.Compare(l.Expiries[i-1].Account[:], e.Account[:]) >= 0 {
+			v.add(path, "an entry's expiry is not in order", "give each entry one expires_at")
+			return
 		}
 	}
 }

@@ -2,6 +2,7 @@ package document
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -171,6 +172,7 @@ func flatPolicy(o *policy.Organization) flat {
 	f.add("stops.networks", networkList(p.Stops.Networks))
 	for i := range p.AccountLists {
 		f.add("account_lists["+p.AccountLists[i].Name+"]", accountCount(p.AccountLists[i].Accounts))
+		f.add("account_lists["+p.AccountLists[i].Name+"].expires", expiryCount(p.AccountLists[i].Expiries))
 	}
 	f.add("record", names(p.RecordClasses))
 	if o.AllowUnreadable {
@@ -253,4 +255,21 @@ func accountCount(keys []policy.AccountKey) string {
 		h.Write(k[:])
 	}
 	return fmt.Sprintf("%d accounts (%s)", len(keys), hex.EncodeToString(h.Sum(nil)[:4]))
+}
+
+// expiryCount tells lists whose entries expire at other times apart.
+func expiryCount(list []policy.AccountExpiry) string {
+	if len(list) == 0 {
+		return ""
+	}
+	h := sha256.New()
+	first := list[0].At
+	for _, e := range list {
+		h.Write(e.Account[:])
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(e.At.UnixNano()))) //nolint:gosec // a hash, not a number
+		if e.At.Before(first) {
+			first = e.At
+		}
+	}
+	return fmt.Sprintf("%d accounts, the first at %s (%s)", len(list), first.UTC().Format(time.RFC3339), hex.EncodeToString(h.Sum(nil)[:4]))
 }

@@ -54,6 +54,14 @@ type Rule struct {
 type AccountList struct {
 	Name     string
 	Accounts Accounts
+	// Expiries are about those of Accounts that are on the list only for a time.
+	Expiries []AccountExpiry
+}
+
+// AccountExpiry says when one account leaves a list.
+type AccountExpiry struct {
+	Account Accounts // one
+	At      time.Time
 }
 
 // Accounts names accounts by id and by address, and those that an export could only name by their keyed hash.

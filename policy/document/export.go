@@ -137,7 +137,7 @@ func (e *exporter) policy(o *policy.Organization) string {
 		})
 		w.items("account_lists", len(p.AccountLists), func(i int) {
 			w.text("name", p.AccountLists[i].Name)
-			e.accounts(w, p.AccountLists[i].Accounts)
+			e.list(w, &p.AccountLists[i])
 		})
 		if len(p.RecordClasses) == 0 {
 			w.line("record: []")
@@ -176,6 +176,25 @@ func (e *exporter) accounts(w *writer, keys []policy.AccountKey) {
 		e.hashed = true
 	}
 	w.list("account_keys", hexes)
+}
+
+// list writes the entries of a list; those that expire each on lines of their own.
+func (e *exporter) list(w *writer, l *policy.AccountList) {
+	if len(l.Expiries) == 0 {
+		e.accounts(w, l.Accounts)
+		return
+	}
+	e.hashed = true
+	w.items("account_keys", len(l.Accounts), func(i int) {
+		key := fmt.Sprintf("%x", l.Accounts[i][:])
+		at := l.Expires(l.Accounts[i])
+		if at.IsZero() {
+			w.value(key)
+			return
+		}
+		w.text("account_key", key)
+		w.time("expires_at", at)
+	})
 }
 
 func (w *writer) demands(key string, d *policy.Demands) {

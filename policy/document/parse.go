@@ -220,7 +220,7 @@ func (r *reader) accountLists(n *node, list string) []AccountList {
 	var out []AccountList
 	r.list(n, list, func(n *node, path string) {
 		var l AccountList
-		f := r.listed(&l.Accounts)
+		f := r.timed(&l)
 		f["name"] = func(n *node, path string) { l.Name = r.id(n, path) }
 		r.table(n, named(r, n, list, path, "name"), f)
 		out = append(out, l)

@@ -1,6 +1,8 @@
 package document
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -211,10 +213,25 @@ func (m *merger) policy(next *policy.Organization, p *Policy) {
 	if p.AccountLists != nil {
 		lists := make([]policy.AccountList, 0, len(*p.AccountLists))
 		for _, l := range *p.AccountLists {
-			lists = append(lists, policy.AccountList{Name: l.Name, Accounts: m.keys(l.Accounts)})
+			lists = append(lists, m.list(&l))
 		}
 		next.Policy.AccountLists = lists
 	}
+}
+
+func (m *merger) list(l *AccountList) policy.AccountList {
+	out := policy.AccountList{Name: l.Name, Accounts: m.keys(l.Accounts)}
+	for _, e := range l.Expiries {
+		for _, k := range m.keys(e.Account) {
+			out.Expiries = append(out.Expiries, policy.AccountExpiry{Account: k, At: e.At})
+		}
+	}
+	slices.SortFunc(out.Expiries, func(a, b policy.AccountExpiry) int {
+		return cmp.Or(bytes.Compare(a.Account[:], b.Account[:]), a.At.Compare(b.At))
+	})
+	// An account that is named by its id and by its key: the entry that ends first counts.
+	out.Expiries = slices.CompactFunc(out.Expiries, func(a, b policy.AccountExpiry) bool { return a.Account == b.Account })
+	return out
 }
 
 func (m *merger) rules(have []policy.Rule, want []Rule) []policy.Rule {

@@ -28,7 +28,7 @@ func FromPolicy(p *policy.Policy, allowUnreadable bool) *posternv1.Policy {
 		m.Rules = append(m.Rules, fromRule(&p.Rules[i]))
 	}
 	for i := range p.AccountLists {
-		m.AccountLists = append(m.AccountLists, &posternv1.AccountList{Name: p.AccountLists[i].Name, Accounts: fromKeys(p.AccountLists[i].Accounts)})
+		m.AccountLists = append(m.AccountLists, fromList(&p.AccountLists[i]))
 	}
 	for _, c := range p.RecordClasses {
 		m.RecordClasses = append(m.RecordClasses, posternv1.Class(c))
@@ -83,11 +83,11 @@ func ToPolicy(m *posternv1.Policy) (p policy.Policy, allowUnreadable bool, err e
 		return policy.Policy{}, allowUnreadable, err
 	}
 	for _, l := range m.GetAccountLists() {
-		keys, err := toKeys(l.GetAccounts())
+		list, err := toList(l)
 		if err != nil {
 			return policy.Policy{}, allowUnreadable, err
 		}
-		p.AccountLists = append(p.AccountLists, policy.AccountList{Name: l.GetName(), Accounts: keys})
+		p.AccountLists = append(p.AccountLists, list)
 	}
 	for _, c := range m.GetRecordClasses() {
 		if c < posternv1.Class_CLASS_EXTERNAL || c > posternv1.Class_CLASS_CLAIMED {
