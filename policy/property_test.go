@@ -119,7 +119,12 @@ func drawInput(t *rapid.T) policy.Input {
 		org.Policy.Rules = append(org.Policy.Rules, drawRule(t, fmt.Sprintf("r%d", i)))
 	}
 	org.Policy.Default = drawDemands(t, "default")
-	org.Policy.AccountLists = []policy.AccountList{{Name: "vips", Accounts: []policy.AccountKey{namer{}.AccountKey("u", "a2")}}}
+	vip := namer{}.AccountKey("u", "a2")
+	org.Policy.AccountLists = []policy.AccountList{{Name: "vips", Accounts: []policy.AccountKey{vip}}}
+	if rapid.Bool().Draw(t, "a list for a time") {
+		at := now.Add(time.Duration(rapid.IntRange(-1, 2).Draw(t, "hours on the list")) * time.Hour)
+		org.Policy.AccountLists[0].Expiries = []policy.AccountExpiry{{Account: vip, At: at}}
+	}
 	in := policy.Input{Organization: org, Site: &org.Sites[rapid.IntRange(0, 1).Draw(t, "site")], Now: now}
 	account := rapid.SampledFrom([]string{"", "a1", "a2", "a3"}).Draw(t, "account")
 	email := rapid.SampledFrom([]string{"", "x@acme-x.com", "x@partner-x.com", "x@a.lab.partner-x.com", "x@gmail.com"}).Draw(t, "email")
