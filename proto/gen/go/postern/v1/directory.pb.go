@@ -1300,7 +1300,12 @@ type ConfirmDomainRemovalRequest struct {
 	// Version of the domain the change is based on, at most 64 bytes; empty: whatever there is.
 	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	// Why the change is made, at most 512 bytes. Recorded.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Make it although every external user, or the address of admin_email, would be denied at a site that is open now. Recorded where it made a
+	// difference.
+	Force bool `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`
+	// Address of the person who makes the change, at most 320 bytes: a change that would deny them is refused. Empty: not looked at.
+	AdminEmail    string `protobuf:"bytes,6,opt,name=admin_email,json=adminEmail,proto3" json:"admin_email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1363,6 +1368,20 @@ func (x *ConfirmDomainRemovalRequest) GetReason() string {
 	return ""
 }
 
+func (x *ConfirmDomainRemovalRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *ConfirmDomainRemovalRequest) GetAdminEmail() string {
+	if x != nil {
+		return x.AdminEmail
+	}
+	return ""
+}
+
 // DeleteDomainRequest names a domain.
 type DeleteDomainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1373,7 +1392,12 @@ type DeleteDomainRequest struct {
 	// Version of the domain the change is based on, at most 64 bytes; empty: whatever there is.
 	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	// Why the change is made, at most 512 bytes. Recorded.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Make it although every external user, or the address of admin_email, would be denied at a site that is open now. Recorded where it made a
+	// difference.
+	Force bool `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`
+	// Address of the person who makes the change, at most 320 bytes: a change that would deny them is refused. Empty: not looked at.
+	AdminEmail    string `protobuf:"bytes,6,opt,name=admin_email,json=adminEmail,proto3" json:"admin_email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1436,6 +1460,20 @@ func (x *DeleteDomainRequest) GetReason() string {
 	return ""
 }
 
+func (x *DeleteDomainRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *DeleteDomainRequest) GetAdminEmail() string {
+	if x != nil {
+		return x.AdminEmail
+	}
+	return ""
+}
+
 // ApplyOrganizationRequest carries a document.
 type ApplyOrganizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1451,8 +1489,11 @@ type ApplyOrganizationRequest struct {
 	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	// Why the change is made, at most 512 bytes. Recorded.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Apply it although every external user would be denied at a site that is open now. Recorded where it made a difference.
-	Force         bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	// Apply it although every external user, or the address of admin_email, would be denied at a site that is open now. Recorded where it made a
+	// difference.
+	Force bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	// Address of the person who makes the change, at most 320 bytes: a change that would deny them is refused. Empty: not looked at.
+	AdminEmail    string `protobuf:"bytes,8,opt,name=admin_email,json=adminEmail,proto3" json:"admin_email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1534,6 +1575,13 @@ func (x *ApplyOrganizationRequest) GetForce() bool {
 		return x.Force
 	}
 	return false
+}
+
+func (x *ApplyOrganizationRequest) GetAdminEmail() string {
+	if x != nil {
+		return x.AdminEmail
+	}
+	return ""
 }
 
 // ApplyOrganizationResponse says what was applied.
@@ -1796,7 +1844,7 @@ func (x *ExportOrganizationResponse) GetLeftOut() []string {
 // AppliedCommit is one all-or-nothing part of an apply.
 type AppliedCommit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ADD_DOMAINS, ADD_CLAIMS, POLICY, REMOVE_DOMAINS, CHECK_DOMAINS or NOTHING.
+	// ADD_DOMAINS, ADD_CLAIMS, POLICY, REMOVE_DOMAINS, REMOVE_CLAIMS, CHECK_DOMAINS or NOTHING.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// How many objects it wrote.
 	Count int64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
@@ -3540,7 +3588,12 @@ type UpdateDomainRequest struct {
 	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Why the change is made, at most 512 bytes. Recorded.
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Make it although every external user, or the address of admin_email, would be denied at a site that is open now. Recorded where it made a
+	// difference.
+	Force bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
+	// Address of the person who makes the change, at most 320 bytes: a change that would deny them is refused. Empty: not looked at.
+	AdminEmail    string `protobuf:"bytes,7,opt,name=admin_email,json=adminEmail,proto3" json:"admin_email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3606,6 +3659,20 @@ func (x *UpdateDomainRequest) GetRequestId() string {
 func (x *UpdateDomainRequest) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *UpdateDomainRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *UpdateDomainRequest) GetAdminEmail() string {
+	if x != nil {
+		return x.AdminEmail
 	}
 	return ""
 }
@@ -4140,19 +4207,25 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x13VerifyDomainRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tR\trequestId\"|\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\"\xb3\x01\n" +
 	"\x1bConfirmDomainRemovalRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"t\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05force\x18\x05 \x01(\bR\x05force\x12\x1f\n" +
+	"\vadmin_email\x18\x06 \x01(\tR\n" +
+	"adminEmail\"\xab\x01\n" +
 	"\x13DeleteDomainRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xd0\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05force\x18\x05 \x01(\bR\x05force\x12\x1f\n" +
+	"\vadmin_email\x18\x06 \x01(\tR\n" +
+	"adminEmail\"\xf1\x01\n" +
 	"\x18ApplyOrganizationRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bdocument\x18\x02 \x01(\tR\bdocument\x12\x12\n" +
@@ -4161,7 +4234,9 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
 	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05force\x18\a \x01(\bR\x05force\"\xfa\x01\n" +
+	"\x05force\x18\a \x01(\bR\x05force\x12\x1f\n" +
+	"\vadmin_email\x18\b \x01(\tR\n" +
+	"adminEmail\"\xfa\x01\n" +
 	"\x19ApplyOrganizationResponse\x12<\n" +
 	"\forganization\x18\x01 \x01(\v2\x18.postern.v1.OrganizationR\forganization\x123\n" +
 	"\acommits\x18\x02 \x03(\v2\x19.postern.v1.AppliedCommitR\acommits\x125\n" +
@@ -4321,7 +4396,7 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xc9\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x80\x02\n" +
 	"\x13UpdateDomainRequest\x12*\n" +
 	"\x06domain\x18\x01 \x01(\v2\x12.postern.v1.DomainR\x06domain\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
@@ -4329,7 +4404,10 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason2\x93\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\x12\x1f\n" +
+	"\vadmin_email\x18\a \x01(\tR\n" +
+	"adminEmail2\x93\x16\n" +
 	"\x10DirectoryService\x12`\n" +
 	"\x11ApplyOrganization\x12$.postern.v1.ApplyOrganizationRequest\x1a%.postern.v1.ApplyOrganizationResponse\x12c\n" +
 	"\x12ExportOrganization\x12%.postern.v1.ExportOrganizationRequest\x1a&.postern.v1.ExportOrganizationResponse\x12O\n" +

@@ -24,6 +24,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Sandbox says what becomes of events of organizations for trying things out.
+type EventFilter_Sandbox int32
+
+const (
+	// As the call does by itself: lists and watches of one organization show them, feeds leave them out.
+	EventFilter_SANDBOX_UNSPECIFIED EventFilter_Sandbox = 0
+	// They are shown.
+	EventFilter_SANDBOX_INCLUDE EventFilter_Sandbox = 1
+	// They are left out.
+	EventFilter_SANDBOX_EXCLUDE EventFilter_Sandbox = 2
+)
+
+// Enum value maps for EventFilter_Sandbox.
+var (
+	EventFilter_Sandbox_name = map[int32]string{
+		0: "SANDBOX_UNSPECIFIED",
+		1: "SANDBOX_INCLUDE",
+		2: "SANDBOX_EXCLUDE",
+	}
+	EventFilter_Sandbox_value = map[string]int32{
+		"SANDBOX_UNSPECIFIED": 0,
+		"SANDBOX_INCLUDE":     1,
+		"SANDBOX_EXCLUDE":     2,
+	}
+)
+
+func (x EventFilter_Sandbox) Enum() *EventFilter_Sandbox {
+	p := new(EventFilter_Sandbox)
+	*p = x
+	return p
+}
+
+func (x EventFilter_Sandbox) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EventFilter_Sandbox) Descriptor() protoreflect.EnumDescriptor {
+	return file_postern_v1_event_service_proto_enumTypes[0].Descriptor()
+}
+
+func (EventFilter_Sandbox) Type() protoreflect.EnumType {
+	return &file_postern_v1_event_service_proto_enumTypes[0]
+}
+
+func (x EventFilter_Sandbox) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EventFilter_Sandbox.Descriptor instead.
+func (EventFilter_Sandbox) EnumDescriptor() ([]byte, []int) {
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{1, 0}
+}
+
 // Order says which end comes first.
 type ListEventsRequest_Order int32
 
@@ -61,11 +114,11 @@ func (x ListEventsRequest_Order) String() string {
 }
 
 func (ListEventsRequest_Order) Descriptor() protoreflect.EnumDescriptor {
-	return file_postern_v1_event_service_proto_enumTypes[0].Descriptor()
+	return file_postern_v1_event_service_proto_enumTypes[1].Descriptor()
 }
 
 func (ListEventsRequest_Order) Type() protoreflect.EnumType {
-	return &file_postern_v1_event_service_proto_enumTypes[0]
+	return &file_postern_v1_event_service_proto_enumTypes[1]
 }
 
 func (x ListEventsRequest_Order) Number() protoreflect.EnumNumber {
@@ -203,7 +256,9 @@ type EventFilter struct {
 	// Latest time, exclusive.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// What must match. Absent matches all.
-	Include       *EventMatch `protobuf:"bytes,3,opt,name=include,proto3" json:"include,omitempty"`
+	Include *EventMatch `protobuf:"bytes,3,opt,name=include,proto3" json:"include,omitempty"`
+	// What becomes of events that were made while the organization was for trying things out.
+	Sandbox       EventFilter_Sandbox `protobuf:"varint,4,opt,name=sandbox,proto3,enum=postern.v1.EventFilter_Sandbox" json:"sandbox,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -257,6 +312,13 @@ func (x *EventFilter) GetInclude() *EventMatch {
 		return x.Include
 	}
 	return nil
+}
+
+func (x *EventFilter) GetSandbox() EventFilter_Sandbox {
+	if x != nil {
+		return x.Sandbox
+	}
+	return EventFilter_SANDBOX_UNSPECIFIED
 }
 
 // GetEventRequest names an event.
@@ -816,12 +878,17 @@ const file_postern_v1_event_service_proto_rawDesc = "" +
 	"\boutcomes\x18\x06 \x03(\x0e2\x13.postern.v1.OutcomeR\boutcomes\x12 \n" +
 	"\vconnections\x18\a \x03(\tR\vconnections\x12\x1a\n" +
 	"\bnetworks\x18\b \x03(\tR\bnetworks\x12\x18\n" +
-	"\areasons\x18\t \x03(\tR\areasons\"\xb1\x01\n" +
+	"\areasons\x18\t \x03(\tR\areasons\"\xba\x02\n" +
 	"\vEventFilter\x129\n" +
 	"\n" +
 	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
 	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x120\n" +
-	"\ainclude\x18\x03 \x01(\v2\x16.postern.v1.EventMatchR\ainclude\"%\n" +
+	"\ainclude\x18\x03 \x01(\v2\x16.postern.v1.EventMatchR\ainclude\x129\n" +
+	"\asandbox\x18\x04 \x01(\x0e2\x1f.postern.v1.EventFilter.SandboxR\asandbox\"L\n" +
+	"\aSandbox\x12\x17\n" +
+	"\x13SANDBOX_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fSANDBOX_INCLUDE\x10\x01\x12\x13\n" +
+	"\x0fSANDBOX_EXCLUDE\x10\x02\"%\n" +
 	"\x0fGetEventRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\xa3\x02\n" +
 	"\x11ListEventsRequest\x12\x16\n" +
@@ -881,52 +948,54 @@ func file_postern_v1_event_service_proto_rawDescGZIP() []byte {
 	return file_postern_v1_event_service_proto_rawDescData
 }
 
-var file_postern_v1_event_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_postern_v1_event_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_postern_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_postern_v1_event_service_proto_goTypes = []any{
-	(ListEventsRequest_Order)(0),   // 0: postern.v1.ListEventsRequest.Order
-	(*EventMatch)(nil),             // 1: postern.v1.EventMatch
-	(*EventFilter)(nil),            // 2: postern.v1.EventFilter
-	(*GetEventRequest)(nil),        // 3: postern.v1.GetEventRequest
-	(*ListEventsRequest)(nil),      // 4: postern.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),     // 5: postern.v1.ListEventsResponse
-	(*WatchEventsRequest)(nil),     // 6: postern.v1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),    // 7: postern.v1.WatchEventsResponse
-	(*ListEventTypesRequest)(nil),  // 8: postern.v1.ListEventTypesRequest
-	(*ListEventTypesResponse)(nil), // 9: postern.v1.ListEventTypesResponse
-	(*EventType)(nil),              // 10: postern.v1.EventType
-	(*Reason)(nil),                 // 11: postern.v1.Reason
-	(Outcome)(0),                   // 12: postern.v1.Outcome
-	(*timestamppb.Timestamp)(nil),  // 13: google.protobuf.Timestamp
-	(*Event)(nil),                  // 14: postern.v1.Event
+	(EventFilter_Sandbox)(0),       // 0: postern.v1.EventFilter.Sandbox
+	(ListEventsRequest_Order)(0),   // 1: postern.v1.ListEventsRequest.Order
+	(*EventMatch)(nil),             // 2: postern.v1.EventMatch
+	(*EventFilter)(nil),            // 3: postern.v1.EventFilter
+	(*GetEventRequest)(nil),        // 4: postern.v1.GetEventRequest
+	(*ListEventsRequest)(nil),      // 5: postern.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),     // 6: postern.v1.ListEventsResponse
+	(*WatchEventsRequest)(nil),     // 7: postern.v1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),    // 8: postern.v1.WatchEventsResponse
+	(*ListEventTypesRequest)(nil),  // 9: postern.v1.ListEventTypesRequest
+	(*ListEventTypesResponse)(nil), // 10: postern.v1.ListEventTypesResponse
+	(*EventType)(nil),              // 11: postern.v1.EventType
+	(*Reason)(nil),                 // 12: postern.v1.Reason
+	(Outcome)(0),                   // 13: postern.v1.Outcome
+	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
+	(*Event)(nil),                  // 15: postern.v1.Event
 }
 var file_postern_v1_event_service_proto_depIdxs = []int32{
-	12, // 0: postern.v1.EventMatch.outcomes:type_name -> postern.v1.Outcome
-	13, // 1: postern.v1.EventFilter.start_time:type_name -> google.protobuf.Timestamp
-	13, // 2: postern.v1.EventFilter.end_time:type_name -> google.protobuf.Timestamp
-	1,  // 3: postern.v1.EventFilter.include:type_name -> postern.v1.EventMatch
-	2,  // 4: postern.v1.ListEventsRequest.filter:type_name -> postern.v1.EventFilter
-	0,  // 5: postern.v1.ListEventsRequest.order:type_name -> postern.v1.ListEventsRequest.Order
-	14, // 6: postern.v1.ListEventsResponse.events:type_name -> postern.v1.Event
-	13, // 7: postern.v1.ListEventsResponse.archived_until:type_name -> google.protobuf.Timestamp
-	2,  // 8: postern.v1.WatchEventsRequest.filter:type_name -> postern.v1.EventFilter
-	14, // 9: postern.v1.WatchEventsResponse.event:type_name -> postern.v1.Event
-	10, // 10: postern.v1.ListEventTypesResponse.event_types:type_name -> postern.v1.EventType
-	12, // 11: postern.v1.EventType.outcome:type_name -> postern.v1.Outcome
-	11, // 12: postern.v1.EventType.reasons:type_name -> postern.v1.Reason
-	3,  // 13: postern.v1.EventService.GetEvent:input_type -> postern.v1.GetEventRequest
-	4,  // 14: postern.v1.EventService.ListEvents:input_type -> postern.v1.ListEventsRequest
-	6,  // 15: postern.v1.EventService.WatchEvents:input_type -> postern.v1.WatchEventsRequest
-	8,  // 16: postern.v1.EventService.ListEventTypes:input_type -> postern.v1.ListEventTypesRequest
-	14, // 17: postern.v1.EventService.GetEvent:output_type -> postern.v1.Event
-	5,  // 18: postern.v1.EventService.ListEvents:output_type -> postern.v1.ListEventsResponse
-	7,  // 19: postern.v1.EventService.WatchEvents:output_type -> postern.v1.WatchEventsResponse
-	9,  // 20: postern.v1.EventService.ListEventTypes:output_type -> postern.v1.ListEventTypesResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	13, // 0: postern.v1.EventMatch.outcomes:type_name -> postern.v1.Outcome
+	14, // 1: postern.v1.EventFilter.start_time:type_name -> google.protobuf.Timestamp
+	14, // 2: postern.v1.EventFilter.end_time:type_name -> google.protobuf.Timestamp
+	2,  // 3: postern.v1.EventFilter.include:type_name -> postern.v1.EventMatch
+	0,  // 4: postern.v1.EventFilter.sandbox:type_name -> postern.v1.EventFilter.Sandbox
+	3,  // 5: postern.v1.ListEventsRequest.filter:type_name -> postern.v1.EventFilter
+	1,  // 6: postern.v1.ListEventsRequest.order:type_name -> postern.v1.ListEventsRequest.Order
+	15, // 7: postern.v1.ListEventsResponse.events:type_name -> postern.v1.Event
+	14, // 8: postern.v1.ListEventsResponse.archived_until:type_name -> google.protobuf.Timestamp
+	3,  // 9: postern.v1.WatchEventsRequest.filter:type_name -> postern.v1.EventFilter
+	15, // 10: postern.v1.WatchEventsResponse.event:type_name -> postern.v1.Event
+	11, // 11: postern.v1.ListEventTypesResponse.event_types:type_name -> postern.v1.EventType
+	13, // 12: postern.v1.EventType.outcome:type_name -> postern.v1.Outcome
+	12, // 13: postern.v1.EventType.reasons:type_name -> postern.v1.Reason
+	4,  // 14: postern.v1.EventService.GetEvent:input_type -> postern.v1.GetEventRequest
+	5,  // 15: postern.v1.EventService.ListEvents:input_type -> postern.v1.ListEventsRequest
+	7,  // 16: postern.v1.EventService.WatchEvents:input_type -> postern.v1.WatchEventsRequest
+	9,  // 17: postern.v1.EventService.ListEventTypes:input_type -> postern.v1.ListEventTypesRequest
+	15, // 18: postern.v1.EventService.GetEvent:output_type -> postern.v1.Event
+	6,  // 19: postern.v1.EventService.ListEvents:output_type -> postern.v1.ListEventsResponse
+	8,  // 20: postern.v1.EventService.WatchEvents:output_type -> postern.v1.WatchEventsResponse
+	10, // 21: postern.v1.EventService.ListEventTypes:output_type -> postern.v1.ListEventTypesResponse
+	18, // [18:22] is the sub-list for method output_type
+	14, // [14:18] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_event_service_proto_init() }
@@ -941,7 +1010,7 @@ func file_postern_v1_event_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_event_service_proto_rawDesc), len(file_postern_v1_event_service_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,

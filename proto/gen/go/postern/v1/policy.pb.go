@@ -213,8 +213,11 @@ type UpdatePolicyRequest struct {
 	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	// Why the change is made, at most 512 bytes. Recorded.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Write it although every external user would be denied at a site that is open now. Recorded where it made a difference.
-	Force         bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	// Write it although every external user, or the address of admin_email, would be denied at a site that is open now. Recorded where it made a
+	// difference.
+	Force bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	// Address of the person who makes the change, at most 320 bytes: a change that would deny them is refused. Empty: not looked at.
+	AdminEmail    string `protobuf:"bytes,8,opt,name=admin_email,json=adminEmail,proto3" json:"admin_email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -296,6 +299,13 @@ func (x *UpdatePolicyRequest) GetForce() bool {
 		return x.Force
 	}
 	return false
+}
+
+func (x *UpdatePolicyRequest) GetAdminEmail() string {
+	if x != nil {
+		return x.AdminEmail
+	}
+	return ""
 }
 
 // ChangePolicyResponse says what came of a change.
@@ -614,8 +624,11 @@ type RollBackPolicyRequest struct {
 	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	// Why, at most 512 bytes. Required. Recorded.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Write it although every external user would be denied at a site that is open now. Recorded where it made a difference.
-	Force         bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	// Write it although every external user, or the address of admin_email, would be denied at a site that is open now. Recorded where it made a
+	// difference.
+	Force bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	// Address of the person who makes the change, at most 320 bytes: a change that would deny them is refused. Empty: not looked at.
+	AdminEmail    string `protobuf:"bytes,8,opt,name=admin_email,json=adminEmail,proto3" json:"admin_email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -697,6 +710,13 @@ func (x *RollBackPolicyRequest) GetForce() bool {
 		return x.Force
 	}
 	return false
+}
+
+func (x *RollBackPolicyRequest) GetAdminEmail() string {
+	if x != nil {
+		return x.AdminEmail
+	}
+	return ""
 }
 
 // SuspendPolicyRequest says for how long.
@@ -1923,7 +1943,7 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\x10GetPolicyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12.\n" +
-	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xcb\x01\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xec\x01\n" +
 	"\x13UpdatePolicyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bdocument\x18\x02 \x01(\tR\bdocument\x12\x12\n" +
@@ -1932,7 +1952,9 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
 	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05force\x18\a \x01(\bR\x05force\"\xc2\x01\n" +
+	"\x05force\x18\a \x01(\bR\x05force\x12\x1f\n" +
+	"\vadmin_email\x18\b \x01(\tR\n" +
+	"adminEmail\"\xc2\x01\n" +
 	"\x14ChangePolicyResponse\x12-\n" +
 	"\x05state\x18\x01 \x01(\v2\x17.postern.v1.PolicyStateR\x05state\x12\x16\n" +
 	"\x06events\x18\x02 \x03(\tR\x06events\x125\n" +
@@ -1954,7 +1976,7 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\x06origin\x18\x05 \x01(\x0e2\x12.postern.v1.OriginR\x06origin\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05event\x18\a \x01(\tR\x05event\x12,\n" +
-	"\achanges\x18\b \x03(\v2\x12.postern.v1.ChangeR\achanges\"\xcd\x01\n" +
+	"\achanges\x18\b \x03(\v2\x12.postern.v1.ChangeR\achanges\"\xee\x01\n" +
 	"\x15RollBackPolicyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x12\n" +
@@ -1963,7 +1985,9 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
 	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05force\x18\a \x01(\bR\x05force\"\xac\x01\n" +
+	"\x05force\x18\a \x01(\bR\x05force\x12\x1f\n" +
+	"\vadmin_email\x18\b \x01(\tR\n" +
+	"adminEmail\"\xac\x01\n" +
 	"\x14SuspendPolicyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
 	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x12\n" +

@@ -1437,7 +1437,9 @@ type OrganizationRecord struct {
 	// Encoded postern.v1.Policy, kept apart so that an unreadable policy leaves sites and connections readable.
 	Policy []byte `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
 	// Secrets of its connections.
-	Secrets       []*ConnectionSecret `protobuf:"bytes,3,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	Secrets []*ConnectionSecret `protobuf:"bytes,3,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	// When the organization was deleted: nothing but its key and its record are left. Absent while it is not.
+	Deleted       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1489,6 +1491,13 @@ func (x *OrganizationRecord) GetPolicy() []byte {
 func (x *OrganizationRecord) GetSecrets() []*ConnectionSecret {
 	if x != nil {
 		return x.Secrets
+	}
+	return nil
+}
+
+func (x *OrganizationRecord) GetDeleted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deleted
 	}
 	return nil
 }
@@ -2061,8 +2070,10 @@ type ApplyRecord struct {
 	Done bool `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
 	// Of a revocation: from when on proofs count.
 	ProofsNotBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=proofs_not_before,json=proofsNotBefore,proto3" json:"proofs_not_before,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Of an import: how far it is.
+	Import        *ImportRecord `protobuf:"bytes,6,opt,name=import,proto3" json:"import,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApplyRecord) Reset() {
@@ -2130,6 +2141,113 @@ func (x *ApplyRecord) GetProofsNotBefore() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ApplyRecord) GetImport() *ImportRecord {
+	if x != nil {
+		return x.Import
+	}
+	return nil
+}
+
+// ImportRecord is how far an ImportAccounts is.
+type ImportRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first row that is not done.
+	NextRow int64 `protobuf:"varint,1,opt,name=next_row,json=nextRow,proto3" json:"next_row,omitempty"`
+	// Rows by what came of them.
+	Created int64 `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
+	// Those that were claimed already.
+	Unchanged int64 `protobuf:"varint,3,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	// Those that were refused.
+	Refused int64 `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Directory revision of its last commit.
+	Revision int64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Digest of the list; empty: not given.
+	Digest []byte `protobuf:"bytes,6,opt,name=digest,proto3" json:"digest,omitempty"`
+	// 8 random bytes, so that no two records are alike.
+	Nonce         []byte `protobuf:"bytes,7,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportRecord) Reset() {
+	*x = ImportRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportRecord) ProtoMessage() {}
+
+func (x *ImportRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportRecord.ProtoReflect.Descriptor instead.
+func (*ImportRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ImportRecord) GetNextRow() int64 {
+	if x != nil {
+		return x.NextRow
+	}
+	return 0
+}
+
+func (x *ImportRecord) GetCreated() int64 {
+	if x != nil {
+		return x.Created
+	}
+	return 0
+}
+
+func (x *ImportRecord) GetUnchanged() int64 {
+	if x != nil {
+		return x.Unchanged
+	}
+	return 0
+}
+
+func (x *ImportRecord) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *ImportRecord) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ImportRecord) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *ImportRecord) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
 // SessionRecord is a session of a site, by its hashed handle.
 type SessionRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2181,7 +2299,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[20]
+	mi := &file_postern_store_v1_store_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2311,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[20]
+	mi := &file_postern_store_v1_store_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2324,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{20}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SessionRecord) GetFlow() string {
@@ -2393,7 +2511,7 @@ type AuthenticatorRecord struct {
 
 func (x *AuthenticatorRecord) Reset() {
 	*x = AuthenticatorRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[21]
+	mi := &file_postern_store_v1_store_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2405,7 +2523,7 @@ func (x *AuthenticatorRecord) String() string {
 func (*AuthenticatorRecord) ProtoMessage() {}
 
 func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[21]
+	mi := &file_postern_store_v1_store_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2418,7 +2536,7 @@ func (x *AuthenticatorRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticatorRecord.ProtoReflect.Descriptor instead.
 func (*AuthenticatorRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{21}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AuthenticatorRecord) GetOrganizationUid() string {
@@ -2544,7 +2662,7 @@ type CredentialRecord struct {
 
 func (x *CredentialRecord) Reset() {
 	*x = CredentialRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[22]
+	mi := &file_postern_store_v1_store_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2556,7 +2674,7 @@ func (x *CredentialRecord) String() string {
 func (*CredentialRecord) ProtoMessage() {}
 
 func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[22]
+	mi := &file_postern_store_v1_store_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2569,7 +2687,7 @@ func (x *CredentialRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialRecord.ProtoReflect.Descriptor instead.
 func (*CredentialRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{22}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CredentialRecord) GetUid() string {
@@ -2643,7 +2761,7 @@ type PersonRecord struct {
 
 func (x *PersonRecord) Reset() {
 	*x = PersonRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[23]
+	mi := &file_postern_store_v1_store_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2655,7 +2773,7 @@ func (x *PersonRecord) String() string {
 func (*PersonRecord) ProtoMessage() {}
 
 func (x *PersonRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[23]
+	mi := &file_postern_store_v1_store_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2668,7 +2786,7 @@ func (x *PersonRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonRecord.ProtoReflect.Descriptor instead.
 func (*PersonRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{23}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PersonRecord) GetOrganizationUid() string {
@@ -2725,7 +2843,7 @@ type ProofRecord struct {
 
 func (x *ProofRecord) Reset() {
 	*x = ProofRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[24]
+	mi := &file_postern_store_v1_store_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2737,7 +2855,7 @@ func (x *ProofRecord) String() string {
 func (*ProofRecord) ProtoMessage() {}
 
 func (x *ProofRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[24]
+	mi := &file_postern_store_v1_store_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2750,7 +2868,7 @@ func (x *ProofRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofRecord.ProtoReflect.Descriptor instead.
 func (*ProofRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{24}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ProofRecord) GetMethod() string {
@@ -2860,7 +2978,7 @@ type InstallationRecord struct {
 
 func (x *InstallationRecord) Reset() {
 	*x = InstallationRecord{}
-	mi := &file_postern_store_v1_store_proto_msgTypes[25]
+	mi := &file_postern_store_v1_store_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2872,7 +2990,7 @@ func (x *InstallationRecord) String() string {
 func (*InstallationRecord) ProtoMessage() {}
 
 func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_store_v1_store_proto_msgTypes[25]
+	mi := &file_postern_store_v1_store_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2885,7 +3003,7 @@ func (x *InstallationRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallationRecord.ProtoReflect.Descriptor instead.
 func (*InstallationRecord) Descriptor() ([]byte, []int) {
-	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{25}
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *InstallationRecord) GetId() string {
@@ -3074,11 +3192,12 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\brecorded\x18\r \x01(\bR\brecorded\x12\x18\n" +
 	"\asession\x18\x0e \x01(\tR\asession\x12'\n" +
 	"\x0fagainst_verdict\x18\x0f \x01(\bR\x0eagainstVerdict\x12\x16\n" +
-	"\x06sealed\x18\x10 \x01(\fR\x06sealed\"\xa8\x01\n" +
+	"\x06sealed\x18\x10 \x01(\fR\x06sealed\"\xde\x01\n" +
 	"\x12OrganizationRecord\x12<\n" +
 	"\forganization\x18\x01 \x01(\v2\x18.postern.v1.OrganizationR\forganization\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\fR\x06policy\x12<\n" +
-	"\asecrets\x18\x03 \x03(\v2\".postern.store.v1.ConnectionSecretR\asecrets\"`\n" +
+	"\asecrets\x18\x03 \x03(\v2\".postern.store.v1.ConnectionSecretR\asecrets\x124\n" +
+	"\adeleted\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\adeleted\"`\n" +
 	"\x14PolicyRevisionRecord\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\fR\x06policy\x12\x14\n" +
@@ -3126,13 +3245,22 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\fR\x03key\x128\n" +
 	"\bpersonal\x18\x05 \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\x124\n" +
-	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\xce\x01\n" +
+	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\x86\x02\n" +
 	"\vApplyRecord\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x14\n" +
 	"\x05stamp\x18\x02 \x01(\fR\x05stamp\x123\n" +
 	"\acommits\x18\x03 \x03(\v2\x19.postern.v1.AppliedCommitR\acommits\x12\x12\n" +
 	"\x04done\x18\x04 \x01(\bR\x04done\x12F\n" +
-	"\x11proofs_not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\"\x92\a\n" +
+	"\x11proofs_not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\x126\n" +
+	"\x06import\x18\x06 \x01(\v2\x1e.postern.store.v1.ImportRecordR\x06import\"\xc5\x01\n" +
+	"\fImportRecord\x12\x19\n" +
+	"\bnext_row\x18\x01 \x01(\x03R\anextRow\x12\x18\n" +
+	"\acreated\x18\x02 \x01(\x03R\acreated\x12\x1c\n" +
+	"\tunchanged\x18\x03 \x01(\x03R\tunchanged\x12\x18\n" +
+	"\arefused\x18\x04 \x01(\x03R\arefused\x12\x1a\n" +
+	"\brevision\x18\x05 \x01(\x03R\brevision\x12\x16\n" +
+	"\x06digest\x18\x06 \x01(\fR\x06digest\x12\x14\n" +
+	"\x05nonce\x18\a \x01(\fR\x05nonce\"\x92\a\n" +
 	"\rSessionRecord\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1f\n" +
 	"\vsubject_key\x18\x02 \x01(\fR\n" +
@@ -3227,7 +3355,7 @@ func file_postern_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_postern_store_v1_store_proto_rawDescData
 }
 
-var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_postern_store_v1_store_proto_goTypes = []any{
 	(*SealedPart)(nil),            // 0: postern.store.v1.SealedPart
 	(*Index)(nil),                 // 1: postern.store.v1.Index
@@ -3249,45 +3377,46 @@ var file_postern_store_v1_store_proto_goTypes = []any{
 	(*OwnerRecord)(nil),           // 17: postern.store.v1.OwnerRecord
 	(*ClaimRecord)(nil),           // 18: postern.store.v1.ClaimRecord
 	(*ApplyRecord)(nil),           // 19: postern.store.v1.ApplyRecord
-	(*SessionRecord)(nil),         // 20: postern.store.v1.SessionRecord
-	(*AuthenticatorRecord)(nil),   // 21: postern.store.v1.AuthenticatorRecord
-	(*CredentialRecord)(nil),      // 22: postern.store.v1.CredentialRecord
-	(*PersonRecord)(nil),          // 23: postern.store.v1.PersonRecord
-	(*ProofRecord)(nil),           // 24: postern.store.v1.ProofRecord
-	(*InstallationRecord)(nil),    // 25: postern.store.v1.InstallationRecord
-	(*v1.Event)(nil),              // 26: postern.v1.Event
-	(v1.Phase)(0),                 // 27: postern.v1.Phase
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(v1.Class)(0),                 // 29: postern.v1.Class
-	(v1.Ending)(0),                // 30: postern.v1.Ending
-	(v1.Connection_Protocol)(0),   // 31: postern.v1.Connection.Protocol
-	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
-	(v1.SubjectKind)(0),           // 33: postern.v1.SubjectKind
-	(*v1.Decision)(nil),           // 34: postern.v1.Decision
-	(*v1.Demands)(nil),            // 35: postern.v1.Demands
-	(v1.Verdict)(0),               // 36: postern.v1.Verdict
-	(*v1.NextStep)(nil),           // 37: postern.v1.NextStep
-	(*v1.Organization)(nil),       // 38: postern.v1.Organization
-	(*v1.Domain)(nil),             // 39: postern.v1.Domain
-	(v1.Domain_State)(0),          // 40: postern.v1.Domain.State
-	(v1.Origin)(0),                // 41: postern.v1.Origin
-	(*v1.AppliedCommit)(nil),      // 42: postern.v1.AppliedCommit
-	(*v1.Enrolment)(nil),          // 43: postern.v1.Enrolment
-	(v1.Evidence)(0),              // 44: postern.v1.Evidence
+	(*ImportRecord)(nil),          // 20: postern.store.v1.ImportRecord
+	(*SessionRecord)(nil),         // 21: postern.store.v1.SessionRecord
+	(*AuthenticatorRecord)(nil),   // 22: postern.store.v1.AuthenticatorRecord
+	(*CredentialRecord)(nil),      // 23: postern.store.v1.CredentialRecord
+	(*PersonRecord)(nil),          // 24: postern.store.v1.PersonRecord
+	(*ProofRecord)(nil),           // 25: postern.store.v1.ProofRecord
+	(*InstallationRecord)(nil),    // 26: postern.store.v1.InstallationRecord
+	(*v1.Event)(nil),              // 27: postern.v1.Event
+	(v1.Phase)(0),                 // 28: postern.v1.Phase
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(v1.Class)(0),                 // 30: postern.v1.Class
+	(v1.Ending)(0),                // 31: postern.v1.Ending
+	(v1.Connection_Protocol)(0),   // 32: postern.v1.Connection.Protocol
+	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
+	(v1.SubjectKind)(0),           // 34: postern.v1.SubjectKind
+	(*v1.Decision)(nil),           // 35: postern.v1.Decision
+	(*v1.Demands)(nil),            // 36: postern.v1.Demands
+	(v1.Verdict)(0),               // 37: postern.v1.Verdict
+	(*v1.NextStep)(nil),           // 38: postern.v1.NextStep
+	(*v1.Organization)(nil),       // 39: postern.v1.Organization
+	(*v1.Domain)(nil),             // 40: postern.v1.Domain
+	(v1.Domain_State)(0),          // 41: postern.v1.Domain.State
+	(v1.Origin)(0),                // 42: postern.v1.Origin
+	(*v1.AppliedCommit)(nil),      // 43: postern.v1.AppliedCommit
+	(*v1.Enrolment)(nil),          // 44: postern.v1.Enrolment
+	(v1.Evidence)(0),              // 45: postern.v1.Evidence
 }
 var file_postern_store_v1_store_proto_depIdxs = []int32{
-	26, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
+	27, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
 	0,  // 1: postern.store.v1.EventRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 2: postern.store.v1.EventRecord.indexes:type_name -> postern.store.v1.Index
 	3,  // 3: postern.store.v1.EventRecord.directory:type_name -> postern.store.v1.DirectoryWrite
 	4,  // 4: postern.store.v1.DirectoryWrite.items:type_name -> postern.store.v1.DirectoryItem
-	27, // 5: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
-	28, // 6: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
-	28, // 7: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
-	29, // 8: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
-	28, // 9: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
-	30, // 10: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
-	28, // 11: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
+	28, // 5: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
+	29, // 6: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
+	29, // 7: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
+	30, // 8: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
+	29, // 9: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
+	31, // 10: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
+	29, // 11: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
 	9,  // 12: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
 	10, // 13: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
 	0,  // 14: postern.store.v1.FlowRecord.personal:type_name -> postern.store.v1.SealedPart
@@ -3295,80 +3424,82 @@ var file_postern_store_v1_store_proto_depIdxs = []int32{
 	18, // 16: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
 	18, // 17: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
 	6,  // 18: postern.store.v1.FlowRecord.pending:type_name -> postern.store.v1.PendingRecord
-	31, // 19: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
-	32, // 20: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
-	28, // 21: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
-	28, // 22: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
+	32, // 19: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
+	33, // 20: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
+	29, // 21: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
+	29, // 22: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
 	0,  // 23: postern.store.v1.LinkRecord.personal:type_name -> postern.store.v1.SealedPart
-	33, // 24: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
-	33, // 25: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
-	34, // 26: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
-	35, // 27: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
-	35, // 28: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
-	28, // 29: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
-	28, // 30: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
-	29, // 31: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
-	26, // 32: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
+	34, // 24: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
+	34, // 25: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
+	35, // 26: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
+	36, // 27: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
+	36, // 28: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
+	29, // 29: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
+	29, // 30: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
+	30, // 31: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
+	27, // 32: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
 	0,  // 33: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 34: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
-	27, // 35: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
-	36, // 36: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
-	30, // 37: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
-	34, // 38: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
-	37, // 39: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
-	28, // 40: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
-	38, // 41: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
+	28, // 35: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
+	37, // 36: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
+	31, // 37: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
+	35, // 38: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
+	38, // 39: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
+	29, // 40: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
+	39, // 41: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
 	14, // 42: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
-	28, // 43: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
-	39, // 44: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
-	28, // 45: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
-	40, // 46: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
-	32, // 47: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
-	28, // 48: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
-	28, // 49: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
-	28, // 50: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
-	28, // 51: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
-	28, // 52: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
-	28, // 53: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
-	28, // 54: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
-	28, // 55: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
-	28, // 56: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
-	41, // 57: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
-	0,  // 58: postern.store.v1.ClaimRecord.personal:type_name -> postern.store.v1.SealedPart
-	28, // 59: postern.store.v1.ClaimRecord.created:type_name -> google.protobuf.Timestamp
-	42, // 60: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	28, // 61: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
-	36, // 62: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	28, // 63: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	28, // 64: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	28, // 65: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
-	0,  // 66: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
-	29, // 67: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
-	28, // 68: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
-	36, // 69: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
-	28, // 70: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
-	33, // 71: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
-	24, // 72: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
-	22, // 73: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
-	22, // 74: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
-	28, // 75: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
-	28, // 76: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
-	0,  // 77: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
-	28, // 78: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
-	43, // 79: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
-	28, // 80: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
-	24, // 81: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
-	28, // 82: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
-	28, // 83: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
-	44, // 84: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
-	0,  // 85: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
-	28, // 86: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	32, // 87: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	88, // [88:88] is the sub-list for method output_type
-	88, // [88:88] is the sub-list for method input_type
-	88, // [88:88] is the sub-list for extension type_name
-	88, // [88:88] is the sub-list for extension extendee
-	0,  // [0:88] is the sub-list for field type_name
+	29, // 43: postern.store.v1.OrganizationRecord.deleted:type_name -> google.protobuf.Timestamp
+	29, // 44: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
+	40, // 45: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
+	29, // 46: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
+	41, // 47: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
+	33, // 48: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
+	29, // 49: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
+	29, // 50: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
+	29, // 51: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
+	29, // 52: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
+	29, // 53: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
+	29, // 54: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
+	29, // 55: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
+	29, // 56: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
+	29, // 57: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
+	42, // 58: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
+	0,  // 59: postern.store.v1.ClaimRecord.personal:type_name -> postern.store.v1.SealedPart
+	29, // 60: postern.store.v1.ClaimRecord.created:type_name -> google.protobuf.Timestamp
+	43, // 61: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
+	29, // 62: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
+	20, // 63: postern.store.v1.ApplyRecord.import:type_name -> postern.store.v1.ImportRecord
+	37, // 64: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	29, // 65: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	29, // 66: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	29, // 67: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	0,  // 68: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
+	30, // 69: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
+	29, // 70: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
+	37, // 71: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
+	29, // 72: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
+	34, // 73: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
+	25, // 74: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
+	23, // 75: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
+	23, // 76: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
+	29, // 77: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	29, // 78: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	0,  // 79: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
+	29, // 80: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
+	44, // 81: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	29, // 82: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	25, // 83: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
+	29, // 84: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	29, // 85: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	45, // 86: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	0,  // 87: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
+	29, // 88: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	33, // 89: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	90, // [90:90] is the sub-list for method output_type
+	90, // [90:90] is the sub-list for method input_type
+	90, // [90:90] is the sub-list for extension type_name
+	90, // [90:90] is the sub-list for extension extendee
+	0,  // [0:90] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
@@ -3386,7 +3517,7 @@ func file_postern_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_store_v1_store_proto_rawDesc), len(file_postern_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
