@@ -34,6 +34,8 @@ const (
 	kindCount // a number from 0; converters coerce it where the API says so
 	kindMessage
 	kindList
+	kindMask
+	kindUnread // answered only: whoever sends it is told
 )
 
 // Texts are counted in bytes. A text that is not given is not held against its bound: converters say what is required.
@@ -65,10 +67,19 @@ func count() Bound { return Bound{kind: kindCount} }
 
 func message() Bound { return Bound{kind: kindMessage} }
 
+// mask names fields by their paths: which ones a call takes is for its converter to say.
+func mask() Bound { return Bound{kind: kindMask, max: maxPaths} }
+
+// unread is a field of a resource that is changed by calls of its own, or by nobody.
+func unread() Bound { return Bound{kind: kindUnread} }
+
 func list(most int, element Bound) Bound { return Bound{kind: kindList, max: most, element: &element} }
 
 // fits reports whether a field can have this bound at all.
 func (b *Bound) fits(fd protoreflect.FieldDescriptor) bool {
+	if b.kind == kindUnread {
+		return true
+	}
 	if fd.IsMap() || fd.IsList() != (b.kind == kindList) {
 		return false
 	}
@@ -92,6 +103,8 @@ func (b *Bound) fits(fd protoreflect.FieldDescriptor) bool {
 			return b.kind == kindTime
 		case "google.protobuf.Duration":
 			return b.kind == kindDuration
+		case "google.protobuf.FieldMask":
+			return b.kind == kindMask
 		}
 		return b.kind == kindMessage
 	}
@@ -121,6 +134,10 @@ func (b *Bound) refuse(fd protoreflect.FieldDescriptor, v protoreflect.Value) st
 		if v.Int() < 0 {
 			return "must not be negative"
 		}
+	case kindMask:
+		return b.refuseMask(v)
+	case kindUnread:
+		return "is not taken here: leave it out"
 	case kindFlag, kindMessage, kindList:
 	case kindNone:
 		return "is not taken"

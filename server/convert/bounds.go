@@ -24,7 +24,7 @@ const (
 // the messages and tries each bound.
 func Bounds() map[protoreflect.FullName]Bound {
 	out := map[protoreflect.FullName]Bound{}
-	for _, group := range []map[string]Bound{signIn(), steps(), factors(), access(), federation(), queries(), directory(), connections(), domains(), policies()} {
+	for _, group := range []map[string]Bound{signIn(), steps(), factors(), access(), federation(), queries(), directory(), connections(), domains(), policies(), resources()} {
 		for name, b := range group {
 			out[protoreflect.FullName("postern.v1."+name)] = b
 		}
@@ -182,6 +182,7 @@ func queries() map[string]Bound {
 		"EventFilter.start_time": moment(),
 		"EventFilter.end_time":   moment(),
 		"EventFilter.include":    message(),
+		"EventFilter.sandbox":    enum(),
 
 		"EventMatch.sites":       list(maxValues, id()),
 		"EventMatch.emails":      list(maxValues, text(maxEmail)),
@@ -204,6 +205,7 @@ func directory() map[string]Bound {
 		"ApplyOrganizationRequest.validate_only": flag(),
 		"ApplyOrganizationRequest.reason":        lines(512),
 		"ApplyOrganizationRequest.force":         flag(),
+		"ApplyOrganizationRequest.admin_email":   text(maxEmail),
 
 		"ExportOrganizationRequest.name": name(),
 

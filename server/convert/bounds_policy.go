@@ -16,6 +16,7 @@ func policies() map[string]Bound {
 		"UpdatePolicyRequest.validate_only": flag(),
 		"UpdatePolicyRequest.reason":        lines(maxReason),
 		"UpdatePolicyRequest.force":         flag(),
+		"UpdatePolicyRequest.admin_email":   text(maxEmail),
 
 		"ListPolicyRevisionsRequest.parent":     name(),
 		"ListPolicyRevisionsRequest.page_size":  count(),
@@ -28,6 +29,7 @@ func policies() map[string]Bound {
 		"RollBackPolicyRequest.validate_only": flag(),
 		"RollBackPolicyRequest.reason":        lines(maxReason),
 		"RollBackPolicyRequest.force":         flag(),
+		"RollBackPolicyRequest.admin_email":   text(maxEmail),
 
 		"SuspendPolicyRequest.name":       name(),
 		"SuspendPolicyRequest.duration":   span(applying.ShortestSuspension, applying.LongestSuspension),

@@ -39,15 +39,19 @@ func domains() map[string]Bound {
 		"VerifyDomainRequest.name":       domainName(),
 		"VerifyDomainRequest.request_id": requestID(),
 
-		"ConfirmDomainRemovalRequest.name":       domainName(),
-		"ConfirmDomainRemovalRequest.request_id": requestID(),
-		"ConfirmDomainRemovalRequest.etag":       requestIDOf(64),
-		"ConfirmDomainRemovalRequest.reason":     lines(maxReason),
+		"ConfirmDomainRemovalRequest.name":        domainName(),
+		"ConfirmDomainRemovalRequest.request_id":  requestID(),
+		"ConfirmDomainRemovalRequest.etag":        requestIDOf(64),
+		"ConfirmDomainRemovalRequest.reason":      lines(maxReason),
+		"ConfirmDomainRemovalRequest.force":       flag(),
+		"ConfirmDomainRemovalRequest.admin_email": text(maxEmail),
 
-		"DeleteDomainRequest.name":       domainName(),
-		"DeleteDomainRequest.request_id": requestID(),
-		"DeleteDomainRequest.etag":       requestIDOf(64),
-		"DeleteDomainRequest.reason":     lines(maxReason),
+		"DeleteDomainRequest.name":        domainName(),
+		"DeleteDomainRequest.request_id":  requestID(),
+		"DeleteDomainRequest.etag":        requestIDOf(64),
+		"DeleteDomainRequest.reason":      lines(maxReason),
+		"DeleteDomainRequest.force":       flag(),
+		"DeleteDomainRequest.admin_email": text(maxEmail),
 	}
 }
 

@@ -51,6 +51,7 @@ func reasonsOfRequests() []ReasonInfo {
 		invalid("FIELD_REQUIRED", "A field that must be given is missing."),
 		invalid("FIELD_UNEXPECTED", "A field is given that may not be given together with the others."),
 		invalid("FLOW_ID_INVALID", "A flow id is not a UUIDv7."),
+		invalid("MASK_INVALID", "An update mask names a field that the call does not change, or everything (*)."),
 		invalid("METHOD_CONNECTION", "A method token names a connection where it may not, or names none properly."),
 		invalid("METHOD_UNKNOWN", "A method token is none of the documented ones."),
 		invalid("NAME_INVALID", "A resource name does not read as documented."),
