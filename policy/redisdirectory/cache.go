@@ -10,27 +10,37 @@ import (
 	"github.com/postern-audit/postern/policy"
 )
 
-// maxCached is how many organizations' policy records a process keeps.
-const maxCached = 4096
+// Bounds of what a process keeps: how many policy records, and how many bytes they have as stored. In memory a record takes a few
+// times as much.
+const (
+	maxCached      = 16384
+	maxCachedBytes = 64 << 20
+)
 
 // Cache keeps policy records by their stamp, and gives organization keys to the sealer as it meets them. The directory and
 // the flow store of a process share one. Safe for concurrent use.
 type Cache struct {
-	keys audit.Keys
-	mu   sync.RWMutex
-	all  map[string]*policy.Organization // by uid; values are never changed
+	keys  audit.Keys
+	mu    sync.RWMutex
+	all   map[string]cached // by uid; organizations are never changed
+	bytes int               // of all, as stored
+}
+
+type cached struct {
+	o    *policy.Organization
+	size int // as stored
 }
 
 // NewCache returns an empty cache that adds organization keys to keys.
 func NewCache(keys audit.Keys) *Cache {
-	return &Cache{keys: keys, all: map[string]*policy.Organization{}}
+	return &Cache{keys: keys, all: map[string]cached{}}
 }
 
 // Peek returns the record as last seen, nil when there is none.
 func (c *Cache) Peek(uid string) *policy.Organization {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.all[uid]
+	return c.all[uid].o
 }
 
 // Known returns what a script is told so that it sends the record only when it moved: known's policy stamp.
@@ -68,6 +78,7 @@ func (c *Cache) Fill(uid string, known *policy.Organization, r *redisx.Reply) (*
 		return nil, err
 	}
 	var o *policy.Organization
+	size := 0 // as it was
 	if r.Len() <= shortFields {
 		if known == nil || known.PolicyStamp != policyStamp {
 			return nil, errs.New(errs.Internal, "STORE_REPLY", "the store left out a policy record that is not known")
@@ -76,7 +87,7 @@ func (c *Cache) Fill(uid string, known *policy.Organization, r *redisx.Reply) (*
 			return known, nil
 		}
 		o = shallow(known)
-	} else if o, err = c.decode(uid, r); err != nil {
+	} else if o, size, err = c.decode(uid, r); err != nil {
 		return nil, err
 	}
 	o.PolicyStamp, o.Stamp, o.Revision = policyStamp, stamp, r.Int(atRevision)
@@ -84,7 +95,7 @@ func (c *Cache) Fill(uid string, known *policy.Organization, r *redisx.Reply) (*
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	c.put(o)
+	c.put(o, size)
 	return o, nil
 }
 
@@ -93,37 +104,45 @@ func shallow(o *policy.Organization) *policy.Organization {
 	return &fresh
 }
 
-func (c *Cache) decode(uid string, r *redisx.Reply) (*policy.Organization, error) {
+func (c *Cache) decode(uid string, r *redisx.Reply) (o *policy.Organization, size int, err error) {
 	record, ok := r.Find(atRecord)
 	if !ok {
-		return nil, errs.New(errs.Internal, "RECORD_MALFORMED", "a stored organization has no policy record")
+		return nil, 0, errs.New(errs.Internal, "RECORD_MALFORMED", "a stored organization has no policy record")
 	}
-	o, err := decodeOrganization([]byte(record), r.Text(atUnreadable) == unreadableAllow)
-	if err != nil {
-		return nil, err
+	if o, err = decodeOrganization([]byte(record), r.Text(atUnreadable) == unreadableAllow); err != nil {
+		return nil, 0, err
 	}
 	if o.UID != uid {
-		return nil, errs.New(errs.Internal, "RECORD_MALFORMED", "a stored organization has another uid than its key")
+		return nil, 0, errs.New(errs.Internal, "RECORD_MALFORMED", "a stored organization has another uid than its key")
 	}
 	o.Created = time.UnixMilli(r.Int(atCreated)).UTC()
 	o.Key = audit.OrganizationKey{OrganizationUID: uid, Wrapped: []byte(r.Text(atKey))}
-	return o, c.keys.Add(o.Key)
+	return o, len(record), c.keys.Add(o.Key)
 }
 
-// put keeps the newer of two records: an answer may arrive after a younger one.
-func (c *Cache) put(o *policy.Organization) {
+// put keeps the newer of two records: an answer may arrive after a younger one. Size 0 is that of the record it replaces; when that
+// has gone meanwhile, nothing is kept.
+func (c *Cache) put(o *policy.Organization, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if have := c.all[o.UID]; have != nil && have.Revision > o.Revision {
+	have, known := c.all[o.UID]
+	if known && have.o.Revision > o.Revision || !known && size == 0 {
 		return
 	}
-	if len(c.all) >= maxCached && c.all[o.UID] == nil {
-		for uid := range c.all { // any one: it is read again when needed
+	if size == 0 {
+		size = have.size
+	}
+	c.bytes += size - have.size
+	c.all[o.UID] = cached{o, size}
+	for uid, other := range c.all { // any other one goes: it is read again when needed
+		if len(c.all) <= maxCached && c.bytes <= maxCachedBytes {
+			return
+		}
+		if uid != o.UID {
 			delete(c.all, uid)
-			break
+			c.bytes -= other.size
 		}
 	}
-	c.all[o.UID] = o
 }
 
 // The field "un": what an organization chose for an unreadable policy. It stands apart from the policy, so that it can be
