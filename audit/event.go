@@ -148,7 +148,11 @@ type Event struct {
 	InitiatedBy     string     // IDP when the identity provider began the sign-in, unasked; "" otherwise
 	SessionExpires  time.Time  // when the identity provider wants sessions to end; zero: not said
 	Expectations    string     // CALLER when the login service said what federated evidence had to fit; "" otherwise
+	Sandbox         bool       // the organization is for trying things out
 	PersonalState   string     // "", ERASED or UNREADABLE; set by readers
+
+	// Directory is what the event's commit wrote to the directory, on one event of each such commit; nil on events that are read.
+	Directory *DirectoryWrite
 
 	Personal Personal
 	Sealed   *Sealed // the personal part as stored; when set, encoders use it as it is

@@ -141,7 +141,8 @@ func (c *Codec) Decode(b []byte) (audit.Event, error) {
 		return audit.Event{}, err
 	}
 	e.Sealed, e.Indexes = SealedFromProto(r.GetPersonal()), IndexesFromProto(r.GetIndexes())
-	return e, nil
+	e.Directory, err = directoryFrom(r.GetDirectory())
+	return e, err
 }
 
 // Open fills e.Personal from e.Sealed. A part that was erased or cannot be opened is no error: PersonalState says so.

@@ -84,6 +84,7 @@ func full(t testing.TB) audit.Event {
 	e.Personal.Email = "ann@example.com"
 	e.Personal.TypedAddress = "Typed@other.example"
 	e.Personal.PreviousEmail = "anna@third.example"
+	e.Directory.Items[0].Key, e.Directory.Items[1].Key = audit.DomainKey("partner.example"), audit.ClaimKey([]byte{0, 0xff})
 	return e
 }
 

@@ -119,6 +119,7 @@ func (w *wire) record(e *audit.Event, sealed *audit.Sealed, indexes []audit.Inde
 		w.bytes(2, indexes[i].Value)
 		w.close(at)
 	}
+	w.directory(4, e.Directory)
 }
 
 // event writes what body converts, in field-number order.
@@ -192,6 +193,7 @@ func (w *wire) event(e *audit.Event) {
 	w.text(51, e.InitiatedBy)
 	w.text(52, e.Expectations)
 	w.time(53, e.SessionExpires)
+	w.flag(54, e.Sandbox)
 }
 
 // AppendDecision writes a decision as field n of a message that b holds so far.

@@ -138,6 +138,9 @@ func (w *writer) entry(partition int, entry *audit.Entry, done *audit.Appended) 
 	for _, x := range e.Indexes {
 		w.indexRows = append(w.indexRows, indexRow{x.Purpose, x.Value, pos})
 	}
+	if err := w.history(o.number, &e, body); err != nil {
+		return err
+	}
 	return w.flow(partition, o.number, &e)
 }
 
@@ -145,6 +148,9 @@ func (w *writer) entry(partition int, entry *audit.Entry, done *audit.Appended) 
 func (w *writer) insert(pos, first int64, e *audit.Event, body []byte) (flags int64, inserted bool, err error) {
 	if e.Type == audit.TypeUnreadable {
 		flags = flagUnreadable
+	}
+	if e.Sandbox {
+		flags |= flagSandbox
 	}
 	var salt, data, digest []byte
 	if s := e.Sealed; s != nil {

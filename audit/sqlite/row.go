@@ -14,6 +14,7 @@ const (
 
 	flagForked     = 1
 	flagUnreadable = 2
+	flagSandbox    = 4
 
 	blockBits = 10 // 1024 sequence numbers share a row of event_span
 )
@@ -22,13 +23,15 @@ func position(organization, sequence int64) int64 { return organization<<sequenc
 
 func sequenceOf(position int64) int64 { return position & (1<<sequenceBits - 1) }
 
-// Field numbers of postern.store.v1.EventRecord that have columns of their own.
+// Field numbers of postern.store.v1.EventRecord that have columns or tables of their own.
 const (
-	fieldPersonal = 2
-	fieldIndexes  = 3
+	fieldPersonal  = 2
+	fieldIndexes   = 3
+	fieldDirectory = 4
 )
 
-// bodyOf returns an encoded EventRecord without its sealed part and indexes: what stays when a person is erased. It copies
+// bodyOf returns an encoded EventRecord without its sealed part, its indexes and what it brings for the history: what stays
+// when a person is erased. It copies
 // the other fields as they came, also those this binary does not know. False when the bytes are no such record.
 func bodyOf(raw []byte) ([]byte, bool) {
 	if len(raw) < 2 || raw[0] != codec.Format {
@@ -41,7 +44,7 @@ func bodyOf(raw []byte) ([]byte, bool) {
 		if n < 0 {
 			return nil, false
 		}
-		if number != fieldPersonal && number != fieldIndexes {
+		if number != fieldPersonal && number != fieldIndexes && number != fieldDirectory {
 			body = append(body, rest[:n]...)
 		}
 		rest = rest[n:]

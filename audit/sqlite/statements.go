@@ -16,6 +16,7 @@ type statements struct {
 	event, eventIndex, eventIndexes, span           *sql.Stmt
 	organization, newOrganization, saveOrganization *sql.Stmt
 	flow, newFlow, saveFlow, flowIndex, flowIndexes *sql.Stmt
+	historyCommit, historyOrganization, historyItem *sql.Stmt
 }
 
 func (s *statements) texts() map[**sql.Stmt]string {
@@ -47,8 +48,13 @@ func (s *statements) texts() map[**sql.Stmt]string {
 		&s.saveFlow: `UPDATE flow SET site = ?, site_uid = ?, support_code = ?, correlation_id = ?, class = ?, provisional = ?,
 			started = ?, ended = ?, ending = ?, reason = ?, last_step = ?, last_time = ?, start_event = ?, bind_event = ?, end_event = ?
 			WHERE flow = ?`,
-		&s.flowIndex:   flowIndex + "(?, ?, ?)",
-		&s.flowIndexes: flowIndex + several,
+		&s.flowIndex:     flowIndex + "(?, ?, ?)",
+		&s.flowIndexes:   flowIndex + several,
+		&s.historyCommit: `INSERT INTO history_commit (organization, sequence, revision, recorded) VALUES (?, ?, ?, ?)`,
+		&s.historyOrganization: `INSERT INTO history_organization (organization, sequence, revision, recorded, policy,
+			personal_salt, personal_sealed, personal_digest, body, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		&s.historyItem: `INSERT INTO history_item (organization, key, sequence, record) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET record = excluded.record`,
 	}
 }
 

@@ -1,0 +1,159 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/codec"
+)
+
+var _ audit.HistoryReader = (*Archive)(nil)
+
+// history stores what an event that was just inserted brings of the directory. body is what is kept of the event.
+func (w *writer) history(organization int64, e *audit.Event, body []byte) error {
+	d := e.Directory
+	if d == nil {
+		return nil
+	}
+	if err := w.exec(w.stmts.historyCommit, organization, e.Sequence, e.Revision, nanos(e.RecordedTime)); err != nil {
+		return err
+	}
+	if d.Organization != nil {
+		var salt, data, digest []byte
+		if s := e.Sealed; s != nil {
+			salt, data, digest = s.Salt, s.Data, s.Digest
+		}
+		if err := w.exec(w.stmts.historyOrganization, organization, e.Sequence, e.Revision, nanos(e.RecordedTime),
+			audit.ChangesPolicy(e.Type), salt, data, digest, body, d.Organization); err != nil {
+			return err
+		}
+	}
+	for i := range d.Items {
+		if err := w.exec(w.stmts.historyItem, organization, []byte(d.Items[i].Key), e.Sequence, d.Items[i].Record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CommitAt returns the newest directory commit recorded at or before a moment.
+func (a *Archive) CommitAt(ctx context.Context, organizationUID string, at time.Time) (audit.DirectoryCommit, error) {
+	var c audit.DirectoryCommit
+	var recorded int64
+	err := a.read.QueryRowContext(ctx, commitAt, organizationUID, nanos(at)).Scan(&c.Sequence, &c.Revision, &recorded)
+	c.RecordedTime = fromNanos(recorded)
+	return c, unknown(err)
+}
+
+// The texts behind the reads, so that a test can look at their plans.
+const (
+	commitAt = `SELECT h.sequence, h.revision, h.recorded FROM organization_sequence o CROSS JOIN history_commit h INDEXED BY history_moment
+		WHERE o.organization_uid = ? AND h.organization = o.organization AND h.recorded <= ?
+		ORDER BY h.recorded DESC, h.sequence DESC LIMIT 1`
+	organizationAt = `SELECT ` + versionColumns + `, h.record FROM organization_sequence o CROSS JOIN history_organization h
+		INDEXED BY history_organization_sequence
+		WHERE o.organization_uid = ? AND h.organization = o.organization AND h.sequence <= ? ORDER BY h.sequence DESC LIMIT 1`
+	itemAt = `SELECT h.record FROM organization_sequence o CROSS JOIN history_item h
+		WHERE o.organization_uid = ? AND h.organization = o.organization AND h.key = ? AND h.sequence <= ?
+		ORDER BY h.sequence DESC LIMIT 1`
+	versionColumns = `h.sequence, h.revision, h.recorded, h.personal_salt, h.personal_sealed, h.personal_digest, h.body`
+)
+
+// versionsText is the text of a list of versions.
+func versionsText(q *audit.VersionQuery) string {
+	index, only, record := "history_organization_revision", "", "NULL"
+	if q.PolicyOnly {
+		index, only = "history_organization_policy", " AND h.policy = 1"
+	}
+	if q.WithRecords {
+		record = "h.record"
+	}
+	return `SELECT ` + versionColumns + `, ` + record + ` FROM organization_sequence o CROSS JOIN history_organization h INDEXED BY ` + index + `
+		WHERE o.organization_uid = ? AND h.organization = o.organization AND h.revision < ?` + only + `
+		ORDER BY h.revision DESC, h.sequence DESC LIMIT ?`
+}
+
+// OrganizationAt returns the newest version of the record that is not after a commit.
+func (a *Archive) OrganizationAt(ctx context.Context, organizationUID string, c audit.DirectoryCommit) (audit.OrganizationVersion, error) {
+	v, err := scanVersion(a.read.QueryRowContext(ctx, organizationAt, organizationUID, c.Sequence).Scan, organizationUID)
+	return v, unknown(err)
+}
+
+// unknown turns "no rows" into HISTORY_UNKNOWN.
+func unknown(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return audit.ErrHistoryUnknown()
+	}
+	return wrap(err)
+}
+
+// ItemsAt returns what keys stood for after a commit.
+func (a *Archive) ItemsAt(ctx context.Context, organizationUID string, c audit.DirectoryCommit, keys []audit.DirectoryKey) (map[audit.DirectoryKey][]byte, error) {
+	out := make(map[audit.DirectoryKey][]byte, len(keys))
+	err := a.inRead(ctx, func(tx *sql.Tx) error {
+		stmt, err := tx.PrepareContext(ctx, itemAt)
+		if err != nil {
+			return err
+		}
+		defer stmt.Close() //nolint:errcheck // it only read
+		for _, k := range keys {
+			var record []byte
+			err := stmt.QueryRowContext(ctx, organizationUID, []byte(k), c.Sequence).Scan(&record)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			if record != nil {
+				out[k] = record
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Versions returns versions of the record, highest revision first.
+func (a *Archive) Versions(ctx context.Context, q audit.VersionQuery) ([]audit.OrganizationVersion, error) {
+	rows, err := a.read.QueryContext(ctx, versionsText(&q), versionsArgs(&q)...)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	out, err := collect(rows, func(r *sql.Rows) (audit.OrganizationVersion, error) { return scanVersion(r.Scan, q.OrganizationUID) })
+	return out, wrap(err)
+}
+
+func versionsArgs(q *audit.VersionQuery) []any {
+	before := q.Before
+	if before <= 0 {
+		before = 1<<63 - 1
+	}
+	return []any{q.OrganizationUID, before, max(q.Limit, 0)}
+}
+
+// scanVersion reads one row. An event that cannot be read leaves what the columns say, as scanEvent does.
+func scanVersion(scan func(...any) error, organizationUID string) (audit.OrganizationVersion, error) {
+	var (
+		v                        audit.OrganizationVersion
+		recorded                 int64
+		salt, data, digest, body []byte
+	)
+	if err := scan(&v.Sequence, &v.Revision, &recorded, &salt, &data, &digest, &body, &v.Record); err != nil {
+		return v, err
+	}
+	e, err := codec.New(nil).Decode(body) // decoding opens nothing, so it needs no sealer
+	if err != nil {
+		e = audit.Event{OrganizationUID: organizationUID, Revision: v.Revision, PersonalState: codec.StateUnreadable}
+	}
+	v.RecordedTime = fromNanos(recorded)
+	e.Sequence, e.RecordedTime = v.Sequence, v.RecordedTime
+	if digest != nil {
+		e.Sealed = &audit.Sealed{Salt: salt, Data: data, Digest: digest}
+	}
+	v.Event = e
+	return v, nil
+}
