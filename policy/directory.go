@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"time"
 
 	"github.com/postern-audit/postern/audit"
 )
@@ -51,7 +52,7 @@ type DomainPage struct {
 
 // Applied says what one commit of an apply did.
 type Applied struct {
-	Kind     string // ADD_DOMAINS, ADD_CLAIMS, POLICY, REMOVE_DOMAINS, CHECK_DOMAINS, NOTHING
+	Kind     string // ADD_DOMAINS, ADD_CLAIMS, POLICY, REMOVE_DOMAINS, REMOVE_CLAIMS, CHECK_DOMAINS, NOTHING
 	Count    int
 	Revision int64
 	Events   []string // event ids
@@ -64,11 +65,16 @@ type Change struct {
 	AddDomains   []DomainRecord
 	AddClaims    []ClaimRecord
 	DropDomains  []Domain
+	DropClaims   []AccountKey
 	Challenges   []ChallengeChange
 	Events       []audit.Event // Revision is filled in by the store
 	Request      ApplyKey
 	Progress     []Applied // of the commits before this one
 	Done         bool      // this is the last commit
+	// Import is how far the import behind Request is with this commit, in the place of Progress and Done. Its version is compared.
+	Import *ImportProgress
+	// NotAfter is the last moment, by the store's clock, at which the commit may happen; zero: any.
+	NotAfter time.Time
 }
 
 // ApplyKey identifies one administrative call for idempotency.

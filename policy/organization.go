@@ -23,6 +23,11 @@ type Organization struct {
 	ID          string
 	DisplayName string
 	Disabled    bool
+	// Sandbox says that it is for trying things out: it works fully, and its events say so.
+	Sandbox bool
+	// Deleted is when the organization was deleted; zero: it was not. A deleted one has nothing but its key and its counters: nobody
+	// signs in, nothing can be changed, and its id may be another one's.
+	Deleted     time.Time
 	Revision    int64 // of the directory
 	Stamp       Stamp // of the directory: the etag
 	PolicyStamp Stamp // of rules, stops, sites, connections and switches
@@ -286,4 +291,8 @@ type ClaimRecord struct {
 	Kind     ClaimKind
 	Revision int64
 	Origin   audit.Origin
+	Created  time.Time // zero: older than this field, or not asked for
+	// Personal is what is claimed and a note about it, sealed for the key in hex. Nil when it is older than this field, or was not asked
+	// for: what decides about sign-ins never needs it.
+	Personal *audit.Sealed
 }

@@ -26,6 +26,11 @@ const (
 // OwnerKey is which organization has verified a domain.
 func OwnerKey(domain string) string { return "postern:{meta}:owner:" + domain }
 
+// AccountOwnerKey is which organization claims an account or address, by its hash.
+func AccountOwnerKey(hash [16]byte) string {
+	return "postern:{meta}:account:" + hex.EncodeToString(hash[:])
+}
+
 // Keys names every key of an installation. The zero value is of no use: see NewKeys.
 type Keys struct {
 	spaces []Space // by partition
@@ -163,6 +168,12 @@ func (s Space) Checks() string { return s.prefix + "checks" }
 // Claim is a claimed account or address of an organization, by hashed name.
 func (s Space) Claim(organizationUID string, key [16]byte) string {
 	return s.prefix + "claim:" + organizationUID + ":" + hex.EncodeToString(key[:])
+}
+
+// Claims is a part of the index of an organization's claims, by the first byte of their hashes: a sorted set of hashes in hex, in byte
+// order. It has parts so that no key of an organization with very many claims is a large one.
+func (s Space) Claims(organizationUID string, first byte) string {
+	return s.prefix + "claims:" + organizationUID + ":" + hex.EncodeToString([]byte{first})
 }
 
 // Tally is the counters of a site's hour.

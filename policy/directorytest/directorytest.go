@@ -1,5 +1,5 @@
 // Package directorytest is the conformance suite of policy.Directory, policy.DirectoryWriter, policy.Challenges, policy.DomainOwners,
-// policy.History and authflow.ProofBounds.
+// policy.Claims, policy.AccountOwners, policy.History and authflow.ProofBounds.
 //
 // Purpose: Run proves a directory against the contract in policy/directory.go: what was committed is read, a commit is all or
 // nothing with its events, versions decide races, the cached policy record is never older than a read that asks, progress is
@@ -24,6 +24,8 @@ type Both interface {
 	Revoker
 	policy.Challenges
 	policy.DomainOwners
+	policy.Claims
+	policy.AccountOwners
 	policy.History
 }
 
@@ -49,7 +51,7 @@ func Run(t *testing.T, fresh func(t *testing.T) *Harness) {
 	for _, g := range []struct {
 		name  string
 		cases map[string]func(t *testing.T, h *Harness)
-	}{{"read", readCases}, {"atomic", atomicCases}, {"progress", progressCases}, {"races", raceCases}, {"revocation", revokeCases}, {"challenges", challengeCases}, {"history", historyCases}} {
+	}{{"read", readCases}, {"atomic", atomicCases}, {"progress", progressCases}, {"races", raceCases}, {"revocation", revokeCases}, {"challenges", challengeCases}, {"claims", claimCases}, {"history", historyCases}} {
 		t.Run(g.name, func(t *testing.T) {
 			for name, run := range g.cases {
 				t.Run(name, func(t *testing.T) { run(t, fresh(t)) })

@@ -36,7 +36,7 @@ var changes = map[string]func(t *testing.T, h *Harness, o *policy.Organization) 
 		return policy.Change{Organization: o, Challenges: []policy.ChallengeChange{{After: challenge(t, "asked.example.org")}}, Events: []audit.Event{event(o, audit.TypeDomainCreated)}}
 	},
 	"removals": func(t *testing.T, _ *Harness, o *policy.Organization) policy.Change {
-		return policy.Change{Organization: o, DropDomains: []policy.Domain{domain(t, "first.example.org")}, Events: []audit.Event{event(o, audit.TypeDomainRemoved)}}
+		return policy.Change{Organization: o, DropDomains: []policy.Domain{domain(t, "first.example.org")}, DropClaims: []policy.AccountKey{claim(3).Key}, Events: []audit.Event{event(o, audit.TypeDomainRemoved)}}
 	},
 }
 
@@ -44,7 +44,7 @@ var changes = map[string]func(t *testing.T, h *Harness, o *policy.Organization) 
 func prepared(t *testing.T, h *Harness) *policy.Organization {
 	t.Helper()
 	o := created(t, h, "org-"+newID()[24:])
-	must(t, h, policy.Change{Organization: o, AddDomains: []policy.DomainRecord{record(t, "first.example.org")}})
+	must(t, h, policy.Change{Organization: o, AddDomains: []policy.DomainRecord{record(t, "first.example.org")}, AddClaims: []policy.ClaimRecord{claim(3)}})
 	return current(t, h.Directory, o.UID)
 }
 

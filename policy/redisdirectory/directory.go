@@ -53,6 +53,8 @@ type Directory struct {
 	organization *redisx.Script
 	check        *redisx.Script
 	owner        *redisx.Script
+	claims       *redisx.Script
+	swap         *redisx.Script
 
 	mu   sync.RWMutex
 	uids map[string]string // organization id → uid, of organizations that exist
@@ -81,7 +83,7 @@ func New(c Config) (*Directory, error) {
 	return &Directory{
 		client: c.Client, reader: c.Reader, keys: keys, codec: c.Codec, keyring: c.Keys, cache: c.Cache, now: c.Now,
 		commit: redisx.NewScript(directoryText), organization: redisx.NewScript(organizationText),
-		check: redisx.NewScript(checkText), owner: redisx.NewScript(ownerText), uids: map[string]string{},
+		check: redisx.NewScript(checkText), owner: redisx.NewScript(ownerText), claims: redisx.NewScript(claimsText), swap: redisx.NewScript(swapText), uids: map[string]string{},
 	}, nil
 }
 
@@ -265,3 +267,5 @@ func (d *Directory) each(ctx context.Context, keys []string, found func(i int, v
 }
 
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
+
+func millisOf(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -1,6 +1,18 @@
 package redisdirectory
 
-import "github.com/postern-audit/postern/policy"
+import (
+	"slices"
+
+	"github.com/postern-audit/postern/policy"
+)
+
+func claimKeys(records []policy.ClaimRecord) []policy.AccountKey {
+	keys := make([]policy.AccountKey, len(records))
+	for i := range records {
+		keys[i] = records[i].Key
+	}
+	return keys
+}
 
 // Touched names every key that a change writes or compares.
 func (d *Directory) Touched(c policy.Change) []string {
@@ -14,6 +26,14 @@ func (d *Directory) Touched(c policy.Change) []string {
 	}
 	for _, dom := range c.DropDomains {
 		names = append(names, space.Domain(uid, dom.String()))
+	}
+	for _, key := range c.DropClaims {
+		names = append(names, space.Claim(uid, key))
+	}
+	for _, key := range slices.Concat(claimKeys(c.AddClaims), c.DropClaims) {
+		if name := space.Claims(uid, key[0]); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	for i, ch := range c.Challenges {
 		if i == 0 {

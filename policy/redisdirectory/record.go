@@ -3,7 +3,6 @@ package redisdirectory
 import (
 	"google.golang.org/protobuf/proto"
 
-	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/internal/redisx"
 	"github.com/postern-audit/postern/policy"
@@ -86,22 +85,4 @@ func decodeDomain(b string) (policy.DomainRecord, error) {
 		return policy.DomainRecord{}, err
 	}
 	return policypb.ToDomain(r.GetDomain())
-}
-
-func encodeClaim(c policy.ClaimRecord) ([]byte, error) {
-	return redisx.Marshal(&storev1.ClaimRecord{Revision: c.Revision, Origin: posternv1.Origin(c.Origin), Kind: string(c.Kind), Key: c.Key[:]})
-}
-
-func decodeClaim(b string) (policy.ClaimRecord, error) {
-	var r storev1.ClaimRecord
-	if err := redisx.Unmarshal([]byte(b), &r); err != nil {
-		return policy.ClaimRecord{}, err
-	}
-	if len(r.GetKey()) != len(policy.AccountKey{}) {
-		return policy.ClaimRecord{}, errs.New(errs.Internal, "RECORD_MALFORMED", "a stored claim has a key of another length")
-	}
-	return policy.ClaimRecord{
-		Key: policy.AccountKey(r.GetKey()), Kind: policy.ClaimKind(r.GetKind()), Revision: r.GetRevision(),
-		Origin: audit.Origin(r.GetOrigin()), //nolint:gosec // an enum of three values
-	}, nil
 }

@@ -52,7 +52,7 @@ func (d *Directory) RevokeProofs(ctx context.Context, organizationUID, siteUID s
 
 // revoked is the first answer to a revocation with this key, an empty event when there is none.
 func (d *Directory) revoked(ctx context.Context, organizationUID string, key policy.ApplyKey) (time.Time, string, error) {
-	m, err := d.progress(ctx, organizationUID, key)
+	m, _, err := d.progress(ctx, organizationUID, key)
 	if m == nil || err != nil {
 		return time.Time{}, "", err
 	}

@@ -27,6 +27,7 @@ const (
 	kindAddClaims     = "ADD_CLAIMS"
 	kindPolicy        = "POLICY"
 	kindRemoveDomains = "REMOVE_DOMAINS"
+	kindRemoveClaims  = "REMOVE_CLAIMS"
 	kindCheckDomains  = "CHECK_DOMAINS"
 )
 
@@ -50,7 +51,7 @@ func (d *Directory) Reserve(ctx context.Context, id, uid string) (string, error)
 
 // Progress implements policy.DirectoryWriter.
 func (d *Directory) Progress(ctx context.Context, organizationUID string, key policy.ApplyKey) (*policy.Progress, error) {
-	m, err := d.progress(ctx, organizationUID, key)
+	m, _, err := d.progress(ctx, organizationUID, key)
 	if m == nil || err != nil {
 		return nil, err
 	}
@@ -64,23 +65,23 @@ func (d *Directory) Progress(ctx context.Context, organizationUID string, key po
 	return p, nil
 }
 
-// progress reads what is kept of a call with this key, nil when it is new.
-func (d *Directory) progress(ctx context.Context, organizationUID string, key policy.ApplyKey) (*storev1.ApplyRecord, error) {
-	b, err := d.reader.Get(ctx, d.keys.Of(organizationUID).Once(key.Key)).Bytes()
+// progress reads what is kept of a call with this key, nil when it is new, and how it is stored.
+func (d *Directory) progress(ctx context.Context, organizationUID string, key policy.ApplyKey) (*storev1.ApplyRecord, string, error) {
+	v, err := d.reader.Get(ctx, d.keys.Of(organizationUID).Once(key.Key)).Result()
 	if isNil(err) {
-		return nil, nil //nolint:nilnil // a new call has no progress
+		return nil, "", nil
 	}
 	if err != nil {
-		return nil, redisx.ReadFailed(err)
+		return nil, "", redisx.ReadFailed(err)
 	}
 	var m storev1.ApplyRecord
-	if err := redisx.Unmarshal(b, &m); err != nil {
-		return nil, err
+	if err := redisx.Unmarshal([]byte(v), &m); err != nil {
+		return nil, "", err
 	}
 	if subtle.ConstantTimeCompare(m.GetRequest(), key.Digest[:]) != 1 {
-		return nil, errs.New(errs.AlreadyExists, "REQUEST_ID_REUSED", "this request id was used for another request")
+		return nil, "", errs.New(errs.AlreadyExists, "REQUEST_ID_REUSED", "this request id was used for another request")
 	}
-	return &m, nil
+	return &m, v, nil
 }
 
 // Answered implements policy.DirectoryWriter.
@@ -105,7 +106,7 @@ const progressFor = 24 * time.Hour
 // Commit implements policy.DirectoryWriter. The commit that creates an organization does not seal: its key is added to the
 // keyring only once Redis has it, since another process may be creating the same organization with another key.
 func (d *Directory) Commit(ctx context.Context, c policy.Change) (policy.Applied, policy.Stamp, error) {
-	if n := len(c.AddDomains) + len(c.AddClaims) + len(c.DropDomains) + len(c.Challenges); n > MaxKeys {
+	if n := len(c.AddDomains) + len(c.AddClaims) + len(c.DropDomains) + len(c.DropClaims) + len(c.Challenges); n > MaxKeys {
 		return policy.Applied{}, policy.Stamp{}, errs.Newf(errs.Internal, "COMMIT_TOO_LARGE", "at most %d keys in one commit", MaxKeys)
 	}
 	return d.write(ctx, c, time.Time{})
@@ -125,6 +126,8 @@ func (d *Directory) write(ctx context.Context, c policy.Change, bound time.Time)
 	switch {
 	case err != nil:
 		return policy.Applied{}, policy.Stamp{}, err
+	case reply == "LATE":
+		return policy.Applied{}, policy.Stamp{}, errs.New(errs.Conflict, "ETAG_MISMATCH", "the change took too long and was not made; try again")
 	case reply != "OK":
 		return policy.Applied{}, policy.Stamp{}, errs.New(errs.Conflict, "ETAG_MISMATCH",
 			"the organization has changed since the version given; read it again")
@@ -149,6 +152,7 @@ type write struct {
 	record      []byte
 	progress    []byte
 	bound       time.Time // of a revocation
+	parts       claimParts
 }
 
 func (d *Directory) prepare(c policy.Change, bound time.Time) (*write, error) {
@@ -173,6 +177,8 @@ func (d *Directory) prepare(c policy.Change, bound time.Time) (*write, error) {
 		w.applied.Kind, w.applied.Count = kindCheckDomains, len(c.Challenges)
 	case len(c.DropDomains) > 0:
 		w.applied.Kind, w.applied.Count = kindRemoveDomains, len(c.DropDomains)
+	case len(c.DropClaims) > 0:
+		w.applied.Kind, w.applied.Count = kindRemoveClaims, len(c.DropClaims)
 	}
 	for i := range c.Events {
 		w.applied.Events = append(w.applied.Events, c.Events[i].ID)
@@ -183,7 +189,9 @@ func (d *Directory) prepare(c policy.Change, bound time.Time) (*write, error) {
 			return nil, err
 		}
 	}
-	if c.Request.Key != [32]byte{} {
+	if c.Import != nil {
+		w.progress, err = encodeImport(c.Request, w.stamp, *c.Import, w.revision)
+	} else if c.Request.Key != [32]byte{} {
 		w.progress, err = encodeProgress(c.Request, policy.Progress{Stamp: w.stamp, Done: c.Done,
 			Commits: append(c.Progress[:len(c.Progress):len(c.Progress)], w.applied)}, w.bound)
 	}
@@ -215,7 +223,7 @@ func encodeProgress(key policy.ApplyKey, p policy.Progress, bound time.Time) ([]
 // call lays the change out as directory.lua reads it.
 func (w *write) call() (*redisx.Call, error) {
 	c, o, uid := &w.c, w.c.Organization, w.c.Organization.UID
-	call := redisx.NewCall(34 + len(c.Events) + 3*(len(c.AddDomains)+len(c.AddClaims)+len(c.DropDomains)) + 6*len(c.Challenges))
+	call := redisx.NewCall(40 + len(c.Events) + 3*(len(c.AddDomains)+len(c.DropDomains)) + 5*(len(c.AddClaims)+len(c.DropClaims)) + 6*len(c.Challenges))
 	call.Key(w.space.Organization(uid), w.space.Outbox(), w.space.Once(c.Request.Key), w.space.Domains(uid))
 	for _, r := range c.AddDomains {
 		call.Key(w.space.Domain(uid, r.Domain.String()))
@@ -226,6 +234,7 @@ func (w *write) call() (*redisx.Call, error) {
 	for _, dom := range c.DropDomains {
 		call.Key(w.space.Domain(uid, dom.String()))
 	}
+	w.claimKeys(call)
 	w.challengeKeys(call)
 	if c.Revises() >= 0 {
 		call.Key(w.space.PolicyHistory(uid), w.space.PolicyRevisions(uid))
@@ -244,7 +253,8 @@ func (w *write) call() (*redisx.Call, error) {
 	} else {
 		call.Arg("", "", "", "", "", "", "", "")
 	}
-	call.Arg(key, w.progress, len(c.Events), len(c.AddDomains), len(c.AddClaims), len(c.DropDomains), len(c.Challenges))
+	call.Arg(key, w.progress, len(c.Events), len(c.AddDomains), len(c.AddClaims), len(c.DropDomains), len(c.Challenges), len(c.DropClaims), len(w.parts.firsts))
+	w.conditions(call)
 	return call, w.values(call)
 }
 
@@ -279,10 +289,14 @@ func (w *write) values(call *redisx.Call) error {
 		if err != nil {
 			return err
 		}
-		call.Arg(b)
+		call.Bytes(b)
+		w.member(call, r.Key)
 	}
 	for _, dom := range w.c.DropDomains {
 		call.Arg(dom.String())
+	}
+	for _, key := range w.c.DropClaims {
+		w.member(call, key)
 	}
 	if err := w.challengeValues(call); err != nil {
 		return err
@@ -323,22 +337,6 @@ func (d *Directory) ListsDomains(ctx context.Context, uid string, domains []poli
 	err := d.each(ctx, keys, func(i int, v string) error {
 		r, err := decodeDomain(v)
 		out[domains[i]] = r
-		return err
-	})
-	return out, err
-}
-
-// ListsClaims implements policy.DirectoryWriter.
-func (d *Directory) ListsClaims(ctx context.Context, uid string, names []policy.AccountKey) (map[policy.AccountKey]policy.ClaimRecord, error) {
-	space := d.keys.Of(uid)
-	keys := make([]string, len(names))
-	for i, k := range names {
-		keys[i] = space.Claim(uid, k)
-	}
-	out := make(map[policy.AccountKey]policy.ClaimRecord, len(names))
-	err := d.each(ctx, keys, func(i int, v string) error {
-		r, err := decodeClaim(v)
-		out[names[i]] = r
 		return err
 	})
 	return out, err
