@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"encoding/binary"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -57,9 +58,30 @@ func (o *Organization) At(r *Revision) *Organization {
 	then := *o
 	then.Policy, then.AllowUnreadable, then.SuspendedUntil, then.Unreadable = r.Policy, r.AllowUnreadable, r.SuspendedUntil, false
 	then.ProofsNotBefore = r.ProofsNotBefore
-	then.PolicyStamp = Stamp{}
-	for i := range 8 {
-		then.PolicyStamp[i] = byte(r.Number >> (56 - 8*i)) //nolint:gosec // one byte of it
-	}
+	then.PolicyStamp = RevisionStamp(r.Number)
 	return &then
+}
+
+// RevisionStamp is a stamp of a revision that is past: nothing is stored with it, so nothing based on it can be written.
+func RevisionStamp(revision int64) (s Stamp) {
+	binary.BigEndian.PutUint64(s[:8], uint64(revision)) //nolint:gosec // counts up from 1
+	return s
+}
+
+// Moment is an organization as it was at one moment.
+type Moment struct {
+	At           time.Time
+	Commit       audit.DirectoryCommit // the newest one at that moment
+	Organization *Organization         // sites, connections, policy and switches; no times, stamps, secrets and key
+}
+
+// Past reads directories as they were, from the archive's history. A moment names what was recorded at or before it.
+type Past interface {
+	// At returns the organization as it was at a moment. FailedPrecondition HISTORY_NOT_ARCHIVED_YET when a change of before that
+	// moment may not be archived yet, NotFound HISTORY_UNKNOWN when its history begins later.
+	At(ctx context.Context, organizationUID string, at time.Time) (Moment, error)
+	// Records returns the directory records that bore on one subject then.
+	Records(ctx context.Context, m Moment, keys LookupKeys) (Records, error)
+	// Written returns the change that wrote the policy in force then, with its event opened and without the policy.
+	Written(ctx context.Context, m Moment) (*Revision, error)
 }

@@ -260,7 +260,7 @@ func (w *write) call() (*redisx.Call, error) {
 
 func (w *write) values(call *redisx.Call) error {
 	var history []byte
-	revises := w.c.Revises()
+	revises, brings := w.c.Revises(), w.brings()
 	for i := range w.c.Events {
 		e := w.c.Events[i]
 		e.Revision = w.revision
@@ -268,12 +268,17 @@ func (w *write) values(call *redisx.Call) error {
 		if err != nil {
 			return err
 		}
-		call.Arg(b)
 		if i == revises {
 			if history, err = w.history(b); err != nil {
 				return err
 			}
 		}
+		if i == brings {
+			if b, err = w.bring(b); err != nil {
+				return err
+			}
+		}
+		call.Arg(b)
 	}
 	for _, r := range w.c.AddDomains {
 		r.Revision = w.revision
