@@ -68,6 +68,10 @@ fuzz: ## every fuzz target for FUZZTIME
 bench: redis ## this sidecar beside its floor on a real redis-server, as a table of ratios
 	$(GO) run ./bench $(ARGS)
 
+.PHONY: bench-directory
+bench-directory: redis ## sign-ins beside 10,000 organizations, 1,000,000 domains and 1,000,000 claimed accounts (minutes)
+	$(GO) run ./bench directory $(ARGS)
+
 .PHONY: microbench
 microbench: redis ## Go benchmarks with allocations, five times, summed up by benchstat
 	@mkdir -p bin

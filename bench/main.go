@@ -35,6 +35,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
+	if len(args) > 0 && args[0] == "directory" {
+		if err := scaleMain(ctx, args[1:], stdout, stderr); err != nil {
+			_, _ = fmt.Fprintln(stderr, "bench directory:", err)
+			return 1
+		}
+		return 0
+	}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	quick := fs.Bool("quick", false, "short slices: under a minute in all")
