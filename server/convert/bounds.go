@@ -221,6 +221,7 @@ func directory() map[string]Bound {
 		"ExplainRequest.context":    message(),
 		"ExplainRequest.method":     lower(80, ":-"),
 		"ExplainRequest.revision":   count(),
+		"ExplainRequest.time":       moment(),
 	}
 }
 

@@ -8,6 +8,7 @@ func policies() map[string]Bound {
 	return map[string]Bound{
 		"GetPolicyRequest.name":     name(),
 		"GetPolicyRequest.revision": count(),
+		"GetPolicyRequest.time":     moment(),
 
 		"UpdatePolicyRequest.name":          name(),
 		"UpdatePolicyRequest.document":      lines(maxDocument),

@@ -43,9 +43,15 @@ type PolicyState struct {
 	// Whether it is suspended at this moment.
 	Suspended bool `protobuf:"varint,7,opt,name=suspended,proto3" json:"suspended,omitempty"`
 	// Whether the stored form cannot be read; policy and document are empty then.
-	Unreadable    bool `protobuf:"varint,8,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Unreadable bool `protobuf:"varint,8,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
+	// The change that wrote it: who, when and why. Only of the policy at a moment.
+	Written *PolicyRevision `protobuf:"bytes,9,opt,name=written,proto3" json:"written,omitempty"`
+	// What its organization's sites were. Only of the policy at a moment.
+	Sites []*PolicyState_SiteState `protobuf:"bytes,10,rep,name=sites,proto3" json:"sites,omitempty"`
+	// Whether the whole organization was disabled. Only of the policy at a moment.
+	OrganizationDisabled bool `protobuf:"varint,11,opt,name=organization_disabled,json=organizationDisabled,proto3" json:"organization_disabled,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *PolicyState) Reset() {
@@ -134,6 +140,27 @@ func (x *PolicyState) GetUnreadable() bool {
 	return false
 }
 
+func (x *PolicyState) GetWritten() *PolicyRevision {
+	if x != nil {
+		return x.Written
+	}
+	return nil
+}
+
+func (x *PolicyState) GetSites() []*PolicyState_SiteState {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+func (x *PolicyState) GetOrganizationDisabled() bool {
+	if x != nil {
+		return x.OrganizationDisabled
+	}
+	return false
+}
+
 // GetPolicyRequest names a policy.
 type GetPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -141,7 +168,7 @@ type GetPolicyRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Revision at which it was in force: the newest one not after it. Absent: the policy as it is.
 	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Moment at which it was in force, from the archive's history; not together with revision.
+	// Moment at which it was in force, from the archive's history: what was recorded at or before it counts. Not together with revision.
 	Time          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1867,6 +1894,88 @@ func (x *PolicyWarning) GetColumn() int32 {
 	return 0
 }
 
+// SiteState is what bears on sign-ins at one site beside the policy.
+type PolicyState_SiteState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Minted at creation.
+	Uid string `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	// Name to show.
+	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Whether sign-ins were stopped.
+	Disabled bool `protobuf:"varint,4,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// Whether the account's own e-mail counted as verified.
+	TrustsAccountEmail bool `protobuf:"varint,5,opt,name=trusts_account_email,json=trustsAccountEmail,proto3" json:"trusts_account_email,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *PolicyState_SiteState) Reset() {
+	*x = PolicyState_SiteState{}
+	mi := &file_postern_v1_policy_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyState_SiteState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyState_SiteState) ProtoMessage() {}
+
+func (x *PolicyState_SiteState) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_policy_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyState_SiteState.ProtoReflect.Descriptor instead.
+func (*PolicyState_SiteState) Descriptor() ([]byte, []int) {
+	return file_postern_v1_policy_proto_rawDescGZIP(), []int{0, 0}
+}
+
+func (x *PolicyState_SiteState) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PolicyState_SiteState) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *PolicyState_SiteState) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *PolicyState_SiteState) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *PolicyState_SiteState) GetTrustsAccountEmail() bool {
+	if x != nil {
+		return x.TrustsAccountEmail
+	}
+	return false
+}
+
 // Expiry says when an entry stops counting.
 type AccountList_Expiry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1880,7 +1989,7 @@ type AccountList_Expiry struct {
 
 func (x *AccountList_Expiry) Reset() {
 	*x = AccountList_Expiry{}
-	mi := &file_postern_v1_policy_proto_msgTypes[21]
+	mi := &file_postern_v1_policy_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1892,7 +2001,7 @@ func (x *AccountList_Expiry) String() string {
 func (*AccountList_Expiry) ProtoMessage() {}
 
 func (x *AccountList_Expiry) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_policy_proto_msgTypes[21]
+	mi := &file_postern_v1_policy_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2036,7 @@ var File_postern_v1_policy_proto protoreflect.FileDescriptor
 const file_postern_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"\x17postern/v1/policy.proto\x12\n" +
-	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\x1a\x19postern/v1/simulate.proto\"\x94\x02\n" +
+	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\x1a\x19postern/v1/simulate.proto\"\xd9\x04\n" +
 	"\vPolicyState\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x12\n" +
@@ -1939,7 +2048,17 @@ const file_postern_v1_policy_proto_rawDesc = "" +
 	"\tsuspended\x18\a \x01(\bR\tsuspended\x12\x1e\n" +
 	"\n" +
 	"unreadable\x18\b \x01(\bR\n" +
-	"unreadable\"r\n" +
+	"unreadable\x124\n" +
+	"\awritten\x18\t \x01(\v2\x1a.postern.v1.PolicyRevisionR\awritten\x127\n" +
+	"\x05sites\x18\n" +
+	" \x03(\v2!.postern.v1.PolicyState.SiteStateR\x05sites\x123\n" +
+	"\x15organization_disabled\x18\v \x01(\bR\x14organizationDisabled\x1a\x9e\x01\n" +
+	"\tSiteState\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03uid\x18\x02 \x01(\tR\x03uid\x12!\n" +
+	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\x12\x1a\n" +
+	"\bdisabled\x18\x04 \x01(\bR\bdisabled\x120\n" +
+	"\x14trusts_account_email\x18\x05 \x01(\bR\x12trustsAccountEmail\"r\n" +
 	"\x10GetPolicyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12.\n" +
@@ -2108,7 +2227,7 @@ func file_postern_v1_policy_proto_rawDescGZIP() []byte {
 	return file_postern_v1_policy_proto_rawDescData
 }
 
-var file_postern_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_postern_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_postern_v1_policy_proto_goTypes = []any{
 	(*PolicyState)(nil),                 // 0: postern.v1.PolicyState
 	(*GetPolicyRequest)(nil),            // 1: postern.v1.GetPolicyRequest
@@ -2131,88 +2250,91 @@ var file_postern_v1_policy_proto_goTypes = []any{
 	(*MfaDemand)(nil),                   // 18: postern.v1.MfaDemand
 	(*Stops)(nil),                       // 19: postern.v1.Stops
 	(*PolicyWarning)(nil),               // 20: postern.v1.PolicyWarning
-	(*AccountList_Expiry)(nil),          // 21: postern.v1.AccountList.Expiry
-	(*timestamppb.Timestamp)(nil),       // 22: google.protobuf.Timestamp
-	(*Change)(nil),                      // 23: postern.v1.Change
-	(Origin)(0),                         // 24: postern.v1.Origin
-	(*durationpb.Duration)(nil),         // 25: google.protobuf.Duration
-	(SubjectKind)(0),                    // 26: postern.v1.SubjectKind
-	(*Context)(nil),                     // 27: postern.v1.Context
-	(*Decision)(nil),                    // 28: postern.v1.Decision
-	(*NextStep)(nil),                    // 29: postern.v1.NextStep
-	(Class)(0),                          // 30: postern.v1.Class
-	(Mode)(0),                           // 31: postern.v1.Mode
-	(Evidence)(0),                       // 32: postern.v1.Evidence
-	(*SimulateRequest)(nil),             // 33: postern.v1.SimulateRequest
-	(*GetPolicyImpactRequest)(nil),      // 34: postern.v1.GetPolicyImpactRequest
-	(*SimulateResponse)(nil),            // 35: postern.v1.SimulateResponse
-	(*GetPolicyImpactResponse)(nil),     // 36: postern.v1.GetPolicyImpactResponse
+	(*PolicyState_SiteState)(nil),       // 21: postern.v1.PolicyState.SiteState
+	(*AccountList_Expiry)(nil),          // 22: postern.v1.AccountList.Expiry
+	(*timestamppb.Timestamp)(nil),       // 23: google.protobuf.Timestamp
+	(*Change)(nil),                      // 24: postern.v1.Change
+	(Origin)(0),                         // 25: postern.v1.Origin
+	(*durationpb.Duration)(nil),         // 26: google.protobuf.Duration
+	(SubjectKind)(0),                    // 27: postern.v1.SubjectKind
+	(*Context)(nil),                     // 28: postern.v1.Context
+	(*Decision)(nil),                    // 29: postern.v1.Decision
+	(*NextStep)(nil),                    // 30: postern.v1.NextStep
+	(Class)(0),                          // 31: postern.v1.Class
+	(Mode)(0),                           // 32: postern.v1.Mode
+	(Evidence)(0),                       // 33: postern.v1.Evidence
+	(*SimulateRequest)(nil),             // 34: postern.v1.SimulateRequest
+	(*GetPolicyImpactRequest)(nil),      // 35: postern.v1.GetPolicyImpactRequest
+	(*SimulateResponse)(nil),            // 36: postern.v1.SimulateResponse
+	(*GetPolicyImpactResponse)(nil),     // 37: postern.v1.GetPolicyImpactResponse
 }
 var file_postern_v1_policy_proto_depIdxs = []int32{
 	12, // 0: postern.v1.PolicyState.policy:type_name -> postern.v1.Policy
-	22, // 1: postern.v1.PolicyState.update_time:type_name -> google.protobuf.Timestamp
-	22, // 2: postern.v1.GetPolicyRequest.time:type_name -> google.protobuf.Timestamp
-	0,  // 3: postern.v1.ChangePolicyResponse.state:type_name -> postern.v1.PolicyState
-	20, // 4: postern.v1.ChangePolicyResponse.warnings:type_name -> postern.v1.PolicyWarning
-	23, // 5: postern.v1.ChangePolicyResponse.changes:type_name -> postern.v1.Change
-	6,  // 6: postern.v1.ListPolicyRevisionsResponse.revisions:type_name -> postern.v1.PolicyRevision
-	22, // 7: postern.v1.PolicyRevision.time:type_name -> google.protobuf.Timestamp
-	24, // 8: postern.v1.PolicyRevision.origin:type_name -> postern.v1.Origin
-	23, // 9: postern.v1.PolicyRevision.changes:type_name -> postern.v1.Change
-	25, // 10: postern.v1.SuspendPolicyRequest.duration:type_name -> google.protobuf.Duration
-	26, // 11: postern.v1.ExplainRequest.kind:type_name -> postern.v1.SubjectKind
-	27, // 12: postern.v1.ExplainRequest.context:type_name -> postern.v1.Context
-	22, // 13: postern.v1.ExplainRequest.time:type_name -> google.protobuf.Timestamp
-	28, // 14: postern.v1.ExplainResponse.decision:type_name -> postern.v1.Decision
-	29, // 15: postern.v1.ExplainResponse.next:type_name -> postern.v1.NextStep
-	13, // 16: postern.v1.Policy.rules:type_name -> postern.v1.Rule
-	17, // 17: postern.v1.Policy.default_demands:type_name -> postern.v1.Demands
-	19, // 18: postern.v1.Policy.stops:type_name -> postern.v1.Stops
-	16, // 19: postern.v1.Policy.account_lists:type_name -> postern.v1.AccountList
-	30, // 20: postern.v1.Policy.record_classes:type_name -> postern.v1.Class
-	22, // 21: postern.v1.Policy.proofs_not_before:type_name -> google.protobuf.Timestamp
-	22, // 22: postern.v1.Policy.suspended_until:type_name -> google.protobuf.Timestamp
-	14, // 23: postern.v1.Rule.match:type_name -> postern.v1.Match
-	17, // 24: postern.v1.Rule.demands:type_name -> postern.v1.Demands
-	31, // 25: postern.v1.Rule.mode:type_name -> postern.v1.Mode
-	22, // 26: postern.v1.Rule.enforce_from:type_name -> google.protobuf.Timestamp
-	22, // 27: postern.v1.Rule.expires_at:type_name -> google.protobuf.Timestamp
-	25, // 28: postern.v1.Rule.enrolment_grace:type_name -> google.protobuf.Duration
-	24, // 29: postern.v1.Rule.origin:type_name -> postern.v1.Origin
-	15, // 30: postern.v1.Match.domains:type_name -> postern.v1.DomainMatch
-	26, // 31: postern.v1.Match.kinds:type_name -> postern.v1.SubjectKind
-	21, // 32: postern.v1.AccountList.expiries:type_name -> postern.v1.AccountList.Expiry
-	18, // 33: postern.v1.Demands.mfa:type_name -> postern.v1.MfaDemand
-	32, // 34: postern.v1.Demands.sso_evidence:type_name -> postern.v1.Evidence
-	25, // 35: postern.v1.Demands.reverification:type_name -> google.protobuf.Duration
-	25, // 36: postern.v1.Demands.session_length:type_name -> google.protobuf.Duration
-	25, // 37: postern.v1.MfaDemand.max_age:type_name -> google.protobuf.Duration
-	32, // 38: postern.v1.MfaDemand.evidence:type_name -> postern.v1.Evidence
-	15, // 39: postern.v1.Stops.domains:type_name -> postern.v1.DomainMatch
-	22, // 40: postern.v1.AccountList.Expiry.expires_at:type_name -> google.protobuf.Timestamp
-	10, // 41: postern.v1.PolicyService.Explain:input_type -> postern.v1.ExplainRequest
-	1,  // 42: postern.v1.PolicyService.GetPolicy:input_type -> postern.v1.GetPolicyRequest
-	2,  // 43: postern.v1.PolicyService.UpdatePolicy:input_type -> postern.v1.UpdatePolicyRequest
-	4,  // 44: postern.v1.PolicyService.ListPolicyRevisions:input_type -> postern.v1.ListPolicyRevisionsRequest
-	7,  // 45: postern.v1.PolicyService.RollBackPolicy:input_type -> postern.v1.RollBackPolicyRequest
-	8,  // 46: postern.v1.PolicyService.SuspendPolicy:input_type -> postern.v1.SuspendPolicyRequest
-	9,  // 47: postern.v1.PolicyService.ResumePolicy:input_type -> postern.v1.ResumePolicyRequest
-	33, // 48: postern.v1.PolicyService.Simulate:input_type -> postern.v1.SimulateRequest
-	34, // 49: postern.v1.PolicyService.GetPolicyImpact:input_type -> postern.v1.GetPolicyImpactRequest
-	11, // 50: postern.v1.PolicyService.Explain:output_type -> postern.v1.ExplainResponse
-	0,  // 51: postern.v1.PolicyService.GetPolicy:output_type -> postern.v1.PolicyState
-	3,  // 52: postern.v1.PolicyService.UpdatePolicy:output_type -> postern.v1.ChangePolicyResponse
-	5,  // 53: postern.v1.PolicyService.ListPolicyRevisions:output_type -> postern.v1.ListPolicyRevisionsResponse
-	3,  // 54: postern.v1.PolicyService.RollBackPolicy:output_type -> postern.v1.ChangePolicyResponse
-	3,  // 55: postern.v1.PolicyService.SuspendPolicy:output_type -> postern.v1.ChangePolicyResponse
-	3,  // 56: postern.v1.PolicyService.ResumePolicy:output_type -> postern.v1.ChangePolicyResponse
-	35, // 57: postern.v1.PolicyService.Simulate:output_type -> postern.v1.SimulateResponse
-	36, // 58: postern.v1.PolicyService.GetPolicyImpact:output_type -> postern.v1.GetPolicyImpactResponse
-	50, // [50:59] is the sub-list for method output_type
-	41, // [41:50] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	23, // 1: postern.v1.PolicyState.update_time:type_name -> google.protobuf.Timestamp
+	6,  // 2: postern.v1.PolicyState.written:type_name -> postern.v1.PolicyRevision
+	21, // 3: postern.v1.PolicyState.sites:type_name -> postern.v1.PolicyState.SiteState
+	23, // 4: postern.v1.GetPolicyRequest.time:type_name -> google.protobuf.Timestamp
+	0,  // 5: postern.v1.ChangePolicyResponse.state:type_name -> postern.v1.PolicyState
+	20, // 6: postern.v1.ChangePolicyResponse.warnings:type_name -> postern.v1.PolicyWarning
+	24, // 7: postern.v1.ChangePolicyResponse.changes:type_name -> postern.v1.Change
+	6,  // 8: postern.v1.ListPolicyRevisionsResponse.revisions:type_name -> postern.v1.PolicyRevision
+	23, // 9: postern.v1.PolicyRevision.time:type_name -> google.protobuf.Timestamp
+	25, // 10: postern.v1.PolicyRevision.origin:type_name -> postern.v1.Origin
+	24, // 11: postern.v1.PolicyRevision.changes:type_name -> postern.v1.Change
+	26, // 12: postern.v1.SuspendPolicyRequest.duration:type_name -> google.protobuf.Duration
+	27, // 13: postern.v1.ExplainRequest.kind:type_name -> postern.v1.SubjectKind
+	28, // 14: postern.v1.ExplainRequest.context:type_name -> postern.v1.Context
+	23, // 15: postern.v1.ExplainRequest.time:type_name -> google.protobuf.Timestamp
+	29, // 16: postern.v1.ExplainResponse.decision:type_name -> postern.v1.Decision
+	30, // 17: postern.v1.ExplainResponse.next:type_name -> postern.v1.NextStep
+	13, // 18: postern.v1.Policy.rules:type_name -> postern.v1.Rule
+	17, // 19: postern.v1.Policy.default_demands:type_name -> postern.v1.Demands
+	19, // 20: postern.v1.Policy.stops:type_name -> postern.v1.Stops
+	16, // 21: postern.v1.Policy.account_lists:type_name -> postern.v1.AccountList
+	31, // 22: postern.v1.Policy.record_classes:type_name -> postern.v1.Class
+	23, // 23: postern.v1.Policy.proofs_not_before:type_name -> google.protobuf.Timestamp
+	23, // 24: postern.v1.Policy.suspended_until:type_name -> google.protobuf.Timestamp
+	14, // 25: postern.v1.Rule.match:type_name -> postern.v1.Match
+	17, // 26: postern.v1.Rule.demands:type_name -> postern.v1.Demands
+	32, // 27: postern.v1.Rule.mode:type_name -> postern.v1.Mode
+	23, // 28: postern.v1.Rule.enforce_from:type_name -> google.protobuf.Timestamp
+	23, // 29: postern.v1.Rule.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 30: postern.v1.Rule.enrolment_grace:type_name -> google.protobuf.Duration
+	25, // 31: postern.v1.Rule.origin:type_name -> postern.v1.Origin
+	15, // 32: postern.v1.Match.domains:type_name -> postern.v1.DomainMatch
+	27, // 33: postern.v1.Match.kinds:type_name -> postern.v1.SubjectKind
+	22, // 34: postern.v1.AccountList.expiries:type_name -> postern.v1.AccountList.Expiry
+	18, // 35: postern.v1.Demands.mfa:type_name -> postern.v1.MfaDemand
+	33, // 36: postern.v1.Demands.sso_evidence:type_name -> postern.v1.Evidence
+	26, // 37: postern.v1.Demands.reverification:type_name -> google.protobuf.Duration
+	26, // 38: postern.v1.Demands.session_length:type_name -> google.protobuf.Duration
+	26, // 39: postern.v1.MfaDemand.max_age:type_name -> google.protobuf.Duration
+	33, // 40: postern.v1.MfaDemand.evidence:type_name -> postern.v1.Evidence
+	15, // 41: postern.v1.Stops.domains:type_name -> postern.v1.DomainMatch
+	23, // 42: postern.v1.AccountList.Expiry.expires_at:type_name -> google.protobuf.Timestamp
+	10, // 43: postern.v1.PolicyService.Explain:input_type -> postern.v1.ExplainRequest
+	1,  // 44: postern.v1.PolicyService.GetPolicy:input_type -> postern.v1.GetPolicyRequest
+	2,  // 45: postern.v1.PolicyService.UpdatePolicy:input_type -> postern.v1.UpdatePolicyRequest
+	4,  // 46: postern.v1.PolicyService.ListPolicyRevisions:input_type -> postern.v1.ListPolicyRevisionsRequest
+	7,  // 47: postern.v1.PolicyService.RollBackPolicy:input_type -> postern.v1.RollBackPolicyRequest
+	8,  // 48: postern.v1.PolicyService.SuspendPolicy:input_type -> postern.v1.SuspendPolicyRequest
+	9,  // 49: postern.v1.PolicyService.ResumePolicy:input_type -> postern.v1.ResumePolicyRequest
+	34, // 50: postern.v1.PolicyService.Simulate:input_type -> postern.v1.SimulateRequest
+	35, // 51: postern.v1.PolicyService.GetPolicyImpact:input_type -> postern.v1.GetPolicyImpactRequest
+	11, // 52: postern.v1.PolicyService.Explain:output_type -> postern.v1.ExplainResponse
+	0,  // 53: postern.v1.PolicyService.GetPolicy:output_type -> postern.v1.PolicyState
+	3,  // 54: postern.v1.PolicyService.UpdatePolicy:output_type -> postern.v1.ChangePolicyResponse
+	5,  // 55: postern.v1.PolicyService.ListPolicyRevisions:output_type -> postern.v1.ListPolicyRevisionsResponse
+	3,  // 56: postern.v1.PolicyService.RollBackPolicy:output_type -> postern.v1.ChangePolicyResponse
+	3,  // 57: postern.v1.PolicyService.SuspendPolicy:output_type -> postern.v1.ChangePolicyResponse
+	3,  // 58: postern.v1.PolicyService.ResumePolicy:output_type -> postern.v1.ChangePolicyResponse
+	36, // 59: postern.v1.PolicyService.Simulate:output_type -> postern.v1.SimulateResponse
+	37, // 60: postern.v1.PolicyService.GetPolicyImpact:output_type -> postern.v1.GetPolicyImpactResponse
+	52, // [52:61] is the sub-list for method output_type
+	43, // [43:52] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_policy_proto_init() }
@@ -2229,7 +2351,7 @@ func file_postern_v1_policy_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_policy_proto_rawDesc), len(file_postern_v1_policy_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

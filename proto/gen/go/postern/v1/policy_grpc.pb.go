@@ -40,11 +40,11 @@ const (
 type PolicyServiceClient interface {
 	// Explain says what the policy makes of a subject at a site, without touching any flow.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
-	// GetPolicy returns the policy as it is, or as it was at a revision.
+	// GetPolicy returns the policy as it is, or as it was at a revision or a moment.
 	GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*PolicyState, error)
 	// UpdatePolicy replaces the policy as a whole, in one commit with one event.
 	UpdatePolicy(ctx context.Context, in *UpdatePolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error)
-	// ListPolicyRevisions lists the changes of the policy, newest first: who, when, why and what. The newest 1000 are kept.
+	// ListPolicyRevisions lists the changes of the policy, newest first: who, when, why and what.
 	ListPolicyRevisions(ctx context.Context, in *ListPolicyRevisionsRequest, opts ...grpc.CallOption) (*ListPolicyRevisionsResponse, error)
 	// RollBackPolicy writes the policy of an earlier revision as a new one. A suspension and revoked proofs stay as they are.
 	RollBackPolicy(ctx context.Context, in *RollBackPolicyRequest, opts ...grpc.CallOption) (*ChangePolicyResponse, error)
@@ -184,11 +184,11 @@ type PolicyService_GetPolicyImpactClient = grpc.ServerStreamingClient[GetPolicyI
 type PolicyServiceServer interface {
 	// Explain says what the policy makes of a subject at a site, without touching any flow.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
-	// GetPolicy returns the policy as it is, or as it was at a revision.
+	// GetPolicy returns the policy as it is, or as it was at a revision or a moment.
 	GetPolicy(context.Context, *GetPolicyRequest) (*PolicyState, error)
 	// UpdatePolicy replaces the policy as a whole, in one commit with one event.
 	UpdatePolicy(context.Context, *UpdatePolicyRequest) (*ChangePolicyResponse, error)
-	// ListPolicyRevisions lists the changes of the policy, newest first: who, when, why and what. The newest 1000 are kept.
+	// ListPolicyRevisions lists the changes of the policy, newest first: who, when, why and what.
 	ListPolicyRevisions(context.Context, *ListPolicyRevisionsRequest) (*ListPolicyRevisionsResponse, error)
 	// RollBackPolicy writes the policy of an earlier revision as a new one. A suspension and revoked proofs stay as they are.
 	RollBackPolicy(context.Context, *RollBackPolicyRequest) (*ChangePolicyResponse, error)
