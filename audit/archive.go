@@ -129,6 +129,7 @@ type Query struct {
 	Reasons         []string
 	Subjects        []Index // account and e-mail indexes: any of them
 	Networks        []Index // any of them
+	NoSandbox       bool    // none that were made while the organization was for trying things out
 }
 
 // FlowQuery chooses flows.

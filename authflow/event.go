@@ -13,7 +13,7 @@ func (r *run) event(id string, t audit.Type) *audit.Event {
 		ID: id, Type: t, Time: r.at, Organization: s.Organization, OrganizationUID: s.OrganizationUID, Site: s.Site, SiteUID: s.SiteUID,
 		Flow: s.ID.String(), Step: len(s.Steps) + 1, SupportCode: s.SupportCode, CorrelationID: s.CorrelationID, Caller: r.caller,
 		Class: s.Class, Provisional: s.Bound == nil, Outcome: audit.OutcomeOf(t), Late: r.late(), Client: r.ctx.Client,
-		SubjectKind: s.Claimed.Kind,
+		SubjectKind: s.Claimed.Kind, Sandbox: r.in.Organization != nil && r.in.Organization.Sandbox,
 	}
 	if s.Bound != nil {
 		e.SubjectKind = s.Bound.Kind

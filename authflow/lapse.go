@@ -87,7 +87,7 @@ func (f *Flows) closeTally(ctx context.Context, t DueTally) error {
 	}
 	return f.c.Store.CloseTally(ctx, t, audit.Event{
 		ID: id, Type: audit.TypeSiteTallied, Time: f.c.Now(), Organization: org.ID, OrganizationUID: org.UID,
-		Site: t.Site, SiteUID: t.SiteUID, Outcome: audit.OutcomeOf(audit.TypeSiteTallied), Tally: t.Counts, TallyHour: t.Hour,
+		Site: t.Site, SiteUID: t.SiteUID, Outcome: audit.OutcomeOf(audit.TypeSiteTallied), Sandbox: org.Sandbox, Tally: t.Counts, TallyHour: t.Hour,
 	})
 }
 

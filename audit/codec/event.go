@@ -82,6 +82,7 @@ func body(e *audit.Event) *posternv1.Event {
 		InitiatedBy:     e.InitiatedBy,
 		Expectations:    e.Expectations,
 		SessionExpires:  timeToProto(e.SessionExpires),
+		Sandbox:         e.Sandbox,
 	}
 	if t := e.Target; t != nil {
 		m.Target = &posternv1.Target{Type: t.Type, Id: t.ID, Uid: t.UID, Count: t.Count}
@@ -134,6 +135,7 @@ func fromBody(m *posternv1.Event) (audit.Event, error) {
 		Authenticator:   m.GetAuthenticator(),
 		InitiatedBy:     m.GetInitiatedBy(),
 		Expectations:    m.GetExpectations(),
+		Sandbox:         m.GetSandbox(),
 	}
 	if t := m.GetTarget(); t != nil {
 		e.Target = &audit.Target{Type: t.GetType(), ID: t.GetId(), UID: t.GetUid(), Count: t.GetCount()}

@@ -144,6 +144,9 @@ func (s *search) conditions() (clause, error) {
 			c.and("0")
 		}
 	}
+	if q.NoSandbox {
+		c.and("e.flags & ? = 0", flagSandbox)
+	}
 	anyIndex(&c, q.Subjects)
 	anyIndex(&c, q.Networks)
 	return c, nil

@@ -2,6 +2,9 @@ package redisstore
 
 import (
 	"context"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
@@ -31,6 +34,10 @@ func (o *Outbox) Append(ctx context.Context, organizationUID string, events ...a
 	if err := s.needKey(ctx, organizationUID); err != nil {
 		return err
 	}
+	sandbox, err := s.sandbox(ctx, organizationUID)
+	if err != nil {
+		return err
+	}
 	call := redisx.NewCall(2 + len(events))
 	call.Key(s.keys.Of(organizationUID).Outbox())
 	call.Arg(len(events))
@@ -38,12 +45,26 @@ func (o *Outbox) Append(ctx context.Context, organizationUID string, events ...a
 		if events[i].OrganizationUID != organizationUID {
 			return errs.New(errs.Internal, "OUTBOX_ORGANIZATION", "an event names another organization than its outbox")
 		}
-		b, err := s.codec.Encode(&events[i])
+		e := events[i]
+		e.Sandbox = e.Sandbox || sandbox
+		b, err := s.codec.Encode(&e)
 		if err != nil {
 			return err
 		}
 		call.Arg(b)
 	}
-	_, err := s.scripts.append.Run(ctx, s.client, call)
+	_, err = s.scripts.append.Run(ctx, s.client, call)
 	return err
+}
+
+// sandbox reports whether an organization is for trying things out, as this process knows it, else as Redis has it.
+func (s *Store) sandbox(ctx context.Context, organizationUID string) (bool, error) {
+	if o := s.cache.Peek(organizationUID); o != nil {
+		return o.Sandbox, nil
+	}
+	v, err := s.reader.HGet(ctx, s.keys.Of(organizationUID).Organization(organizationUID), "sb").Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, redisx.ReadFailed(err)
+	}
+	return v == "1", nil
 }

@@ -267,7 +267,7 @@ func (r *run) ending(row *audit.FlowRow, steps []audit.Event) audit.Event {
 		if s.Step == 0 || s.Forked {
 			continue
 		}
-		e.SubjectKind = s.SubjectKind
+		e.SubjectKind, e.Sandbox = s.SubjectKind, s.Sandbox
 		if s.Decision != nil {
 			e.Decision, e.Revision = s.Decision, s.Decision.PolicyRevision
 		}

@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -46,8 +47,9 @@ type ApplyInput struct {
 	Etag         string // of the version the change is based on; empty exactly when the organization does not exist
 	RequestID    string
 	ValidateOnly bool
-	Reason       string // recorded, sealed
-	Force        bool   // apply it although it denies every external user at a site
+	Reason       string         // recorded, sealed
+	Force        bool           // apply it although it locks people out
+	Admin        policy.Address // whose way in must not be lost; zero: nobody's in particular
 }
 
 // ApplyResult is what an apply did, or with ValidateOnly would do: commits then have no revision and no events.
@@ -78,6 +80,7 @@ func Apply(ctx context.Context, d Deps, caller string, in ApplyInput) (ApplyResu
 			"it is for organization "+doc.ID+"; apply it to that one, or change its first line")
 	}
 	a := &apply{d: d, caller: caller, in: in, doc: doc, now: d.Now(), method: methodApply, origin: audit.OriginDocument}
+	a.plans = a.ofDocument
 	if err := a.look(ctx); err != nil {
 		return ApplyResult{}, err
 	}
@@ -128,7 +131,9 @@ type apply struct {
 	key      policy.ApplyKey
 	current  *policy.Organization // nil while it does not exist
 	progress *policy.Progress     // of an earlier call with this request id
+	plans    func(ctx context.Context) (*document.Plan, error)
 	plan     *document.Plan
+	forced   []audit.Change // what the event of a change says that was forced, where no object's event can
 }
 
 // look finds the organization and how far this call came before.
@@ -182,35 +187,64 @@ func (a *apply) version() error {
 	return nil
 }
 
-// makePlan works out what is left to do.
+// makePlan works out what is left to do, and refuses what locks people out or cannot be written.
 func (a *apply) makePlan(ctx context.Context) error {
+	var err error
+	if a.plan, err = a.plans(ctx); err != nil {
+		return err
+	}
+	if err := a.guard(ctx); err != nil || !a.plan.WritePolicy {
+		return err
+	}
+	// Before the first commit: additions must not stay behind for a policy that cannot be written.
+	return fits(a.plan.Organization)
+}
+
+// ofDocument is what the document changes.
+func (a *apply) ofDocument(ctx context.Context) (*document.Plan, error) {
 	now := document.Current{Organization: a.current, UID: a.uid}
 	var err error
 	if a.current != nil {
 		if a.doc.Domains != nil {
 			if now.Domains, err = a.domains(ctx); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if now.Claims, err = a.claims(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	plan, problems := document.PlanOf(a.doc, now, a.d.Namer, a.d.NewID)
-	if err := problems.Err(); err != nil {
-		return err
-	}
-	a.plan = plan
-	return a.fits()
+	return plan, problems.Err()
 }
 
-// fits refuses a plan that locks everybody out, or that cannot be written.
-func (a *apply) fits() error {
-	if err := a.guard(); err != nil || !a.plan.WritePolicy {
+// guard refuses a plan that locks people out. One that is forced says so on the event of the policy, else of the first object, else of the
+// first domains that go.
+func (a *apply) guard(ctx context.Context) error {
+	t := Threat{Before: a.current, After: a.plan.Organization, AddDomains: a.plan.AddDomains, Admin: a.in.Admin, Force: a.in.Force}
+	for _, r := range a.plan.DropDomains {
+		t.DropDomains = append(t.DropDomains, r.Domain)
+	}
+	for _, c := range a.plan.AddClaims {
+		t.AddClaims = append(t.AddClaims, c.Record)
+	}
+	forced, err := Guard{Writer: a.d.Writer, Namer: a.d.Namer, Now: func() time.Time { return a.now }}.Check(ctx, t)
+	if err != nil || len(forced) == 0 {
 		return err
 	}
-	// Before the first commit: additions must not stay behind for a policy that cannot be written.
-	if n := policypb.RecordSize(a.plan.Organization); n > policypb.MaxRecord {
+	if len(a.plan.Objects) == 0 {
+		a.forced = forced
+		return nil
+	}
+	i := slices.IndexFunc(a.plan.Objects, func(o document.ObjectChange) bool { return o.Type == audit.TypePolicyUpdated })
+	o := &a.plan.Objects[max(i, 0)]
+	o.Changes = append(forced, o.Changes...)
+	return nil
+}
+
+// fits refuses a policy record that cannot be written.
+func fits(o *policy.Organization) error {
+	if n := policypb.RecordSize(o); n > policypb.MaxRecord {
 		return errs.Newf(errs.Invalid, "POLICY_TOO_LARGE",
 			"sites, connections and policy together take %d bytes, at most %d are kept: shorten texts or use fewer, wider rules", n, policypb.MaxRecord)
 	}
@@ -261,6 +295,9 @@ func (in *ApplyInput) canonical() []byte {
 	add(6, in.Reason)
 	if in.Force {
 		add(7, "\x01")
+	}
+	if !in.Admin.IsZero() {
+		add(8, in.Admin.Key())
 	}
 	return b
 }

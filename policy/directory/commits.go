@@ -37,7 +37,7 @@ func (a *apply) commits() []commit {
 		created, objects = objects[0], objects[1:]
 		all = append(all, commit{kindPolicy, 1, policy.Change{
 			Organization: &policy.Organization{ID: a.in.Organization, UID: a.uid, DisplayName: a.plan.Organization.DisplayName,
-				Disabled: a.plan.Organization.Disabled, Created: a.d.Now()},
+				Disabled: a.plan.Organization.Disabled, Sandbox: a.plan.Organization.Sandbox, Created: a.d.Now()},
 			WritePolicy: true, Events: []audit.Event{a.event(created)},
 		}})
 	}
@@ -62,8 +62,11 @@ func (a *apply) commits() []commit {
 		}
 		all = append(all, commit{kindPolicy, len(objects), c})
 	}
-	for _, part := range chunks(a.plan.DropDomains) {
+	for i, part := range chunks(a.plan.DropDomains) {
 		e := a.list(audit.TypeDomainRemoved, "domain", namesOf(part))
+		if i == 0 {
+			e.Changes = a.forced
+		}
 		c := policy.Change{Events: []audit.Event{e}}
 		for _, r := range part {
 			c.DropDomains = append(c.DropDomains, r.Domain)

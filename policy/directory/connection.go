@@ -203,9 +203,8 @@ func (in *ConnectionChange) on(d ConnectionDeps, o *policy.Organization) (*polic
 	next := *o
 	next.Connections = slices.Clone(o.Connections)
 	next.Connections[i] = after
-	if n := policypb.RecordSize(&next); n > policypb.MaxRecord {
-		return nil, errs.Newf(errs.Invalid, "POLICY_TOO_LARGE",
-			"sites, connections and policy together take %d bytes, at most %d are kept: shorten texts or use fewer, wider rules", n, policypb.MaxRecord)
+	if err := fits(&next); err != nil {
+		return nil, err
 	}
 	e := in.Event
 	e.ID, e.Time, e.Organization, e.OrganizationUID = d.NewID(), d.Now(), o.ID, o.UID

@@ -55,5 +55,8 @@ func (a *apply) planned() []Planned {
 	several(audit.TypeAccountClaimed, "account", len(a.plan.AddClaims), func(i int) string { return a.plan.AddClaims[i].Name })
 	objects(rest)
 	several(audit.TypeDomainRemoved, "domain", len(a.plan.DropDomains), records(a.plan.DropDomains))
+	if len(a.forced) > 0 {
+		out[len(out)-1].Changes = a.forced
+	}
 	return out
 }

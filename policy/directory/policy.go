@@ -10,7 +10,6 @@ import (
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/policy"
 	"github.com/postern-audit/postern/policy/document"
-	"github.com/postern-audit/postern/policy/policypb"
 )
 
 // Bounds of a suspension.
@@ -50,6 +49,7 @@ type PolicyInput struct {
 	ValidateOnly bool // not of Suspend and Resume
 	Reason       string
 	Force        bool
+	Admin        policy.Address // whose way in must not be lost; zero: nobody's in particular
 }
 
 // PolicyState is a policy at a revision.
@@ -128,12 +128,12 @@ func (p *Policies) Update(ctx context.Context, caller string, in PolicyInput) (P
 	if err := problems.Err(); err != nil {
 		return PolicyResult{}, err
 	}
-	c := policyCall{p: p, method: methodUpdatePolicy, caller: caller, in: in, doc: doc, signature: in.Document}
+	c := policyCall{p: p, method: methodUpdatePolicy, caller: caller, in: in, doc: doc, signature: in.Document, needsEtag: true}
 	c.plan = func(_ context.Context, a *apply) (*document.Plan, error) {
 		plan, problems := document.PlanOf(doc, document.Current{Organization: a.current, UID: a.uid}, p.Namer, p.NewID)
 		return plan, problems.Err()
 	}
-	return c.once(ctx)
+	return c.run(ctx)
 }
 
 // RollBack writes the policy of a revision again. What that rests on must still be there.
@@ -221,65 +221,25 @@ type policyCall struct {
 	method    string
 	caller    string
 	in        PolicyInput
-	signature []byte // what was asked for beside etag, reason and force
+	signature []byte // what was asked for beside etag, reason, force and admin
 	doc       *document.Document
+	needsEtag bool
 	plan      func(ctx context.Context, a *apply) (*document.Plan, error)
 }
 
-// run makes the change on the version given, or without one on whatever there is, beginning anew when that moves.
 func (c *policyCall) run(ctx context.Context) (PolicyResult, error) {
-	var r PolicyResult
-	var err error
-	for range maxChangeTries {
-		r, err = c.once(ctx)
-		if !errs.Is(err, "ETAG_MISMATCH") || c.in.Etag != "" {
-			return r, err
-		}
-	}
-	return r, err
-}
-
-func (c *policyCall) once(ctx context.Context) (PolicyResult, error) {
 	in := c.in
-	if in.Organization == audit.SystemID {
-		return PolicyResult{}, errs.New(errs.PermissionDenied, "ORGANIZATION_RESERVED", "the organization "+audit.SystemID+" belongs to the sidecar itself")
-	}
-	a := &apply{d: c.p.Deps, caller: c.caller, now: c.p.Now(), method: c.method, origin: audit.OriginAPI, in: ApplyInput{
-		Organization: in.Organization, Document: c.signature, Etag: in.Etag, RequestID: in.RequestID, ValidateOnly: in.ValidateOnly, Reason: in.Reason, Force: in.Force}}
-	if err := a.look(ctx); err != nil {
-		return PolicyResult{}, err
-	}
-	if a.current == nil {
-		return PolicyResult{}, errs.New(errs.NotFound, "ORGANIZATION_NOT_FOUND", "there is no such organization")
-	}
-	if a.progress != nil {
-		return c.result(ctx, a, ApplyResult{Organization: a.current, Commits: a.progress.Commits})
-	}
-	if in.Etag == "" && c.method != methodUpdatePolicy {
-		a.in.Etag = policypb.Etag(a.current.Stamp)
-	}
-	if err := a.version(); err != nil {
-		return PolicyResult{}, err
-	}
-	var err error
-	if a.plan, err = c.plan(ctx, a); err != nil {
-		return PolicyResult{}, err
-	}
-	if err := a.fits(); err != nil {
-		return PolicyResult{}, err
-	}
-	done, err := a.run(ctx)
+	e := edit{d: c.p.Deps, method: c.method, caller: c.caller, needsEtag: c.needsEtag, plan: c.plan, in: ApplyInput{
+		Organization: in.Organization, Document: c.signature, Etag: in.Etag, RequestID: in.RequestID, ValidateOnly: in.ValidateOnly, Reason: in.Reason,
+		Force: in.Force, Admin: in.Admin}}
+	a, done, err := e.run(ctx)
 	if err != nil {
 		return PolicyResult{}, err
 	}
-	return c.result(ctx, a, done)
+	return c.result(ctx, a, e.shown(a, done), done)
 }
 
-func (c *policyCall) result(ctx context.Context, a *apply, done ApplyResult) (PolicyResult, error) {
-	shown := done.Organization
-	if c.in.ValidateOnly {
-		shown = a.plan.Organization
-	}
+func (c *policyCall) result(ctx context.Context, a *apply, shown *policy.Organization, done ApplyResult) (PolicyResult, error) {
 	doc := c.doc
 	if doc == nil {
 		doc = &document.Document{}

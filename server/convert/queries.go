@@ -101,7 +101,7 @@ func Events(f *posternv1.EventFilter, organizationUID string, x Indexer) (audit.
 	m := f.GetInclude()
 	q := audit.Query{
 		OrganizationUID: organizationUID, Start: when(f.GetStartTime()), End: when(f.GetEndTime()), Sites: m.GetSites(),
-		Connections: m.GetConnections(), Reasons: m.GetReasons(),
+		Connections: m.GetConnections(), Reasons: m.GetReasons(), NoSandbox: f.GetSandbox() == posternv1.EventFilter_SANDBOX_EXCLUDE,
 	}
 	if err := rangeOf("filter.", f.GetStartTime(), f.GetEndTime()); err != nil {
 		return audit.Query{}, err
