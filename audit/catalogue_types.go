@@ -56,6 +56,7 @@ const (
 	TypeConnectionKeysChanged         Type = "connection.keys_changed"
 	TypeConnectionCertificateExpiring Type = "connection.certificate_expiring"
 	TypeDomainCreated                 Type = "domain.created"
+	TypeDomainUpdated                 Type = "domain.updated"
 	TypeDomainVerified                Type = "domain.verified"
 	TypeDomainFailing                 Type = "domain.failing"
 	TypeDomainLapsed                  Type = "domain.lapsed"
@@ -207,6 +208,7 @@ func administrationTypes() []TypeInfo {
 			"The keys or certificates that a connection's provider signs with are others than before. Its changes hold fingerprints."),
 		expiring,
 		admin(TypeDomainCreated, "The verification of a domain was begun. It counts for nothing yet."),
+		admin(TypeDomainUpdated, "What an organization chose about a domain was changed: whether its subdomains count, or when it lapses."),
 		admin(TypeDomainVerified, "Domains count as the organization's from now on. Says on whose word, and lists them in its personal part."),
 		failing,
 		lapsed,

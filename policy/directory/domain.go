@@ -57,6 +57,7 @@ func (d *Domain) Etag() string {
 // Methods, as they stand in the keys of calls.
 const (
 	methodCreateDomain  = "CreateDomain"
+	methodUpdateDomain  = "UpdateDomain"
 	methodVerifyDomain  = "VerifyDomain"
 	methodConfirmDomain = "ConfirmDomainRemoval"
 	methodDeleteDomain  = "DeleteDomain"

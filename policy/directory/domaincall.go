@@ -35,7 +35,7 @@ func (c *domainCall) based(now *Domain, etag string) error {
 }
 
 // run makes one change in one commit, again when the organization changed meanwhile, and returns the domain as it is now. A key that
-// was used for the same request changes nothing.
+// was used for the same request changes nothing; nor does a change that is nil.
 func (c *domainCall) run(ctx context.Context, change func(context.Context, *policy.Organization, Domain) (*policy.Change, error)) (Domain, error) {
 	if c.organization == audit.SystemID {
 		return Domain{}, errs.New(errs.PermissionDenied, "ORGANIZATION_RESERVED", "the organization "+audit.SystemID+" belongs to the sidecar itself")
@@ -66,6 +66,9 @@ func (c *domainCall) run(ctx context.Context, change func(context.Context, *poli
 		next, err := change(ctx, o, now)
 		if err != nil {
 			return Domain{}, err
+		}
+		if next == nil {
+			return now, c.remember(ctx, o)
 		}
 		if _, _, err = c.d.Writer.Commit(ctx, *next); err == nil {
 			return c.now(ctx, uid)
@@ -273,6 +276,11 @@ func (c *domainCall) note(ctx context.Context, o *policy.Organization, before, a
 		return err
 	}
 	c.d.tell(f, domaincheck.None)
+	return c.remember(ctx, o)
+}
+
+// remember keeps the answer of a call that changed nothing.
+func (c *domainCall) remember(ctx context.Context, o *policy.Organization) error {
 	if c.key.Key == [32]byte{} {
 		return nil
 	}

@@ -125,6 +125,21 @@ func stillAbsent(c *policy.DomainChallenge, now time.Time) Change {
 	return None
 }
 
+// Update changes what the organization chose about a domain: whether its subdomains count, and after how long of failing it lapses,
+// zero for never. Nil leaves it as it is. It changes no state.
+func Update(c policy.DomainChallenge, subdomains *bool, lapse *time.Duration) (policy.DomainChallenge, error) {
+	if subdomains != nil {
+		c.Subdomains = *subdomains
+	}
+	if lapse != nil {
+		if *lapse != 0 && (*lapse < MinLapse || *lapse > MaxLapse) {
+			return c, errs.Field("domain.lapse_after", "FIELD_INVALID", "must be 7 to 365 days, or absent for never")
+		}
+		c.LapseAfter = *lapse
+	}
+	return c, nil
+}
+
 // Confirm ends a domain that fails, as an admin says.
 func Confirm(c policy.DomainChallenge) (policy.DomainChallenge, error) {
 	if c.State != policy.DomainFailing {
