@@ -18,6 +18,8 @@ type Domains interface {
 	Get(ctx context.Context, organization string, d policy.Domain) (*posternv1.Domain, error)
 	// List returns up to limit domains after the given one, by name.
 	List(ctx context.Context, organization string, after policy.Domain, limit int) ([]*posternv1.Domain, error)
+	// Update changes what was chosen about a domain.
+	Update(ctx context.Context, principal string, in convert.DomainUpdate) (*posternv1.Domain, error)
 	// Verify looks at the domain's zone. It may take as long as name servers take.
 	Verify(ctx context.Context, principal string, in convert.DomainChange) (*posternv1.Domain, error)
 	ConfirmRemoval(ctx context.Context, principal string, in convert.DomainChange) (*posternv1.Domain, error)
@@ -79,6 +81,15 @@ func (s *directoryService) ListDomains(ctx context.Context, r *posternv1.ListDom
 		}
 	}
 	return out, nil
+}
+
+// UpdateDomain changes what was chosen about a domain.
+func (s *directoryService) UpdateDomain(ctx context.Context, r *posternv1.UpdateDomainRequest) (*posternv1.Domain, error) {
+	in, err := s.in.UpdateDomain(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Domains.Update(ctx, caller.From(ctx).Principal, in)
 }
 
 // VerifyDomain looks at a domain's zone now.

@@ -40,6 +40,10 @@ func (d *domains) Get(_ context.Context, organization string, name policy.Domain
 	return d.take(organization, name)
 }
 
+func (d *domains) Update(_ context.Context, who string, in convert.DomainUpdate) (*posternv1.Domain, error) {
+	return d.take(who, in)
+}
+
 func (d *domains) Verify(_ context.Context, who string, in convert.DomainChange) (*posternv1.Domain, error) {
 	return d.take(who, in)
 }

@@ -31,6 +31,34 @@ func domains() map[string]Bound {
 
 		"GetDomainRequest.name": domainName(),
 
+		"UpdateDomainRequest.domain":      message(),
+		"UpdateDomainRequest.update_mask": mask(),
+		"UpdateDomainRequest.etag":        requestIDOf(64),
+		"UpdateDomainRequest.request_id":  requestID(),
+		"UpdateDomainRequest.reason":      lines(maxReason),
+
+		"Domain.domain":             text(maxDomainText),
+		"Domain.include_subdomains": flag(),
+		"Domain.verified_by":        text(64),
+		"Domain.revision":           count(),
+		"Domain.origin":             enum(),
+		"Domain.name":               domainName(),
+		"Domain.state":              enum(),
+		"Domain.record_name":        text(maxDomainText),
+		"Domain.record_text":        text(maxDomainText),
+		"Domain.dnssec":             flag(),
+		"Domain.stale":              flag(),
+		"Domain.verify_time":        moment(),
+		"Domain.check_time":         moment(),
+		"Domain.check_outcome":      text(64),
+		"Domain.check_detail":       text(64),
+		"Domain.next_check_time":    moment(),
+		"Domain.negative_count":     count(),
+		"Domain.fail_time":          moment(),
+		"Domain.lapse_after":        span(domaincheck.MinLapse, domaincheck.MaxLapse),
+		"Domain.create_time":        moment(),
+		"Domain.etag":               requestIDOf(64),
+
 		"ListDomainsRequest.parent":     name(),
 		"ListDomainsRequest.page_size":  count(),
 		"ListDomainsRequest.page_token": opaque(),
@@ -74,6 +102,35 @@ type DomainChange struct {
 	Reason       string
 }
 
+// DomainUpdate is what is chosen anew about a domain; nil stays as it is.
+type DomainUpdate struct {
+	DomainChange
+	Subdomains *bool
+	LapseAfter *time.Duration // zero: never
+}
+
+// UpdateDomain converts what is chosen anew about a domain.
+func (c *Converter) UpdateDomain(r *posternv1.UpdateDomainRequest) (DomainUpdate, error) {
+	var in DomainUpdate
+	var err error
+	in.DomainChange, err = c.domainChange(r, "domain.name", r.GetDomain().GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason()})
+	if err != nil {
+		return in, err
+	}
+	changed, err := paths("update_mask", r.GetUpdateMask(), "include_subdomains", "lapse_after")
+	for _, path := range changed {
+		switch path {
+		case "include_subdomains":
+			yes := r.GetDomain().GetIncludeSubdomains()
+			in.Subdomains = &yes
+		case "lapse_after":
+			after := r.GetDomain().GetLapseAfter().AsDuration()
+			in.LapseAfter = &after
+		}
+	}
+	return in, err
+}
+
 // CreateDomain converts a domain to verify.
 func (c *Converter) CreateDomain(r *posternv1.CreateDomainRequest) (NewDomain, error) {
 	if err := c.mutation(r, r.GetRequestId()); err != nil {
@@ -94,14 +151,14 @@ func (c *Converter) CreateDomain(r *posternv1.CreateDomainRequest) (NewDomain, e
 }
 
 // domainOf reads the name of a domain, which is in canonical form.
-func domainOf(name string) (organization string, d policy.Domain, err error) {
-	organization, text, err := names.Domain("name", name)
+func domainOf(field, name string) (organization string, d policy.Domain, err error) {
+	organization, text, err := names.Domain(field, name)
 	if err != nil {
 		return "", policy.Domain{}, err
 	}
 	d, err = policy.ParseDomain(text)
 	if err != nil || d.String() != text {
-		return "", policy.Domain{}, errs.Field("name", "NAME_INVALID", "must end in a domain in A-label form, as an answer named it")
+		return "", policy.Domain{}, errs.Field(field, "NAME_INVALID", "must end in a domain in A-label form, as an answer named it")
 	}
 	return organization, d, nil
 }
@@ -111,7 +168,7 @@ func (c *Converter) GetDomain(r *posternv1.GetDomainRequest) (organization strin
 	if err := c.Check(r); err != nil {
 		return "", policy.Domain{}, err
 	}
-	return domainOf(r.GetName())
+	return domainOf("name", r.GetName())
 }
 
 // ListDomains converts a request for a page of domains to the id of their organization.
@@ -124,24 +181,24 @@ func (c *Converter) ListDomains(r *posternv1.ListDomainsRequest) (string, error)
 
 // VerifyDomain converts a request to look at a domain's zone.
 func (c *Converter) VerifyDomain(r *posternv1.VerifyDomainRequest) (DomainChange, error) {
-	return c.domainChange(r, r.GetName(), DomainChange{RequestID: r.GetRequestId()})
+	return c.domainChange(r, "name", r.GetName(), DomainChange{RequestID: r.GetRequestId()})
 }
 
 // ConfirmDomainRemoval converts a request to end a domain that fails.
 func (c *Converter) ConfirmDomainRemoval(r *posternv1.ConfirmDomainRemovalRequest) (DomainChange, error) {
-	return c.domainChange(r, r.GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason()})
+	return c.domainChange(r, "name", r.GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason()})
 }
 
 // DeleteDomain converts a request to remove a domain.
 func (c *Converter) DeleteDomain(r *posternv1.DeleteDomainRequest) (DomainChange, error) {
-	return c.domainChange(r, r.GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason()})
+	return c.domainChange(r, "name", r.GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason()})
 }
 
-func (c *Converter) domainChange(m request, name string, in DomainChange) (DomainChange, error) {
+func (c *Converter) domainChange(m request, field, name string, in DomainChange) (DomainChange, error) {
 	if err := c.mutation(m, in.RequestID); err != nil {
 		return DomainChange{}, err
 	}
 	var err error
-	in.Organization, in.Domain, err = domainOf(name)
+	in.Organization, in.Domain, err = domainOf(field, name)
 	return in, err
 }

@@ -17,7 +17,7 @@ import (
 
 func (a *app) domain() *cobra.Command {
 	return group(&cobra.Command{Use: "domain", Short: "Domains of an organization: prove them, and see how they stand"},
-		a.domainAdd(), a.domainVerify(), a.domainList(), a.domainGet(), a.domainConfirmRemoval(), a.domainRemove())
+		a.domainAdd(), a.domainUpdate(), a.domainVerify(), a.domainList(), a.domainGet(), a.domainConfirmRemoval(), a.domainRemove())
 }
 
 // byDomain is how commands about one domain are used.
@@ -57,11 +57,8 @@ itself when it has failed that many days, after three warnings.`,
 			if r.Parent, err = resource(args[0], ""); err != nil {
 				return err
 			}
-			if lapseDays < 0 || lapseDays > 0 && (lapseDays < 7 || lapseDays > 365) {
-				return usagef("--lapse-after must be 7 to 365 days, or 0 for never")
-			}
-			if lapseDays > 0 {
-				r.LapseAfter = durationpb.New(time.Duration(lapseDays) * day)
+			if r.LapseAfter, err = lapseAfter(lapseDays); err != nil {
+				return err
 			}
 			r.Domain, r.RequestId = args[1], newRequestID()
 			return a.call(cmd.Context(), func(ctx context.Context, c *client.Client) error {

@@ -134,6 +134,11 @@ func (d domains) List(ctx context.Context, organization string, after policy.Dom
 	return out, err
 }
 
+// Update implements server.Domains.
+func (d domains) Update(ctx context.Context, principal string, in convert.DomainUpdate) (*posternv1.Domain, error) {
+	return shown(d.cases.Update(ctx, principal, directory.DomainUpdate{DomainInput: domainInput(in.DomainChange), Subdomains: in.Subdomains, LapseAfter: in.LapseAfter}))
+}
+
 // Verify implements server.Domains.
 func (d domains) Verify(ctx context.Context, principal string, in convert.DomainChange) (*posternv1.Domain, error) {
 	return shown(d.cases.Verify(ctx, principal, domainInput(in)))
