@@ -31,11 +31,14 @@ type Namer interface {
 
 // Directory reads organizations. Implementations cache the policy record by its stamp; domains and claims are never cached.
 type Directory interface {
-	// Resolve returns the uid of an organization id, or NotFound ORGANIZATION_NOT_FOUND. Found ids are cached for good.
+	// Resolve returns the uid of an organization id, or NotFound ORGANIZATION_NOT_FOUND. Found ids are cached until this process learns
+	// that the organization was deleted: who goes on with the uid does, and is refused.
 	Resolve(ctx context.Context, id string) (uid string, err error)
-	// Organization returns the current policy record: one trip, which carries the record only when the cached one is stale.
+	// Organization returns the current policy record: one trip, which carries the record only when the cached one is stale. A deleted
+	// organization is NotFound ORGANIZATION_NOT_FOUND.
 	Organization(ctx context.Context, uid string) (*Organization, error)
-	// Cached returns the policy record as this process last saw it, reading it when it has none. Commits compare its stamp.
+	// Cached returns the policy record as this process last saw it, reading it when it has none, also that of a deleted organization
+	// (Deleted says so): its last flows still end. Commits compare its stamp.
 	Cached(ctx context.Context, uid string) (*Organization, error)
 	// Organizations returns up to limit organizations with an id after the given one, in id order, without policy.
 	Organizations(ctx context.Context, after string, limit int) ([]Organization, error)
@@ -67,7 +70,7 @@ type Change struct {
 	DropDomains  []Domain
 	DropClaims   []AccountKey
 	Challenges   []ChallengeChange
-	Events       []audit.Event // Revision is filled in by the store
+	Events       []audit.Event // Revision and Sandbox are filled in by the store
 	Request      ApplyKey
 	Progress     []Applied // of the commits before this one
 	Done         bool      // this is the last commit

@@ -31,6 +31,9 @@ func AccountOwnerKey(hash [16]byte) string {
 	return "postern:{meta}:account:" + hex.EncodeToString(hash[:])
 }
 
+// FreedKey notes that a call has taken its id from a deleted organization.
+func FreedKey(key [32]byte) string { return "postern:{meta}:freed:" + hex.EncodeToString(key[:]) }
+
 // Keys names every key of an installation. The zero value is of no use: see NewKeys.
 type Keys struct {
 	spaces []Space // by partition

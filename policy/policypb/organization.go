@@ -23,7 +23,7 @@ const collection = "organizations/"
 func FromOrganization(o *policy.Organization) *posternv1.Organization {
 	m := &posternv1.Organization{
 		Name: collection + o.ID, Uid: o.UID, DisplayName: o.DisplayName, Disabled: o.Disabled, Revision: o.Revision,
-		Etag: Etag(o.Stamp), CreateTime: fromTime(o.Created), UpdateTime: fromTime(o.Updated),
+		Etag: Etag(o.Stamp), CreateTime: fromTime(o.Created), UpdateTime: fromTime(o.Updated), Sandbox: o.Sandbox,
 	}
 	for i := range o.Sites {
 		m.Sites = append(m.Sites, fromSite(&o.Sites[i]))
@@ -46,7 +46,7 @@ func ToOrganization(m *posternv1.Organization) (*policy.Organization, error) {
 	}
 	o := &policy.Organization{
 		UID: m.GetUid(), ID: id, DisplayName: m.GetDisplayName(), Disabled: m.GetDisabled(), Revision: m.GetRevision(),
-		Stamp: stamp, Created: toTime(m.GetCreateTime()), Updated: toTime(m.GetUpdateTime()),
+		Stamp: stamp, Created: toTime(m.GetCreateTime()), Updated: toTime(m.GetUpdateTime()), Sandbox: m.GetSandbox(),
 	}
 	for _, s := range m.GetSites() {
 		if s.GetId() == "" || s.GetUid() == "" || !valid(s.GetProofsNotBefore()) {

@@ -96,7 +96,7 @@ func (d *Directory) Resolve(ctx context.Context, id string) (string, error) {
 	d.mu.RLock()
 	uid := d.uids[id]
 	d.mu.RUnlock()
-	if uid != "" {
+	if uid != "" && !d.cache.Peek(uid).Gone() {
 		return uid, nil
 	}
 	uid, err := d.reader.HGet(ctx, redisx.OrganizationsKey, id).Result()
@@ -117,6 +117,15 @@ func (d *Directory) Resolve(ctx context.Context, id string) (string, error) {
 
 // Organization implements policy.Directory.
 func (d *Directory) Organization(ctx context.Context, uid string) (*policy.Organization, error) {
+	o, err := d.read(ctx, uid)
+	if o.Gone() {
+		return nil, notFound()
+	}
+	return o, err
+}
+
+// read is Organization, for deleted ones as well.
+func (d *Directory) read(ctx context.Context, uid string) (*policy.Organization, error) {
 	known := d.cache.Peek(uid)
 	call := redisx.NewCall(2)
 	call.Key(d.keys.Of(uid).Organization(uid))
@@ -136,7 +145,7 @@ func (d *Directory) Cached(ctx context.Context, uid string) (*policy.Organizatio
 	if o := d.cache.Peek(uid); o != nil {
 		return o, nil
 	}
-	return d.Organization(ctx, uid)
+	return d.read(ctx, uid)
 }
 
 // Organizations implements policy.Directory.
@@ -169,7 +178,7 @@ func lexAfter(name string) string {
 	return "(" + name
 }
 
-// summaries reads organizations without policy; ids that are only reserved are left out.
+// summaries reads organizations without policy; ids that are only reserved, or of deleted ones, are left out.
 func (d *Directory) summaries(ctx context.Context, ids []string) ([]policy.Organization, error) {
 	uids, err := d.reader.HMGet(ctx, redisx.OrganizationsKey, ids...).Result()
 	if err != nil {
@@ -179,7 +188,7 @@ func (d *Directory) summaries(ctx context.Context, ids []string) ([]policy.Organ
 	_, err = d.reader.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, v := range uids {
 			if uid, ok := v.(string); ok {
-				cmds[i] = p.HMGet(ctx, d.keys.Of(uid).Organization(uid), "st", "rev", "n", "d", "ct", "ut", "id")
+				cmds[i] = p.HMGet(ctx, d.keys.Of(uid).Organization(uid), "st", "rev", "n", "d", "ct", "ut", "id", "sb", "x")
 			}
 		}
 		return nil
@@ -194,12 +203,12 @@ func (d *Directory) summaries(ctx context.Context, ids []string) ([]policy.Organ
 		}
 		r := redisx.NewReply(c.Val())
 		stamp, exists := r.Find(0)
-		if !exists {
+		if !exists || r.Text(8) == "1" {
 			continue
 		}
 		uid, _ := uids[i].(string)
 		o := policy.Organization{
-			UID: uid, ID: r.Text(6), DisplayName: r.Text(2), Disabled: r.Text(3) == "1", Revision: r.Int(1),
+			UID: uid, ID: r.Text(6), DisplayName: r.Text(2), Disabled: r.Text(3) == "1", Sandbox: r.Text(7) == "1", Revision: r.Int(1),
 			Created: time.UnixMilli(r.Int(4)).UTC(), Updated: time.UnixMilli(r.Int(5)).UTC(),
 		}
 		if o.Stamp, err = stampOf(stamp); err != nil {

@@ -7,7 +7,7 @@
 --       revised: its history and the index of that
 -- ARGV  1 stamp expected, '' if it must not exist   2 new stamp   3 revision   4 updated, ms
 --       5 '1': the policy record is written   6 policy stamp   7 policy record   8 choice for an unreadable one
---       9 name   10 '1': disabled   11 id   12 created, ms   13 key, '' unchanged
+--       9 name   10 '1' or '0' each: disabled, sandbox, deleted   11 id   12 created, ms   13 key, '' unchanged
 --      14 progress, '' none   15 number of events, 16 of domains added, 17 of claims added, 18 of domains dropped
 --      19 of challenges, 20 of claims dropped, 21 of parts of the index of claims
 --      22 last moment at which this may happen, ms, '' any   23 '1': the progress must be as it was read   24 that, '' none
@@ -79,7 +79,8 @@ end
 for i = 1, nevents do call('XADD', outbox, '*', 'e', ARGV[at_events + i]) end
 call('HSET', org, 'st', ARGV[2], 'rev', ARGV[3], 'ut', ARGV[4])
 if ARGV[5] == '1' then
-  call('HSET', org, 'ps', ARGV[6], 'p', ARGV[7], 'un', ARGV[8], 'n', ARGV[9], 'd', ARGV[10], 'id', ARGV[11], 'ct', ARGV[12])
+  call('HSET', org, 'ps', ARGV[6], 'p', ARGV[7], 'un', ARGV[8], 'n', ARGV[9], 'd', string.sub(ARGV[10], 1, 1), 'sb', string.sub(ARGV[10], 2, 2),
+    'x', string.sub(ARGV[10], 3, 3), 'id', ARGV[11], 'ct', ARGV[12])
 end
 if ARGV[13] ~= '' then call('HSET', org, 'key', ARGV[13]) end
 for i = 1, nadd do

@@ -26,7 +26,8 @@ func encodeOrganization(o *policy.Organization) ([]byte, error) {
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Invalid, "RECORD_TEXT", "a field of the policy is not valid UTF-8")
 	}
-	b, err := redisx.Marshal(&storev1.OrganizationRecord{Organization: m, Policy: rules, Secrets: policypb.FromSecrets(o)})
+	b, err := redisx.Marshal(&storev1.OrganizationRecord{Organization: m, Policy: rules, Secrets: policypb.FromSecrets(o),
+		Deleted: timestampOf(o.Deleted)})
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +53,7 @@ func decodeOrganization(b []byte, allowUnreadable bool) (*policy.Organization, e
 	if err := policypb.AddSecrets(o, r.GetSecrets()); err != nil {
 		return nil, err
 	}
+	o.Deleted = timeOf(r.GetDeleted())
 	o.AllowUnreadable = allowUnreadable
 	var m posternv1.Policy
 	if err := proto.Unmarshal(r.GetPolicy(), &m); err != nil {

@@ -33,22 +33,6 @@ const (
 
 func isNil(err error) bool { return errors.Is(err, redis.Nil) }
 
-// Reserve implements policy.DirectoryWriter.
-func (d *Directory) Reserve(ctx context.Context, id, uid string) (string, error) {
-	var have *redis.StringCmd
-	// HSETNX and the rest are idempotent, and both keys have the same tag.
-	_, err := d.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSetNX(ctx, redisx.OrganizationsKey, id, uid)
-		p.ZAdd(ctx, redisx.OrganizationIndexKey, redis.Z{Member: id})
-		have = p.HGet(ctx, redisx.OrganizationsKey, id)
-		return nil
-	})
-	if err != nil {
-		return "", redisx.Classify(err, true)
-	}
-	return have.Val(), nil
-}
-
 // Progress implements policy.DirectoryWriter.
 func (d *Directory) Progress(ctx context.Context, organizationUID string, key policy.ApplyKey) (*policy.Progress, error) {
 	m, _, err := d.progress(ctx, organizationUID, key)
@@ -249,7 +233,7 @@ func (w *write) call() (*redisx.Call, error) {
 	}
 	call.Arg(stampArg(o.Stamp), w.stamp[:], w.revision, millis(now))
 	if c.WritePolicy {
-		call.Arg("1", w.policyStamp[:], w.record, unreadableChoice(o), o.DisplayName, flag(o.Disabled), o.ID, millis(created))
+		call.Arg("1", w.policyStamp[:], w.record, unreadableChoice(o), o.DisplayName, flags(o), o.ID, millis(created))
 	} else {
 		call.Arg("", "", "", "", "", "", "", "")
 	}
@@ -263,7 +247,7 @@ func (w *write) values(call *redisx.Call) error {
 	revises, brings := w.c.Revises(), w.brings()
 	for i := range w.c.Events {
 		e := w.c.Events[i]
-		e.Revision = w.revision
+		e.Revision, e.Sandbox = w.revision, w.c.Organization.Sandbox
 		b, err := w.d.codec.Encode(&e)
 		if err != nil {
 			return err
@@ -317,11 +301,15 @@ func stampArg(s policy.Stamp) any {
 	return s[:]
 }
 
-func flag(b bool) string {
-	if b {
-		return "1"
+// flags are what lists show of an organization, without its record.
+func flags(o *policy.Organization) string {
+	b := []byte("000")
+	for i, on := range [...]bool{o.Disabled, o.Sandbox, !o.Deleted.IsZero()} {
+		if on {
+			b[i] = '1'
+		}
 	}
-	return ""
+	return string(b)
 }
 
 func unreadableChoice(o *policy.Organization) string {
