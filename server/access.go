@@ -100,6 +100,7 @@ func (c *Config) complete() error {
 		need("Query.Apply", q.Apply != nil)
 		need("Query.Connections", q.Connections != nil)
 		need("Query.Policies", q.Policies != nil)
+		need("Query.Past", q.Past != nil)
 		need("Query.Domains", q.Domains != nil)
 		need("Query.Namer", q.Namer != nil)
 		need("Query.MAC", q.MAC != nil)

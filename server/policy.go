@@ -15,7 +15,7 @@ import (
 
 // Policies keeps policies and their history. *directory.Policies implements it.
 type Policies interface {
-	Get(ctx context.Context, organization string, revision int64) (directory.PolicyState, error)
+	Get(ctx context.Context, organization string, as directory.AsOf) (directory.PolicyState, error)
 	Update(ctx context.Context, principal string, in directory.PolicyInput) (directory.PolicyResult, error)
 	RollBack(ctx context.Context, principal string, in directory.PolicyInput) (directory.PolicyResult, error)
 	Suspend(ctx context.Context, principal string, in directory.PolicyInput) (directory.PolicyResult, error)
@@ -26,11 +26,11 @@ type Policies interface {
 
 // GetPolicy returns a policy as it is, or as it was.
 func (s *policyService) GetPolicy(ctx context.Context, r *posternv1.GetPolicyRequest) (*posternv1.PolicyState, error) {
-	organization, revision, err := s.in.GetPolicy(r)
+	organization, as, err := s.in.GetPolicy(r)
 	if err != nil {
 		return nil, err
 	}
-	state, err := s.Policies.Get(ctx, organization, revision)
+	state, err := s.Policies.Get(ctx, organization, as)
 	if err != nil {
 		return nil, err
 	}

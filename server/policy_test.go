@@ -25,9 +25,13 @@ type policies struct {
 	fail      error
 }
 
-func (p *policies) Get(_ context.Context, organization string, revision int64) (applying.PolicyState, error) {
-	p.asked = append(p.asked, fmt.Sprint("get ", organization, " ", revision))
-	return state(revision), p.fail
+func (p *policies) Get(_ context.Context, organization string, as applying.AsOf) (applying.PolicyState, error) {
+	if !as.Time.IsZero() {
+		p.asked = append(p.asked, fmt.Sprint("get ", organization, " ", as.Revision, " at ", as.Time.Format(time.RFC3339Nano)))
+		return thenState(as.Time), p.fail
+	}
+	p.asked = append(p.asked, fmt.Sprint("get ", organization, " ", as.Revision))
+	return state(as.Revision), p.fail
 }
 
 func state(revision int64) applying.PolicyState {

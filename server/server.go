@@ -82,6 +82,8 @@ type Query struct {
 	Tester ConnectionTester
 	// Policies keeps policies and their history.
 	Policies Policies
+	// Past reads directories as they were.
+	Past policy.Past
 	// Domains verifies domains.
 	Domains Domains
 	Namer   policy.Namer

@@ -32,10 +32,15 @@ const (
 	methodResumePolicy   = "ResumePolicy"
 )
 
-// Policies are the use cases around the policies of organizations. Every field is needed, Deps as documented there.
+// Policies are the use cases around the policies of organizations. Deps and History are needed, Deps as documented there.
 type Policies struct {
 	Deps
+	// History is what the live store keeps: what a change answers never waits for the archive.
 	History policy.History
+	// Whole is History with what the archive has beyond it. May be nil: then History is all there is.
+	Whole policy.History
+	// Past reads policies of moments. It is needed only when one is asked for.
+	Past policy.Past
 }
 
 // PolicyInput is one change of a policy.
@@ -57,8 +62,11 @@ type PolicyState struct {
 	Organization *policy.Organization // with the policy as it was then; sites, connections and etag are those of now
 	Revision     int64                // that wrote it; 0 when nothing is kept of that
 	Written      time.Time
-	Past         bool // a revision was asked for
+	Past         bool // a revision or a moment was asked for
 	Document     string
+	// Of a moment: which one, and the change that wrote the policy. Sites, connections and switches are of then as well.
+	At     time.Time
+	Change *policy.Revision
 }
 
 // PolicyResult is what a change came to.
@@ -69,8 +77,8 @@ type PolicyResult struct {
 	Changes  []audit.Change // validation only
 }
 
-// Get returns the policy as it is, or with a revision that of then.
-func (p *Policies) Get(ctx context.Context, organization string, revision int64) (PolicyState, error) {
+// Get returns the policy as it is, or as it was.
+func (p *Policies) Get(ctx context.Context, organization string, as AsOf) (PolicyState, error) {
 	uid, err := p.Directory.Resolve(ctx, organization)
 	if err != nil {
 		return PolicyState{}, err
@@ -79,10 +87,13 @@ func (p *Policies) Get(ctx context.Context, organization string, revision int64)
 	if err != nil {
 		return PolicyState{}, err
 	}
-	if revision == 0 {
+	switch {
+	case !as.Time.IsZero():
+		return p.then(ctx, uid, as.Time)
+	case as.Revision == 0:
 		return p.state(ctx, o)
 	}
-	r, err := p.History.PolicyRevision(ctx, uid, revision)
+	r, err := p.whole().PolicyRevision(ctx, uid, as.Revision)
 	if err != nil {
 		return PolicyState{}, err
 	}
@@ -114,12 +125,12 @@ func (p *Policies) Revisions(ctx context.Context, organization string, before in
 	if err != nil {
 		return nil, err
 	}
-	return p.History.PolicyRevisions(ctx, uid, before, limit)
+	return p.whole().PolicyRevisions(ctx, uid, before, limit)
 }
 
 // Revision returns the policy in force at a revision.
 func (p *Policies) Revision(ctx context.Context, organizationUID string, at int64) (*policy.Revision, error) {
-	return p.History.PolicyRevision(ctx, organizationUID, at)
+	return p.whole().PolicyRevision(ctx, organizationUID, at)
 }
 
 // Update replaces the policy as a whole.
@@ -140,7 +151,7 @@ func (p *Policies) Update(ctx context.Context, caller string, in PolicyInput) (P
 func (p *Policies) RollBack(ctx context.Context, caller string, in PolicyInput) (PolicyResult, error) {
 	c := policyCall{p: p, method: methodRollBackPolicy, caller: caller, in: in, signature: strconv.AppendInt(nil, in.Revision, 10)}
 	c.plan = func(ctx context.Context, a *apply) (*document.Plan, error) {
-		r, err := p.History.PolicyRevision(ctx, a.uid, in.Revision)
+		r, err := p.whole().PolicyRevision(ctx, a.uid, in.Revision)
 		if err != nil {
 			return nil, err
 		}

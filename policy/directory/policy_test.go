@@ -99,7 +99,7 @@ func TestAPolicyIsReplacedAsAWholeWithOneEvent(t *testing.T) {
 func TestAPolicyThatComesOutGoesInAgain(t *testing.T) {
 	w := newWorld(t)
 	w.must(directory.ApplyInput{Document: []byte(acme)})
-	got, err := w.policies().Get(t.Context(), "acme", 0)
+	got, err := w.policies().Get(t.Context(), "acme", directory.AsOf{})
 	if err != nil || !strings.HasPrefix(got.Document, "policy:\n") {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -171,11 +171,11 @@ func TestEveryChangeOfThePolicyIsInItsHistory(t *testing.T) {
 	if e := list[1].Event; e.Personal.Detail != "because" || e.Origin != audit.OriginAPI || e.Caller != "unix:7" {
 		t.Errorf("%+v", e)
 	}
-	then, err := w.policies().Get(t.Context(), "acme", list[1].Number+1) // the revision that only renamed it
+	then, err := w.policies().Get(t.Context(), "acme", directory.AsOf{Revision: list[1].Number + 1}) // the revision that only renamed it
 	if err != nil || then.Revision != list[1].Number || !then.Past || !strings.Contains(then.Document, "id: two") || then.Organization.DisplayName != "Other" {
 		t.Errorf("%+v, %v", then, err)
 	}
-	if _, err := w.policies().Get(t.Context(), "acme", 99); !errs.Is(err, policy.ReasonRevisionNotFound) {
+	if _, err := w.policies().Get(t.Context(), "acme", directory.AsOf{Revision: 99}); !errs.Is(err, policy.ReasonRevisionNotFound) {
 		t.Errorf("%v", err)
 	}
 	if list, err := w.policies().Revisions(t.Context(), "acme", list[2].Number, 10); err != nil || len(list) != 1 || list[0].Event.Type != audit.TypeOrganizationCreated {
@@ -186,7 +186,7 @@ func TestEveryChangeOfThePolicyIsInItsHistory(t *testing.T) {
 func TestRollingBackWritesTheOldPolicyAsANewRevision(t *testing.T) {
 	w := newWorld(t)
 	w.must(directory.ApplyInput{Document: []byte(open)})
-	first, err := w.policies().Get(t.Context(), "acme", 0)
+	first, err := w.policies().Get(t.Context(), "acme", directory.AsOf{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestRollingBackToWhatIsGoneNamesTheRule(t *testing.T) {
 func TestRollingBackToALockOutNeedsForce(t *testing.T) {
 	w := newWorld(t)
 	w.must(directory.ApplyInput{Document: []byte("organization: acme\nsites: [{id: wiki}]\npolicy: {default: {block: true}}")})
-	closed, err := w.policies().Get(t.Context(), "acme", 0)
+	closed, err := w.policies().Get(t.Context(), "acme", directory.AsOf{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestASuspensionBindsEveryProcessAndEndsByItself(t *testing.T) {
 		t.Errorf("the same call again: %v", err)
 	}
 	w.must(directory.ApplyInput{Document: []byte("organization: acme\npolicy: {rules: []}"), Etag: w.etag()})
-	if now, err := w.policies().Get(t.Context(), "acme", 0); err != nil || !now.Organization.SuspendedUntil.Equal(seen.SuspendedUntil) {
+	if now, err := w.policies().Get(t.Context(), "acme", directory.AsOf{}); err != nil || !now.Organization.SuspendedUntil.Equal(seen.SuspendedUntil) {
 		t.Errorf("a document ended it: %v", err)
 	}
 	resumed, err := second.policies().Resume(t.Context(), "unix:8", asked(nil))

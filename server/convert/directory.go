@@ -5,6 +5,7 @@ import (
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/policy"
+	applying "github.com/postern-audit/postern/policy/directory"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/names"
 )
@@ -64,7 +65,7 @@ type Question struct {
 	Kind          audit.SubjectKind
 	IP            netip.Addr
 	Method        audit.Method
-	Revision      int64 // of the policy; 0: as it is
+	As            applying.AsOf // zero: everything as it is; with a revision the policy alone is of then
 }
 
 // Explain converts a question about a subject.
@@ -72,9 +73,12 @@ func (c *Converter) Explain(r *posternv1.ExplainRequest) (Question, error) {
 	if err := c.Check(r); err != nil {
 		return Question{}, err
 	}
-	q := Question{AccountID: r.GetAccountId(), Revision: r.GetRevision(), Kind: audit.SubjectKind(r.GetKind())} //nolint:gosec // checked against the enum
+	q := Question{AccountID: r.GetAccountId(), Kind: audit.SubjectKind(r.GetKind())} //nolint:gosec // checked against the enum
 	var err error
 	if q.Organization, q.Site, err = names.Site("site", r.GetSite()); err != nil {
+		return Question{}, err
+	}
+	if q.As, err = asOf(r.GetRevision(), r.GetTime()); err != nil {
 		return Question{}, err
 	}
 	if q.IP, err = address("context.ip", r.GetContext().GetIp()); err != nil {

@@ -3,6 +3,8 @@ package convert
 import (
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/policy"
 	applying "github.com/postern-audit/postern/policy/directory"
@@ -11,13 +13,28 @@ import (
 	"github.com/postern-audit/postern/server/names"
 )
 
-// GetPolicy converts a request for a policy to the organization's id and a revision, 0 for the policy as it is.
-func (c *Converter) GetPolicy(r *posternv1.GetPolicyRequest) (organization string, revision int64, err error) {
+// GetPolicy converts a request for a policy to the organization's id and what is asked for.
+func (c *Converter) GetPolicy(r *posternv1.GetPolicyRequest) (organization string, as applying.AsOf, err error) {
 	if err := c.Check(r); err != nil {
-		return "", 0, err
+		return "", as, err
 	}
-	organization, err = names.Policy("name", r.GetName())
-	return organization, r.GetRevision(), err
+	if organization, err = names.Policy("name", r.GetName()); err != nil {
+		return "", as, err
+	}
+	as, err = asOf(r.GetRevision(), r.GetTime())
+	return organization, as, err
+}
+
+// asOf converts a revision or a moment, of which one may be given.
+func asOf(revision int64, at *timestamppb.Timestamp) (applying.AsOf, error) {
+	if revision != 0 && at != nil {
+		return applying.AsOf{}, unexpected("time", "ask for a revision or for a moment, not for both")
+	}
+	as := applying.AsOf{Revision: revision, Time: when(at)}
+	if at != nil && as.Time.IsZero() {
+		as.Time = as.Time.Add(1) // the first moment of year 1 is a moment too
+	}
+	return as, nil
 }
 
 // ListPolicyRevisions converts a request for revisions to the organization's id.
@@ -93,6 +110,14 @@ func (f *Forms) PolicyState(s *applying.PolicyState, now time.Time) *posternv1.P
 		Suspended: o.Suspended(now) && !s.Past, Unreadable: o.Unreadable}
 	if !s.Past {
 		m.Etag = policypb.Etag(o.Stamp)
+	}
+	if !s.At.IsZero() {
+		m.Suspended, m.OrganizationDisabled, m.Written = o.Suspended(s.At), o.Disabled, PolicyRevision(s.Change)
+		for i := range o.Sites {
+			site := &o.Sites[i]
+			m.Sites = append(m.Sites, &posternv1.PolicyState_SiteState{Id: site.ID, Uid: site.UID, DisplayName: site.DisplayName,
+				Disabled: site.Disabled, TrustsAccountEmail: site.TrustsAccountEmail})
+		}
 	}
 	if !o.Unreadable {
 		m.Policy, m.Document = f.Policy(o), s.Document

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/internal/errs"
 )
@@ -147,6 +148,10 @@ func reasonsOfState() []ReasonInfo {
 			Do: "Let somebody in, or, if that is meant, send it with force: the event says so."},
 		{Reason: "EVENT_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization has no such event in its archive.",
 			Do: "Correct the name; an event of this moment may still be on its way to the archive."},
+		{Reason: audit.HistoryNotArchived, Kind: errs.FailedPrecondition,
+			Meaning: "A moment is asked about that the archive does not cover yet; the text and archived_until say how far it is.", Do: "Ask again in a moment, or about an earlier one."},
+		{Reason: audit.HistoryUnknown, Kind: errs.NotFound, Meaning: "The organization did not exist at that moment, or its history begins later.",
+			Do: "Ask about a later moment."},
 		{Reason: "KEY_DIFFERS", Kind: errs.FailedPrecondition, Meaning: "The organization is known with another key.", Do: doOperator},
 		{Reason: "KEY_UNKNOWN", Kind: errs.FailedPrecondition, Meaning: "The organization's key is not known to this process.", Do: doOperator},
 		{Reason: "KEY_UNREADABLE", Kind: errs.FailedPrecondition, Meaning: "The organization's key cannot be opened with this master keyset.", Do: doOperator},
@@ -160,7 +165,7 @@ func reasonsOfState() []ReasonInfo {
 		{Reason: "POLICY_UNREADABLE", Kind: errs.FailedPrecondition, Meaning: "The stored policy cannot be read, so nothing beside it can be written.",
 			Do: "Apply the organization's document with policy.rules in it, to replace what cannot be read."},
 		{Reason: "POLICY_REVISION_NOT_FOUND", Kind: errs.NotFound,
-			Meaning: "No revision of the policy is kept with that number, or for that long: the newest 1000 are.", Do: "List the revisions; the events of the archive go back further."},
+			Meaning: "No revision of the policy was that early, or is that late.", Do: "List the revisions."},
 		{Reason: "RECORD_FORMAT_NEWER", Kind: errs.FailedPrecondition, Meaning: "A stored record was written by a newer version.", Do: doOperator},
 		{Reason: "ROLL_BACK_IMPOSSIBLE", Kind: errs.FailedPrecondition,
 			Meaning: "The policy of that revision rests on a connection or site that is not there any more, or is another by now. The text names the rule.",

@@ -12,6 +12,7 @@ import (
 	"github.com/postern-audit/postern/authflow/verify/vault"
 	"github.com/postern-audit/postern/internal/config"
 	"github.com/postern-audit/postern/policy/directory"
+	"github.com/postern-audit/postern/policy/past"
 )
 
 // work is what runs without being called.
@@ -25,6 +26,8 @@ type work struct {
 	providers  *idp.Client
 	identities *authflow.Identities
 	keys       *keyNews
+	// What reads directories as they were.
+	past *past.Past
 	// What domains are verified with.
 	checker directory.DomainChecker
 }
@@ -60,6 +63,10 @@ func (p *process) makeWork(ctx context.Context) error {
 	w.source = p.stores.flows.Source(p.stores.carrier)
 	secrets := vault.New(p.stores.keyring, p.stores.keysets.Namer())
 	var err error
+	if w.past, err = past.New(past.Config{Archive: p.stores.archive, Archived: w.source, Opener: p.stores.codec, Directory: p.stores.directory,
+		Recent: p.stores.directory}); err != nil {
+		return err
+	}
 	if w.providers, err = p.openProviders(); err != nil {
 		return err
 	}
