@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/postern-audit/postern/internal/client"
 	"github.com/postern-audit/postern/internal/printable"
