@@ -45,6 +45,7 @@ const (
 // Types of administration.
 const (
 	TypeOrganizationCreated Type = "organization.created"
+	TypeOrganizationDeleted Type = "organization.deleted"
 	TypeOrganizationUpdated Type = "organization.updated"
 	TypeSiteCreated         Type = "site.created"
 	TypeSiteUpdated         Type = "site.updated"
@@ -63,6 +64,7 @@ const (
 	TypeDomainRemoved                 Type = "domain.removed"
 	TypeAccountClaimed                Type = "account.claimed"
 	TypeAccountReleased               Type = "account.released"
+	TypeAccountUpdated                Type = "account.updated"
 	TypeAccountLinked                 Type = "account.linked"
 	TypeAccountUnlinked               Type = "account.unlinked"
 	TypeAccountEmailChanged           Type = "account.email_changed"
@@ -198,6 +200,7 @@ func administrationTypes() []TypeInfo {
 	return []TypeInfo{
 		admin(TypeOrganizationCreated, "An organization was created."),
 		admin(TypeOrganizationUpdated, "An organization was changed."),
+		admin(TypeOrganizationDeleted, "An organization was deleted. Its sites, domains, claims and policy are gone, its id is free, its record stays."),
 		admin(TypeSiteCreated, "A site was added."),
 		admin(TypeSiteUpdated, "A site was changed."),
 		admin(TypeSiteDeleted, "A site was removed."),
@@ -214,7 +217,8 @@ func administrationTypes() []TypeInfo {
 		lapsed,
 		admin(TypeDomainRemoved, "Domains no longer count as the organization's."),
 		admin(TypeAccountClaimed, "Accounts or addresses were claimed by the organization. Lists them in its personal part."),
-		admin(TypeAccountReleased, "Accounts or addresses are no longer claimed by the organization."),
+		admin(TypeAccountReleased, "Accounts or addresses are no longer claimed by the organization. Lists them in its personal part."),
+		admin(TypeAccountUpdated, "The note of a claimed account was changed. Its personal part lists the account, the note before and the note after."),
 		admin(TypeAccountLinked, "An identity elsewhere was linked to an account. Says on what the link rests: NEW_ACCOUNT, PROOF or VERIFIED_EMAIL."),
 		admin(TypeAccountUnlinked, "An identity elsewhere was taken from its account. The detail says why."),
 		admin(TypeAccountEmailChanged, "An identity provider gives another e-mail for a linked identity than the last time. Both are in its personal part."),
