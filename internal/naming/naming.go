@@ -21,6 +21,8 @@ const (
 	purposeIdentifier = "identifier"
 	purposeApply      = "apply"
 	purposeIdentity   = "identity"
+	purposeOwner      = "account owner"
+	purposeOwnerEmail = "address owner"
 )
 
 // Namer names things of one installation. Safe for concurrent use.
@@ -39,6 +41,16 @@ func (n Namer) AccountKey(organizationUID, accountID string) policy.AccountKey {
 // AddressKey hashes an address's Key for one organization.
 func (n Namer) AddressKey(organizationUID string, a policy.Address) policy.AccountKey {
 	return seal.First16(n.n.NameStrings(purposeAddress, organizationUID, a.Key()))
+}
+
+// AccountOwner hashes an account id for all organizations together.
+func (n Namer) AccountOwner(accountID string) policy.AccountKey {
+	return seal.First16(n.n.NameStrings(purposeOwner, accountID))
+}
+
+// AddressOwner hashes an address's Key for all organizations together.
+func (n Namer) AddressOwner(a policy.Address) policy.AccountKey {
+	return seal.First16(n.n.NameStrings(purposeOwnerEmail, a.Key()))
 }
 
 // CommitKey hashes caller, method, flow or parent, and request id.

@@ -35,6 +35,8 @@ func TestNamesOfDifferentThingsDiffer(t *testing.T) {
 	note("account", key(n.AccountKey("org", "a@example.com")))
 	note("account elsewhere", key(n.AccountKey("org2", "a@example.com")))
 	note("address", key(n.AddressKey("org", address)))
+	note("account of all", key(n.AccountOwner("a@example.com")))
+	note("address of all", key(n.AddressOwner(address)))
 	note("session", full(n.SessionHandle("org", []byte("a@example.com"))))
 	note("commit", full(n.CommitKey("org", "a@example.com", "", "")))
 	note("commit, split elsewhere", full(n.CommitKey("orga", "@example.com", "", "")))

@@ -116,7 +116,7 @@ func (w *world) apply(doc string) *policy.Organization {
 		in.Etag = policypb.Etag(o.Stamp)
 	}
 	r, err := directory.Apply(w.t.Context(), directory.Deps{Directory: w.directory, Writer: w.directory, Namer: naming.New(w.sets.Namer()),
-		Keys: w.keyring, NewID: newID, Now: time.Now}, "test", in)
+		Keys: w.keyring, Owners: w.directory, Sealer: w.keyring, NewID: newID, Now: time.Now}, "test", in)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -18,6 +18,9 @@ type Namer interface {
 	policy.Namer
 	// ApplyKey names one administrative call and what it asked for.
 	ApplyKey(caller, method, parent, requestID string, canonical []byte) policy.ApplyKey
+	// AccountOwner and AddressOwner hash an account id, and an address's Key(), for all organizations together.
+	AccountOwner(accountID string) policy.AccountKey
+	AddressOwner(a policy.Address) policy.AccountKey
 }
 
 // Minter makes organization keys. seal.Keyring is one.
@@ -34,6 +37,8 @@ type Deps struct {
 	Writer    policy.DirectoryWriter
 	Namer     Namer
 	Keys      Minter
+	Owners    policy.AccountOwners
+	Sealer    AccountSealer
 	NewID     func() string // UUIDv7
 	Now       func() time.Time
 	// Metadata reads SAML metadata in documents. May be nil: then such documents are refused.
@@ -94,6 +99,9 @@ func Apply(ctx context.Context, d Deps, caller string, in ApplyInput) (ApplyResu
 		return ApplyResult{}, err
 	}
 	if err := a.reserve(ctx); err != nil {
+		return ApplyResult{}, err
+	}
+	if err := a.unclaimed(ctx); err != nil {
 		return ApplyResult{}, err
 	}
 	r, err := a.run(ctx)

@@ -72,7 +72,7 @@ func (w *world) process() {
 	if w.outboxes, err = redisx.NewKeys(4); err != nil {
 		w.t.Fatal(err)
 	}
-	w.deps = directory.Deps{Directory: w.directory, Writer: w.directory, Namer: naming.New(w.sets.Namer()), Keys: keyring, Now: time.Now,
+	w.deps = directory.Deps{Directory: w.directory, Writer: w.directory, Namer: naming.New(w.sets.Namer()), Keys: keyring, Owners: w.directory, Sealer: keyring, Now: time.Now,
 		NewID: func() string { return uuid.Must(uuid.NewV7()).String() }}
 }
 

@@ -25,6 +25,7 @@ type commit struct {
 	kind   string
 	count  int
 	change policy.Change
+	claims []claim // what the change claims, to be taken and sealed when its turn comes
 }
 
 // commits are the parts in their order: creation, additions, the policy record, removals. A new organization is created
@@ -35,7 +36,7 @@ func (a *apply) commits() []commit {
 	if a.current == nil {
 		var created document.ObjectChange
 		created, objects = objects[0], objects[1:]
-		all = append(all, commit{kindPolicy, 1, policy.Change{
+		all = append(all, commit{kind: kindPolicy, count: 1, change: policy.Change{
 			Organization: &policy.Organization{ID: a.in.Organization, UID: a.uid, DisplayName: a.plan.Organization.DisplayName,
 				Disabled: a.plan.Organization.Disabled, Sandbox: a.plan.Organization.Sandbox, Created: a.d.Now()},
 			WritePolicy: true, Events: []audit.Event{a.event(created)},
@@ -43,15 +44,15 @@ func (a *apply) commits() []commit {
 	}
 	for _, part := range chunks(a.plan.AddDomains) {
 		e := a.list(audit.TypeDomainVerified, "domain", namesOf(part))
-		all = append(all, commit{kindAddDomains, len(part), policy.Change{AddDomains: part, Events: []audit.Event{e}}})
+		all = append(all, commit{kind: kindAddDomains, count: len(part), change: policy.Change{AddDomains: part, Events: []audit.Event{e}}})
 	}
-	for _, part := range chunks(a.plan.AddClaims) {
-		names, records := make([]string, len(part)), make([]policy.ClaimRecord, len(part))
-		for i, c := range part {
-			names[i], records[i] = c.Name, c.Record
+	for _, part := range chunks(a.claimed()) {
+		names := make([]string, len(part))
+		for i := range part {
+			names[i] = part[i].name()
 		}
 		e := a.list(audit.TypeAccountClaimed, "account", names)
-		all = append(all, commit{kindAddClaims, len(part), policy.Change{AddClaims: records, Events: []audit.Event{e}}})
+		all = append(all, commit{kind: kindAddClaims, count: len(part), change: policy.Change{Events: []audit.Event{e}}, claims: part})
 	}
 	if len(objects) > 0 {
 		c := policy.Change{Organization: a.plan.Organization, WritePolicy: true}
@@ -60,7 +61,7 @@ func (a *apply) commits() []commit {
 			e.Personal.Detail = a.in.Reason
 			c.Events = append(c.Events, e)
 		}
-		all = append(all, commit{kindPolicy, len(objects), c})
+		all = append(all, commit{kind: kindPolicy, count: len(objects), change: c})
 	}
 	for i, part := range chunks(a.plan.DropDomains) {
 		e := a.list(audit.TypeDomainRemoved, "domain", namesOf(part))
@@ -71,7 +72,7 @@ func (a *apply) commits() []commit {
 		for _, r := range part {
 			c.DropDomains = append(c.DropDomains, r.Domain)
 		}
-		all = append(all, commit{kindRemoveDomains, len(part), c})
+		all = append(all, commit{kind: kindRemoveDomains, count: len(part), change: c})
 	}
 	return all
 }
@@ -128,10 +129,15 @@ func (a *apply) run(ctx context.Context) (ApplyResult, error) {
 			return ApplyResult{}, err
 		}
 		change.Request, change.Progress, change.Done = a.key, done, i == len(parts)-1
+		mine, err := a.takeClaims(ctx, &change, p.claims)
+		if err != nil {
+			return ApplyResult{}, err
+		}
 		applied, stamp, err := a.d.Writer.Commit(ctx, change)
 		if err != nil {
 			return ApplyResult{}, err
 		}
+		a.claimer().confirm(ctx, mine)
 		done = append(done[:len(done):len(done)], applied)
 		next := *change.Organization
 		next.Stamp, next.Revision = stamp, applied.Revision

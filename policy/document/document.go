@@ -161,6 +161,12 @@ func (d *Document) locate(path string) place {
 	}
 }
 
+// Problem is something that is wrong with a document beside what parsing finds, with its place.
+func (d *Document) Problem(path, text, fix string) Problem {
+	at := d.locate(path)
+	return Problem{Line: at.line, Column: at.column, Path: path, Text: text, Fix: fix}
+}
+
 // lastSegment returns where the last ".name" or "[index]" of a path begins.
 func lastSegment(path string) int {
 	for i := len(path) - 1; i > 0; i-- {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/postern-audit/postern/audit"
@@ -24,8 +25,10 @@ type Current struct {
 
 // Claim is a claim with the account id or address it stands for. Name is personal: it may only be sealed.
 type Claim struct {
-	Record policy.ClaimRecord
-	Name   string
+	Record  policy.ClaimRecord
+	Name    string
+	Address policy.Address // zero when an account id is claimed
+	Path    string         // where the document says so
 }
 
 // ObjectChange is what an administrative event says about one object.
@@ -60,17 +63,19 @@ func (d *Document) ClaimList(uid string, namer policy.Namer) []Claim {
 	}
 	seen := map[policy.AccountKey]bool{}
 	var out []Claim
-	add := func(key policy.AccountKey, kind policy.ClaimKind, name string) {
+	add := func(key policy.AccountKey, kind policy.ClaimKind, c Claim) {
 		if !seen[key] {
 			seen[key] = true
-			out = append(out, Claim{Record: policy.ClaimRecord{Key: key, Kind: kind, Origin: audit.OriginDocument}, Name: name})
+			c.Record = policy.ClaimRecord{Key: key, Kind: kind, Origin: audit.OriginDocument}
+			out = append(out, c)
 		}
 	}
-	for _, id := range d.Claims.IDs {
-		add(namer.AccountKey(uid, id), policy.ClaimAccount, id)
+	// Parsing refuses what stands twice, so that places in the document and in the lists are the same.
+	for i, id := range d.Claims.IDs {
+		add(namer.AccountKey(uid, id), policy.ClaimAccount, Claim{Name: id, Path: "claims.accounts[" + strconv.Itoa(i) + "]"})
 	}
-	for _, a := range d.Claims.Addresses {
-		add(namer.AddressKey(uid, a), policy.ClaimAddress, a.String())
+	for i, a := range d.Claims.Addresses {
+		add(namer.AddressKey(uid, a), policy.ClaimAddress, Claim{Name: a.String(), Address: a, Path: "claims.addresses[" + strconv.Itoa(i) + "]"})
 	}
 	return out
 }
