@@ -117,7 +117,7 @@ func (c *checking) read(ctx context.Context) error {
 		if keys.Account != (policy.AccountKey{}) {
 			r.Lookups, r.Subject = []policy.LookupKeys{keys}, &keys.Account
 		}
-		reading, err := c.f.c.Store.Read(ctx, r)
+		reading, err := c.f.read(ctx, r)
 		if err != nil {
 			return err
 		}

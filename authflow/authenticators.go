@@ -86,7 +86,7 @@ func (a *Authenticators) change(ctx context.Context, who Caller, method, organiz
 // outcome is given when the call was answered before: then nothing was changed.
 func (c *change) run(ctx context.Context, do func(s *SubjectRecords, now time.Time) (*alteration, error)) (*SubjectRecords, *Outcome, error) {
 	f := c.a.f
-	reading, err := f.c.Store.Read(ctx, Read{OrganizationUID: c.org.UID, Key: c.key, Request: c.digest, Subject: &c.subject})
+	reading, err := f.read(ctx, Read{OrganizationUID: c.org.UID, Key: c.key, Request: c.digest, Subject: &c.subject, Organization: true})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -225,5 +225,5 @@ func (a *Authenticators) organization(ctx context.Context, id string) (*policy.O
 	if err != nil {
 		return nil, err
 	}
-	return a.f.c.Directory.Cached(ctx, uid)
+	return a.f.c.Directory.Organization(ctx, uid)
 }

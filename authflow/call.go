@@ -178,7 +178,7 @@ func (c *call) read(ctx context.Context, known *Loaded) (*Loaded, *Outcome, erro
 	if key := c.account(known); key != (policy.AccountKey{}) {
 		r.Subject = &key
 	}
-	reading, err := c.f.c.Store.Read(ctx, r)
+	reading, err := c.f.read(ctx, r)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -127,7 +127,7 @@ func (a *Authenticators) basis(ctx context.Context, org *policy.Organization, fl
 		}
 		return &basis{}, nil
 	}
-	reading, err := a.f.c.Store.Read(ctx, Read{OrganizationUID: org.UID, Flow: *flow, Organization: true})
+	reading, err := a.f.read(ctx, Read{OrganizationUID: org.UID, Flow: *flow, Organization: true})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package authflow
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -73,6 +74,16 @@ func (f *Flows) Start(ctx context.Context, who Caller, in StartInput) (Answer, e
 	if len(in.Steps) > MaxSteps-2 {
 		return Answer{}, invalid("steps", ErrTooManyReported)
 	}
+	a, err := f.start(ctx, who, in)
+	if errs.Is(err, reasonNoOrganization) { // this process may have taken a deleted one for it; by now it knows better
+		if _, gone := f.c.Directory.Resolve(ctx, in.Organization); gone == nil {
+			return f.start(ctx, who, in)
+		}
+	}
+	return a, err
+}
+
+func (f *Flows) start(ctx context.Context, who Caller, in StartInput) (Answer, error) {
 	org, site, err := f.site(ctx, in.Organization, in.Site)
 	if org == nil {
 		return Answer{}, err
@@ -88,7 +99,7 @@ func (f *Flows) Start(ctx context.Context, who Caller, in StartInput) (Answer, e
 
 // first is the first answer to a request id, whatever has become of its site since; refused when there is none.
 func (f *Flows) first(ctx context.Context, org *policy.Organization, key CommitKey, request Digest, refused error) (Answer, error) {
-	reading, err := f.c.Store.Read(ctx, Read{OrganizationUID: org.UID, Key: key, Request: request})
+	reading, err := f.read(ctx, Read{OrganizationUID: org.UID, Key: key, Request: request, Organization: true})
 	switch {
 	case err != nil:
 		return Answer{}, err
@@ -222,8 +233,28 @@ func (f *Flows) commit(ctx context.Context, c *Commit) (*Committed, error) {
 	}
 	bounded, free := f.bound.over(ctx)
 	defer free()
-	return f.c.Store.Commit(bounded, c)
+	done, err := f.c.Store.Commit(bounded, c)
+	var moved *Conflict
+	if c.Key != (CommitKey{}) && errors.As(err, &moved) && moved.Organization.Gone() {
+		return nil, noOrganization() // what nobody asked for, such as an ending that is due, is still written
+	}
+	return done, err
 }
+
+// read reads what a call needs. Nothing is answered to calls on an organization that was deleted.
+func (f *Flows) read(ctx context.Context, r Read) (*Reading, error) {
+	reading, err := f.c.Store.Read(ctx, r)
+	if err == nil && reading.Organization.Gone() {
+		return nil, noOrganization()
+	}
+	return reading, err
+}
+
+func noOrganization() error {
+	return errs.New(errs.NotFound, reasonNoOrganization, "there is no such organization")
+}
+
+const reasonNoOrganization = "ORGANIZATION_NOT_FOUND"
 
 func siteByID(org *policy.Organization, id string) *policy.Site {
 	for i := range org.Sites {

@@ -67,7 +67,7 @@ func (i *Identities) Unlink(ctx context.Context, who Caller, in UnlinkInput) err
 	key := i.f.c.Namer.CommitKey(who.Principal, "UnlinkIdentity", org.UID, in.RequestID)
 	digest := i.f.c.Namer.Digest(in.canonical())
 	for range maxConflicts {
-		reading, err := i.f.c.Store.Read(ctx, Read{OrganizationUID: org.UID, Key: key, Request: digest, Identity: in.Identity})
+		reading, err := i.f.read(ctx, Read{OrganizationUID: org.UID, Key: key, Request: digest, Identity: in.Identity, Organization: true})
 		switch {
 		case err != nil:
 			return err
@@ -97,7 +97,7 @@ func (i *Identities) organization(ctx context.Context, id string) (*policy.Organ
 	if err != nil {
 		return nil, err
 	}
-	return i.f.c.Directory.Cached(ctx, uid)
+	return i.f.c.Directory.Organization(ctx, uid)
 }
 
 func (in *UnlinkInput) canonical() []byte {

@@ -124,7 +124,7 @@ func (r *recording) started(ctx context.Context) (Answer, error) {
 	if r.in.Flow.IsZero() {
 		return Answer{}, invalid("flow", ErrSessionFlow)
 	}
-	reading, err := r.f.c.Store.Read(ctx, Read{OrganizationUID: r.org.UID, Flow: r.in.Flow, Session: r.handle})
+	reading, err := r.f.read(ctx, Read{OrganizationUID: r.org.UID, Flow: r.in.Flow, Session: r.handle, Organization: true})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -209,7 +209,7 @@ func (r *recording) ended(ctx context.Context) (Answer, error) {
 	if !r.in.Flow.IsZero() {
 		return Answer{}, invalid("flow", ErrSessionFlow)
 	}
-	reading, err := r.f.c.Store.Read(ctx, Read{OrganizationUID: r.org.UID, Key: r.key, Request: r.digest, Session: r.handle})
+	reading, err := r.f.read(ctx, Read{OrganizationUID: r.org.UID, Key: r.key, Request: r.digest, Session: r.handle, Organization: true})
 	if err != nil {
 		return Answer{}, err
 	}

@@ -107,7 +107,7 @@ func (s *starting) read(ctx context.Context) (*Outcome, error) {
 	if s.arrival != nil && !s.arrival.linkRead {
 		r.Identity = s.arrival.identity
 	}
-	reading, err := s.f.c.Store.Read(ctx, r)
+	reading, err := s.f.read(ctx, r)
 	if err != nil {
 		return nil, err
 	}
