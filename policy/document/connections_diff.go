@@ -54,6 +54,7 @@ func flatConnection(c *policy.Connection) flat {
 	f.add("domains", domainList(c.Domains))
 	f.flag("trusts_email", c.TrustsEmail)
 	f.flag("links_by_email", c.LinksByEmail)
+	f.origin(c.Origin)
 	if c.OIDC != nil {
 		f.oidc(c.OIDC)
 	}

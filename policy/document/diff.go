@@ -142,7 +142,15 @@ func flatOrganization(o *policy.Organization) flat {
 	var f flat
 	f.add("display_name", o.DisplayName)
 	f.flag("disabled", o.Disabled)
+	f.flag("sandbox", o.Sandbox)
 	return f
+}
+
+// origin says of an object that documents leave it alone.
+func (f *flat) origin(o audit.Origin) {
+	if o == audit.OriginAPI {
+		f.add("maintained_by", "API")
+	}
 }
 
 func flatSite(s *policy.Site) flat {
@@ -152,6 +160,7 @@ func flatSite(s *policy.Site) flat {
 	f.add("hostnames", strings.Join(s.Hostnames, ", "))
 	f.flag("disabled", s.Disabled)
 	f.flag("trusts_account_email", s.TrustsAccountEmail)
+	f.origin(s.Origin)
 	return f
 }
 

@@ -25,6 +25,7 @@ type Document struct {
 	ID          string
 	DisplayName *string
 	Disabled    *bool
+	Sandbox     *bool
 	Sites       *[]policy.Site         // without uid
 	Connections *[]policy.Connection   // without uid
 	Domains     *[]policy.DomainRecord // without revision

@@ -87,6 +87,7 @@ func (e *exporter) body(o *policy.Organization) string {
 	w.text("organization", o.ID)
 	w.text("display_name", o.DisplayName)
 	w.bool("disabled", o.Disabled)
+	w.bool("sandbox", o.Sandbox)
 	sites := owned(e, "sites", o.Sites, func(s *policy.Site) audit.Origin { return s.Origin })
 	w.items("sites", len(sites), func(i int) {
 		s := &sites[i]

@@ -60,6 +60,7 @@ func (w *writer) saml(s *policy.SAML) {
 	w.flag("allows_unsolicited", s.AllowsUnsolicited)
 	w.flag("response_signature_only", s.ResponseSignatureOnly)
 	w.flag("allows_encryption", s.AllowsEncryption)
+	w.flag("allows_prefix_lists", s.AllowsPrefixLists)
 	w.text("name_id_format", s.NameIDFormat)
 	w.text("email_attribute", s.EmailAttribute)
 	w.text("name_attribute", s.NameAttribute)

@@ -10,7 +10,7 @@ import (
 
 // Parse reads a document. With problems that are not warnings the document is nil.
 //
-// Grammar: a YAML 1.2 or JSON table with the keys organization (required), display_name, disabled, sites, connections,
+// Grammar: a YAML 1.2 or JSON table with the keys organization (required), display_name, disabled, sandbox, sites, connections,
 // domains, claims and policy; examples/acme.yaml shows most keys with comments. Words such as ENFORCE
 // are read in any case. SAML metadata is refused: ParseWith reads it.
 func Parse(b []byte) (*Document, Problems) { return ParseWith(b, nil) }
@@ -27,6 +27,7 @@ func ParseWith(b []byte, metadata MetadataReader) (*Document, Problems) {
 		"organization": func(n *node, path string) { d.ID = r.id(n, path) },
 		"display_name": func(n *node, path string) { d.DisplayName = ptr(r.text(n, path)) },
 		"disabled":     func(n *node, path string) { d.Disabled = ptr(r.boolean(n, path)) },
+		"sandbox":      func(n *node, path string) { d.Sandbox = ptr(r.boolean(n, path)) },
 		"sites":        func(n *node, path string) { d.Sites = ptr(r.sites(n, path)) },
 		"connections":  func(n *node, path string) { d.Connections = ptr(r.connections(n, path)) },
 		"domains":      func(n *node, path string) { d.Domains = ptr(r.domains(n, path)) },

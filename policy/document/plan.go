@@ -100,6 +100,7 @@ func PlanOf(d *Document, now Current, namer policy.Namer, newUID func() string) 
 	next.Unreadable = next.Unreadable && !whole
 	set(&next.DisplayName, d.DisplayName)
 	set(&next.Disabled, d.Disabled)
+	set(&next.Sandbox, d.Sandbox)
 	if d.Sites != nil {
 		next.Sites = m.sites(next.Sites, *d.Sites)
 	}
