@@ -102,6 +102,8 @@ func (c *Config) complete() error {
 		need("Query.Policies", q.Policies != nil)
 		need("Query.Past", q.Past != nil)
 		need("Query.Domains", q.Domains != nil)
+		need("Query.Accounts", q.Accounts != nil)
+		need("Query.Imports", q.Imports != nil)
 		need("Query.Namer", q.Namer != nil)
 		need("Query.MAC", q.MAC != nil)
 		if q.Heartbeat == 0 {

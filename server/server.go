@@ -86,8 +86,11 @@ type Query struct {
 	Past policy.Past
 	// Domains verifies domains.
 	Domains Domains
-	Namer   policy.Namer
-	MAC     token.MAC // of tokens and cursors; the same in all processes and after a restart
+	// Accounts claims accounts, Imports many of them.
+	Accounts Accounts
+	Imports  Imports
+	Namer    policy.Namer
+	MAC      token.MAC // of tokens and cursors; the same in all processes and after a restart
 	// Wake returns a channel that gets a value after the archive took events of the organization, and a function that ends the
 	// subscription. May be nil: then watchers only poll.
 	Wake func(organizationUID string) (<-chan struct{}, func())

@@ -183,7 +183,9 @@ func (c *Chain) Unknown(_ any, ss grpc.ServerStream) error {
 func (call *Call) receive(recv func(any) error, v any) error {
 	err := call.frame.decode(recv, v, call.Rule.limit())
 	if err == nil {
-		call.Request, _ = v.(proto.Message)
+		if call.Request == nil { // of a stream the first one names what it is about
+			call.Request, _ = v.(proto.Message)
+		}
 		return nil
 	}
 	if errors.Is(err, io.EOF) || errs.As(err) != nil {

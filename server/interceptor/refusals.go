@@ -13,6 +13,7 @@ import (
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/caller"
 	"github.com/postern-audit/postern/internal/errs"
+	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/names"
 	"github.com/postern-audit/postern/server/status"
 )
@@ -151,6 +152,9 @@ func organizationOf(request proto.Message) string {
 }
 
 func parentOf(request proto.Message) string {
+	if m, ok := request.(*posternv1.ImportAccountsRequest); ok {
+		return m.GetBegin().GetParent()
+	}
 	if m, ok := request.(interface{ GetParent() string }); ok {
 		return m.GetParent()
 	}

@@ -41,6 +41,8 @@ func invalid(reason, meaning string) ReasonInfo {
 
 func reasonsOfRequests() []ReasonInfo {
 	return []ReasonInfo{
+		invalid("ACCOUNT_AMBIGUOUS", "An account to claim has both an account id and an address."),
+		invalid("ACCOUNT_INVALID", "An account to claim has neither an account id nor an address, or one that is too long or holds control characters."),
 		invalid("CERTIFICATE_INVALID", "A certificate is none, is too long, or holds a key that is too weak or of an unused kind."),
 		invalid("CLIENT_SECRET_INVALID", "A client secret has less than 8 or more than 1024 bytes, or control characters."),
 		invalid("DOCUMENT_INVALID", "The document cannot be read, or says something that cannot be; the violations have line and fix."),
@@ -121,6 +123,10 @@ func reasonsOfFlows() []ReasonInfo {
 
 func reasonsOfState() []ReasonInfo {
 	return []ReasonInfo{
+		{Reason: "ACCOUNT_EXISTS", Kind: errs.AlreadyExists, Meaning: "The organization claims this account already.", Do: "Read it."},
+		{Reason: "ACCOUNT_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization claims no such account.", Do: doName},
+		{Reason: "ACCOUNT_TAKEN", Kind: errs.AlreadyExists, Meaning: "Another organization claims the account, or was about to a moment ago.",
+			Do: "Have that organization release it, then claim it again."},
 		{Reason: "AUTHENTICATOR_ACTIVE", Kind: errs.FailedPrecondition, Meaning: "The account has a second factor in force.",
 			Do: "Have it proven in the same flow, or reset it first."},
 		{Reason: "AUTHENTICATOR_DISABLED", Kind: errs.FailedPrecondition,
@@ -152,6 +158,8 @@ func reasonsOfState() []ReasonInfo {
 			Meaning: "A moment is asked about that the archive does not cover yet; the text and archived_until say how far it is.", Do: "Ask again in a moment, or about an earlier one."},
 		{Reason: audit.HistoryUnknown, Kind: errs.NotFound, Meaning: "The organization did not exist at that moment, or its history begins later.",
 			Do: "Ask about a later moment."},
+		{Reason: "IMPORT_OUT_OF_STEP", Kind: errs.FailedPrecondition, Meaning: "A batch of an import leaves rows out, or does them again.",
+			Do: "Begin again with the same request id, and go on with the row that its answer names."},
 		{Reason: "KEY_DIFFERS", Kind: errs.FailedPrecondition, Meaning: "The organization is known with another key.", Do: doOperator},
 		{Reason: "KEY_UNKNOWN", Kind: errs.FailedPrecondition, Meaning: "The organization's key is not known to this process.", Do: doOperator},
 		{Reason: "KEY_UNREADABLE", Kind: errs.FailedPrecondition, Meaning: "The organization's key cannot be opened with this master keyset.", Do: doOperator},

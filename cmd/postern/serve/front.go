@@ -131,7 +131,8 @@ func (p *process) serverConfig() server.Config {
 	if p.has(config.ComponentAPI) {
 		c.Query = &server.Query{
 			Reader: s.archive, Opener: s.codec, Indexer: s.keyring, Keys: s.keyring, Records: s.flows, Archived: p.work.source,
-			Apply: p.applier(), Connections: p.connections(), Policies: p.policies(), Past: p.work.past, Domains: p.domains(), Tester: p.work.providers, Namer: s.namer, MAC: s.keysets.Namer(),
+			Apply: p.applier(), Connections: p.connections(), Policies: p.policies(), Past: p.work.past, Domains: p.domains(), Accounts: p.accounts(), Imports: p.accounts(),
+			Tester: p.work.providers, Namer: s.namer, MAC: s.keysets.Namer(),
 		}
 		c.Identities = &server.Identities{Keeper: p.work.identities, MAC: s.keysets.Namer()}
 		if p.work.archiver != nil {

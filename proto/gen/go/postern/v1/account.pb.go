@@ -1027,7 +1027,7 @@ type ImportAccountsRequest_Begin struct {
 	ValidateOnly bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	// Why the change is made, at most 512 bytes. Recorded.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Digest of the whole list, at most 64 bytes, so that the same id does not go on with another list; empty: not looked at.
+	// Digest of the whole list, 16 to 64 bytes, so that the same id does not go on with another list; empty: not looked at.
 	Digest        []byte `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
