@@ -20,12 +20,20 @@ type access struct {
 	record    audit.Reader // nil there too
 }
 
-// Resolve returns the uid of an organization id. The reserved organization is known without asking.
+// Resolve returns the uid of an organization id. The reserved organization is known without asking; of any other it is made sure that it
+// was not deleted, as long as there is somebody to ask: a record can be read without.
 func (a *access) Resolve(ctx context.Context, id string) (string, error) {
 	if id == audit.SystemID {
 		return audit.SystemUID, nil
 	}
-	return a.directory.Resolve(ctx, id) //nolint:wrapcheck // an errs.Error of the directory
+	uid, err := a.directory.Resolve(ctx, id)
+	if err != nil {
+		return "", err //nolint:wrapcheck // an errs.Error of the directory
+	}
+	if _, err = a.directory.Organization(ctx, uid); err == nil || errs.KindOf(err) != errs.NotFound {
+		return uid, nil //nolint:nilerr // whoever goes on finds out
+	}
+	return a.directory.Resolve(ctx, id) //nolint:wrapcheck // as above: the id may be another organization's by now
 }
 
 // Recorded reports whether a flow is on its site's record: a live one says so itself, one that has left Redis is in the archive
@@ -101,6 +109,9 @@ func (c *Config) complete() error {
 		need("Query.Connections", q.Connections != nil)
 		need("Query.Policies", q.Policies != nil)
 		need("Query.Past", q.Past != nil)
+		need("Query.Organizations", q.Organizations != nil)
+		need("Query.Sites", q.Sites != nil)
+		need("Query.ConnectionChanges", q.ConnectionChanges != nil)
 		need("Query.Domains", q.Domains != nil)
 		need("Query.Accounts", q.Accounts != nil)
 		need("Query.Imports", q.Imports != nil)

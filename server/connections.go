@@ -43,13 +43,9 @@ func (s *directoryService) GetConnection(ctx context.Context, r *posternv1.GetCo
 
 // connection reads an organization and finds one of its connections.
 func (s *directoryService) connection(ctx context.Context, organization, id string) (*policy.Organization, *policy.Connection, error) {
-	uid, err := s.access.Resolve(ctx, organization)
+	o, err := s.organization(ctx, organization)
 	if err != nil {
 		return nil, nil, err
-	}
-	o, err := s.access.directory.Organization(ctx, uid)
-	if err != nil {
-		return nil, nil, err //nolint:wrapcheck // an errs.Error of the directory
 	}
 	c, err := connectionOf(o, id)
 	return o, c, err
@@ -69,15 +65,11 @@ func (s *directoryService) ListConnections(ctx context.Context, r *posternv1.Lis
 	if err != nil {
 		return nil, err
 	}
-	uid, err := s.access.Resolve(ctx, organization)
+	o, err := s.organization(ctx, organization)
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.access.directory.Organization(ctx, uid)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // an errs.Error of the directory
-	}
-	bound := [][]byte{[]byte("connections"), []byte(caller.From(ctx).Principal), []byte(uid)}
+	bound := [][]byte{[]byte("connections"), []byte(caller.From(ctx).Principal), []byte(o.UID)}
 	after := ""
 	if r.GetPageToken() != "" {
 		position, err := s.tokens.Open("page_token", token.Page, r.GetPageToken(), bound...)

@@ -61,15 +61,20 @@ func (s *directoryService) GetOrganization(ctx context.Context, r *posternv1.Get
 	if err != nil {
 		return nil, err
 	}
+	o, err := s.organization(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.full(ctx, o)
+}
+
+// organization reads an organization by its id.
+func (s *directoryService) organization(ctx context.Context, id string) (*policy.Organization, error) {
 	uid, err := s.access.Resolve(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	organization, err := s.access.directory.Organization(ctx, uid)
-	if err != nil {
-		return nil, err
-	}
-	return s.full(ctx, organization)
+	return s.access.directory.Organization(ctx, uid)
 }
 
 // full shows an organization with its domains.

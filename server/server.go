@@ -84,6 +84,10 @@ type Query struct {
 	Policies Policies
 	// Past reads directories as they were.
 	Past policy.Past
+	// Organizations, Sites and ConnectionChanges change these one by one.
+	Organizations     Organizations
+	Sites             Sites
+	ConnectionChanges ConnectionChanges
 	// Domains verifies domains.
 	Domains Domains
 	// Accounts claims accounts, Imports many of them.

@@ -66,6 +66,22 @@ func toConnection(c *posternv1.Connection) (policy.Connection, error) {
 	return out, nil
 }
 
+// ParseConnection makes a connection of what a caller describes: with this id, and without uid, origin and secret. Its kind may be absent
+// where only other fields of it count.
+func ParseConnection(id string, m *posternv1.Connection) (policy.Connection, error) {
+	given := &posternv1.Connection{Id: id, Uid: "-", DisplayName: m.GetDisplayName(), Kind: m.GetKind(), Protocol: m.GetProtocol(), Disabled: m.GetDisabled(),
+		Preset: m.GetPreset(), Oidc: m.GetOidc(), Saml: m.GetSaml(), Domains: m.GetDomains(), TrustsEmail: m.GetTrustsEmail(), LinksByEmail: m.GetLinksByEmail()}
+	if given.GetKind() == posternv1.Connection_KIND_UNSPECIFIED {
+		given.Kind = posternv1.Connection_KIND_SOCIAL
+	}
+	out, err := toConnection(given)
+	out.UID = ""
+	if m.GetKind() == posternv1.Connection_KIND_UNSPECIFIED {
+		out.Kind = 0
+	}
+	return out, err
+}
+
 func toOIDC(o *posternv1.Connection_Oidc) *policy.OIDC {
 	if o == nil {
 		return nil

@@ -19,6 +19,7 @@ type Apply struct {
 	ValidateOnly bool
 	Reason       string
 	Force        bool
+	Admin        policy.Address // whose way in must not be lost; zero: nobody's in particular
 }
 
 // ApplyOrganization converts a request to apply a document.
@@ -33,9 +34,13 @@ func (c *Converter) ApplyOrganization(r *posternv1.ApplyOrganizationRequest) (Ap
 	if r.GetDocument() == "" {
 		return Apply{}, required("document")
 	}
+	who, err := admin(r.GetAdminEmail())
+	if err != nil {
+		return Apply{}, err
+	}
 	return Apply{
 		Organization: organization, Document: []byte(r.GetDocument()), Etag: r.GetEtag(), RequestID: r.GetRequestId(),
-		ValidateOnly: r.GetValidateOnly(), Reason: r.GetReason(), Force: r.GetForce(),
+		ValidateOnly: r.GetValidateOnly(), Reason: r.GetReason(), Force: r.GetForce(), Admin: who,
 	}, nil
 }
 

@@ -54,7 +54,9 @@ func (c *Converter) UpdatePolicy(r *posternv1.UpdatePolicyRequest) (applying.Pol
 	if r.GetDocument() == "" {
 		return in, required("document")
 	}
-	return in, nil
+	var err error
+	in.Admin, err = admin(r.GetAdminEmail())
+	return in, err
 }
 
 // RollBackPolicy converts a request to go back to a revision.
@@ -69,7 +71,9 @@ func (c *Converter) RollBackPolicy(r *posternv1.RollBackPolicyRequest) (applying
 	case r.GetReason() == "":
 		return in, required("reason")
 	}
-	return in, nil
+	var err error
+	in.Admin, err = admin(r.GetAdminEmail())
+	return in, err
 }
 
 // SuspendPolicy converts a request to suspend a policy.

@@ -20,7 +20,7 @@ func (p *process) applier() applier {
 // Apply implements server.Applier.
 func (a applier) Apply(ctx context.Context, principal string, in convert.Apply) (server.Applied, error) {
 	done, err := directory.Apply(ctx, a.deps, principal, directory.ApplyInput{
-		Organization: in.Organization, Document: in.Document, Etag: in.Etag, RequestID: in.RequestID, ValidateOnly: in.ValidateOnly, Reason: in.Reason, Force: in.Force})
+		Organization: in.Organization, Document: in.Document, Etag: in.Etag, RequestID: in.RequestID, ValidateOnly: in.ValidateOnly, Reason: in.Reason, Force: in.Force, Admin: in.Admin})
 	return server.Applied{Organization: done.Organization, Commits: done.Commits, Warnings: done.Warnings, Changes: done.Changes}, err
 }
 

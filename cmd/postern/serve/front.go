@@ -134,6 +134,8 @@ func (p *process) serverConfig() server.Config {
 			Apply: p.applier(), Connections: p.connections(), Policies: p.policies(), Past: p.work.past, Domains: p.domains(), Accounts: p.accounts(), Imports: p.accounts(),
 			Tester: p.work.providers, Namer: s.namer, MAC: s.keysets.Namer(),
 		}
+		r := p.resources()
+		c.Query.Organizations, c.Query.Sites, c.Query.ConnectionChanges = r, r, r
 		c.Identities = &server.Identities{Keeper: p.work.identities, MAC: s.keysets.Namer()}
 		if p.work.archiver != nil {
 			c.Query.Wake = p.work.archiver.Subscribe
