@@ -95,6 +95,7 @@ func (w *world) config() server.Config {
 		Query: &server.Query{
 			Reader: w.archive, Opener: parts{}, Indexer: parts{}, Keys: parts{}, Records: parts{}, Archived: parts{}, Apply: w, Namer: parts{},
 			Connections: w.connections, Tester: w.connections, Domains: w.domains, Accounts: &applying.Accounts{}, Imports: &applying.Accounts{}, Policies: w.policies, Past: &past{},
+			Organizations: &applying.Resources{}, Sites: &applying.Resources{}, ConnectionChanges: &applying.Resources{},
 			MAC: mac{}, Heartbeat: time.Hour, Poll: time.Millisecond,
 		},
 		Outbox: w.outbox, Directory: directory{}, Live: w.flows, Forms: forms(), UIDs: []uint32{uint32(os.Getuid())},

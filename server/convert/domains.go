@@ -36,6 +36,8 @@ func domains() map[string]Bound {
 		"UpdateDomainRequest.etag":        requestIDOf(64),
 		"UpdateDomainRequest.request_id":  requestID(),
 		"UpdateDomainRequest.reason":      lines(maxReason),
+		"UpdateDomainRequest.force":       flag(),
+		"UpdateDomainRequest.admin_email": text(maxEmail),
 
 		"Domain.domain":             text(maxDomainText),
 		"Domain.include_subdomains": flag(),
