@@ -32,7 +32,7 @@ func (r Revisions) PolicyRevision(ctx context.Context, uid string, at int64) (*p
 	if err != nil {
 		return nil, err
 	}
-	if at > o.Revision {
+	if at < 1 || at > o.Revision {
 		return nil, notKept
 	}
 	list, err := p.Archive.Versions(ctx, audit.VersionQuery{OrganizationUID: uid, Before: at + 1, PolicyOnly: true, WithRecords: true, Limit: 1})
