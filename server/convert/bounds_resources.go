@@ -10,6 +10,7 @@ import (
 // against as well.
 const (
 	maxHostname    = 253
+	minCertificate = 64
 	maxCertificate = 8 << 10
 )
 
@@ -173,9 +174,9 @@ func connectionFields() map[string]Bound {
 		"Connection.Saml.entity_id":               text(policy.MaxEntityID),
 		"Connection.Saml.redirect_url":            text(policy.MaxURL),
 		"Connection.Saml.post_url":                text(policy.MaxURL),
-		"Connection.Saml.certificates":            list(policy.MaxCertificates, octets(1, maxCertificate)),
+		"Connection.Saml.certificates":            list(policy.MaxCertificates, octets(minCertificate, maxCertificate)),
 		"Connection.Saml.metadata_url":            text(policy.MaxURL),
-		"Connection.Saml.metadata_certificate":    octets(1, maxCertificate),
+		"Connection.Saml.metadata_certificate":    octets(minCertificate, maxCertificate),
 		"Connection.Saml.sp_entity_id":            text(policy.MaxEntityID),
 		"Connection.Saml.acs_urls":                words(policy.MaxAddresses, policy.MaxURL),
 		"Connection.Saml.signs_requests":          flag(),

@@ -80,7 +80,7 @@ func TestEveryRequestFieldHasABoundThatBites(t *testing.T) {
 					t.Errorf("%s: got %v", where, err)
 					continue
 				}
-				if got := e.Violations[0].Field; got != pathName(path) {
+				if got := e.Violations[0].Field; got != pathName(path) && !unread(e, pathName(path)) {
 					t.Errorf("%s: the error names %q", where, got)
 				}
 				if len(e.Public) > 300 {
@@ -113,7 +113,7 @@ func TestEveryListIsBounded(t *testing.T) {
 			for range convert.MaxImport + 1 {
 				l.Append(l.NewElement())
 			}
-			if e := errs.As(c.Check(m)); e == nil || e.Violations[0].Field != listName(path) {
+			if e := errs.As(c.Check(m)); e == nil || e.Violations[0].Field != listName(path) && !unread(e, listName(path)) {
 				t.Errorf("%s.%s takes any number of values: %v", md.Name(), pathName(path), e)
 			}
 		})
@@ -121,6 +121,13 @@ func TestEveryListIsBounded(t *testing.T) {
 	if lists < 15 {
 		t.Fatalf("only %d lists found", lists)
 	}
+}
+
+// unread reports whether a path lies in something that is refused as a whole, whatever it holds.
+func unread(e *errs.Error, path string) bool {
+	v := e.Violations[0]
+	rest, within := strings.CutPrefix(path, v.Field)
+	return within && rest != "" && strings.ContainsAny(rest[:1], ".[") && v.Description == "is not taken here: leave it out"
 }
 
 // walk visits every field of a message and of the messages in it.
