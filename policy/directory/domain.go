@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"strconv"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -80,6 +81,8 @@ type DomainInput struct {
 	RequestID    string
 	Etag         string // empty: whatever there is
 	Reason       string
+	Admin        policy.Address // of who makes the change; zero: nobody in particular
+	Force        bool           // make it although it locks people out
 }
 
 func notThere() error {
@@ -233,7 +236,7 @@ func byOperator() error {
 // ConfirmRemoval ends a domain that fails.
 func (d *Domains) ConfirmRemoval(ctx context.Context, caller string, in DomainInput) (Domain, error) {
 	call := d.call(caller, methodConfirmDomain, in)
-	out, err := call.run(ctx, func(_ context.Context, o *policy.Organization, now Domain) (*policy.Change, error) {
+	out, err := call.run(ctx, func(ctx context.Context, o *policy.Organization, now Domain) (*policy.Change, error) {
 		if err := call.based(&now, in.Etag); err != nil {
 			return nil, err
 		}
@@ -241,8 +244,11 @@ func (d *Domains) ConfirmRemoval(ctx context.Context, caller string, in DomainIn
 		if err != nil {
 			return nil, err //nolint:wrapcheck // an errs.Error of the core
 		}
-		c := call.change(o, now.Challenge, &after, audit.TypeDomainLapsed, []audit.Change{{Field: "confirmed", After: "true"}})
-		return c, nil
+		forced, err := call.guard(ctx, o, &now, nil)
+		if err != nil {
+			return nil, err
+		}
+		return call.change(o, now.Challenge, &after, audit.TypeDomainLapsed, append([]audit.Change{{Field: "confirmed", After: "true"}}, forced...)), nil
 	})
 	if err != nil {
 		return out, err
@@ -253,11 +259,15 @@ func (d *Domains) ConfirmRemoval(ctx context.Context, caller string, in DomainIn
 // Delete removes a domain with its challenge, whatever its state.
 func (d *Domains) Delete(ctx context.Context, caller string, in DomainInput) error {
 	call := d.call(caller, methodDeleteDomain, in)
-	_, err := call.run(ctx, func(_ context.Context, o *policy.Organization, now Domain) (*policy.Change, error) {
+	_, err := call.run(ctx, func(ctx context.Context, o *policy.Organization, now Domain) (*policy.Change, error) {
 		if err := call.based(&now, in.Etag); err != nil {
 			return nil, err
 		}
-		return call.change(o, now.Challenge, nil, audit.TypeDomainRemoved, nil), nil
+		forced, err := call.guard(ctx, o, &now, nil)
+		if err != nil {
+			return nil, err
+		}
+		return call.change(o, now.Challenge, nil, audit.TypeDomainRemoved, forced), nil
 	})
 	if err != nil && !errs.Is(err, "DOMAIN_NOT_FOUND") {
 		return err
@@ -273,8 +283,12 @@ func (d *Domains) Delete(ctx context.Context, caller string, in DomainInput) err
 }
 
 func (d *Domains) call(caller, method string, in DomainInput) domainCall {
-	return domainCall{d: d, caller: caller, organization: in.Organization, domain: in.Domain, reason: in.Reason,
-		key: d.Namer.ApplyKey(caller, method, in.Organization, in.RequestID, fields(in.Domain.String(), in.Etag, in.Reason))}
+	return domainCall{d: d, caller: caller, organization: in.Organization, domain: in.Domain, reason: in.Reason, admin: in.Admin, force: in.Force,
+		key: d.Namer.ApplyKey(caller, method, in.Organization, in.RequestID, fields(in.canonical()...))}
+}
+
+func (in *DomainInput) canonical() []string {
+	return []string{in.Domain.String(), in.Etag, in.Reason, in.Admin.String(), strconv.FormatBool(in.Force)}
 }
 
 // fields are texts, length-prefixed.

@@ -19,6 +19,23 @@ type domainCall struct {
 	domain       policy.Domain
 	reason       string
 	key          policy.ApplyKey // zero: not remembered
+	admin        policy.Address  // of who makes the change; zero: nobody in particular
+	force        bool
+}
+
+// guard refuses an admin's change of a domain that locks people out: after is its record as it will be, nil when it goes. What it
+// answers belongs on the event.
+func (c *domainCall) guard(ctx context.Context, o *policy.Organization, now *Domain, after *policy.DomainRecord) ([]audit.Change, error) {
+	t := Threat{Before: o, Admin: c.admin, Force: c.force}
+	switch {
+	case now.Record == nil:
+		return nil, nil // it counts for nothing
+	case after == nil:
+		t.DropDomains = []policy.Domain{c.domain}
+	default:
+		t.AddDomains = []policy.DomainRecord{*after}
+	}
+	return Guard{Writer: c.d.Writer, Namer: c.d.Namer, Now: c.d.Now}.Check(ctx, t)
 }
 
 // based refuses a change of a domain that is none of the API's, or that was based on another version.

@@ -20,10 +20,9 @@ type DomainUpdate struct {
 
 // Update changes what an organization chose about a domain that was created here. When nothing differs, nothing is written.
 func (d *Domains) Update(ctx context.Context, caller string, in DomainUpdate) (Domain, error) {
-	canonical := fields(in.Domain.String(), in.Etag, in.Reason, chosen(in.Subdomains), chosen(in.LapseAfter))
-	call := domainCall{d: d, caller: caller, organization: in.Organization, domain: in.Domain, reason: in.Reason,
-		key: d.Namer.ApplyKey(caller, methodUpdateDomain, in.Organization, in.RequestID, canonical)}
-	return call.run(ctx, func(_ context.Context, o *policy.Organization, now Domain) (*policy.Change, error) {
+	call := d.call(caller, methodUpdateDomain, in.DomainInput)
+	call.key = d.Namer.ApplyKey(caller, methodUpdateDomain, in.Organization, in.RequestID, fields(append(in.canonical(), chosen(in.Subdomains), chosen(in.LapseAfter))...))
+	return call.run(ctx, func(ctx context.Context, o *policy.Organization, now Domain) (*policy.Change, error) {
 		if err := call.based(&now, in.Etag); err != nil {
 			return nil, err
 		}
@@ -36,8 +35,13 @@ func (d *Domains) Update(ctx context.Context, caller string, in DomainUpdate) (D
 		if len(changes) == 0 {
 			return nil, nil //nolint:nilnil // nothing to change
 		}
+		record := after.Record()
+		forced, err := call.guard(ctx, o, &now, &record)
+		if err != nil {
+			return nil, err
+		}
 		c := call.change(o, before, &after, audit.TypeDomainUpdated, nil)
-		c.Events[0].Changes = changes // the state stays
+		c.Events[0].Changes = append(changes, forced...) // the state stays
 		return c, nil
 	})
 }

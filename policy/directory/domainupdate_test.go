@@ -9,6 +9,7 @@ import (
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/policy"
 	"github.com/postern-audit/postern/policy/directory"
+	"github.com/postern-audit/postern/policy/policypb"
 )
 
 // update changes a domain of acme through the first process.
@@ -84,5 +85,37 @@ func TestOnlyWhatWasCreatedHereIsUpdatedAndOnlyWithinBounds(t *testing.T) {
 	}
 	if _, err := w.update(w.in("globex", name), &yes, nil); !errs.Is(err, "DOMAIN_NOT_FOUND") {
 		t.Errorf("another organization's: %v", err)
+	}
+}
+
+// TestADomainThatLocksPeopleOutGoesOnlyByForce has a policy that lets only the organization's own people in.
+func TestADomainThatLocksPeopleOutGoesOnlyByForce(t *testing.T) {
+	w := newDomainWorld(t)
+	d := w.create("acme", name, nil)
+	w.show(d)
+	if _, err := w.verify("acme", name); err != nil {
+		t.Fatal(err)
+	}
+	o, err := w.directory.Organization(t.Context(), w.uids["acme"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.must(directory.ApplyInput{Organization: "acme", Etag: policypb.Etag(o.Stamp), Force: true,
+		Document: []byte("organization: acme\nsites: [{id: wiki}]\npolicy: {rules: [{id: shut, demands: {block: true}}]}\n")})
+	in := w.in("acme", name)
+	if err := w.first.Delete(t.Context(), "unix:7", in); !errs.Is(err, directory.ReasonLockOut) {
+		t.Fatalf("everybody of the domain is locked out: %v", err)
+	}
+	if got := w.domainEvents("acme"); got[len(got)-1] != "domain.verified PENDING>VERIFIED" {
+		t.Errorf("a refused removal left %v", got)
+	}
+	in.RequestID, in.Force = "forced", true
+	if err := w.first.Delete(t.Context(), "unix:7", in); err != nil {
+		t.Fatal(err)
+	}
+	events := w.events(w.uids["acme"])
+	last := events[len(events)-1]
+	if last.Type != audit.TypeDomainRemoved || !slices.ContainsFunc(last.Changes, func(c audit.Change) bool { return c.Field == "lock_out" && c.After != "" }) {
+		t.Errorf("the record does not say that it was forced: %+v", last)
 	}
 }

@@ -102,6 +102,8 @@ type DomainChange struct {
 	RequestID    string
 	Etag         string
 	Reason       string
+	Admin        policy.Address // of who makes the change; zero: nobody in particular
+	Force        bool
 }
 
 // DomainUpdate is what is chosen anew about a domain; nil stays as it is.
@@ -115,7 +117,7 @@ type DomainUpdate struct {
 func (c *Converter) UpdateDomain(r *posternv1.UpdateDomainRequest) (DomainUpdate, error) {
 	var in DomainUpdate
 	var err error
-	in.DomainChange, err = c.domainChange(r, "domain.name", r.GetDomain().GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason()})
+	in.DomainChange, err = c.domainChange(r, "domain.name", r.GetDomain().GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason(), Force: r.GetForce()})
 	if err != nil {
 		return in, err
 	}
@@ -188,12 +190,12 @@ func (c *Converter) VerifyDomain(r *posternv1.VerifyDomainRequest) (DomainChange
 
 // ConfirmDomainRemoval converts a request to end a domain that fails.
 func (c *Converter) ConfirmDomainRemoval(r *posternv1.ConfirmDomainRemovalRequest) (DomainChange, error) {
-	return c.domainChange(r, "name", r.GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason()})
+	return c.domainChange(r, "name", r.GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason(), Force: r.GetForce()})
 }
 
 // DeleteDomain converts a request to remove a domain.
 func (c *Converter) DeleteDomain(r *posternv1.DeleteDomainRequest) (DomainChange, error) {
-	return c.domainChange(r, "name", r.GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason()})
+	return c.domainChange(r, "name", r.GetName(), DomainChange{RequestID: r.GetRequestId(), Etag: r.GetEtag(), Reason: r.GetReason(), Force: r.GetForce()})
 }
 
 func (c *Converter) domainChange(m request, field, name string, in DomainChange) (DomainChange, error) {
@@ -201,6 +203,11 @@ func (c *Converter) domainChange(m request, field, name string, in DomainChange)
 		return DomainChange{}, err
 	}
 	var err error
+	if m, ok := m.(interface{ GetAdminEmail() string }); ok {
+		if in.Admin, err = admin(m.GetAdminEmail()); err != nil {
+			return in, err
+		}
+	}
 	in.Organization, in.Domain, err = domainOf(field, name)
 	return in, err
 }

@@ -110,7 +110,8 @@ func shown(d directory.Domain, err error) (*posternv1.Domain, error) {
 }
 
 func domainInput(in convert.DomainChange) directory.DomainInput {
-	return directory.DomainInput{Organization: in.Organization, Domain: in.Domain, RequestID: in.RequestID, Etag: in.Etag, Reason: in.Reason}
+	return directory.DomainInput{Organization: in.Organization, Domain: in.Domain, RequestID: in.RequestID, Etag: in.Etag, Reason: in.Reason,
+		Admin: in.Admin, Force: in.Force}
 }
 
 // Create implements server.Domains.
