@@ -145,13 +145,14 @@ func (c *claimer) look(ctx context.Context, uid string, all []claim) (have []pol
 	return have, lost, nil
 }
 
-// confirm says that the commit has happened. That it is not said costs others two minutes once the account is released, and nothing else.
+// confirm says that the commit has happened. That it is not said may cost others two minutes, and nothing else.
 func (c *claimer) confirm(ctx context.Context, t taken) {
 	_ = c.owners.SwapAccounts(ctx, t.swaps)
 }
 
-// held reads under which names accounts stand that are about to be released, for release to take them away. Those on their way
-// are left: they may be somebody's who is claiming them at this moment.
+// held reads under which names accounts stand that are about to be released, for release to take them away. It is called between the
+// look at the organization and the commit that releases: whoever claims one of them anew takes it after that commit, and then it is
+// not as it was read.
 func (c *claimer) held(ctx context.Context, uid string, all []Account) ([]policy.OwnerSwap, error) {
 	var names []policy.AccountKey
 	for i := range all {
@@ -170,7 +171,7 @@ func (c *claimer) held(ctx context.Context, uid string, all []Account) ([]policy
 	}
 	var out []policy.OwnerSwap
 	for i, o := range have {
-		if o.OrganizationUID == uid && o.Confirmed {
+		if o.OrganizationUID == uid {
 			out = append(out, policy.OwnerSwap{Key: names[i], Before: o})
 		}
 	}
