@@ -18,16 +18,18 @@ import (
 
 func (a *app) explain() *cobra.Command {
 	request := &posternv1.ExplainRequest{Context: &posternv1.Context{}}
-	var kind string
+	var kind, at string
 	cmd := &cobra.Command{
 		Use:   "explain SITE [ADDRESS]",
 		Short: "What the policy makes of somebody at a site, without a sign-in",
 		Long: `What the policy makes of somebody at a site, without a sign-in: the class, the rule that decides, every condition
-looked at, what is demanded and what would come next. The address is taken as verified.`,
+looked at, what is demanded and what would come next. The address is taken as verified. With --revision the policy is that of
+then; with --at sites, connections, domains and claims are as well, from the archive's history, and rules are judged as of then.`,
 		Example: `  postern explain acme/wiki guest@gmail.com
   postern explain acme/wiki guest@gmail.com --method sso:partner-okta --ip 203.0.113.9
   postern explain acme/wiki --account-id 4711
-  postern explain acme/wiki guest@gmail.com --revision 17`,
+  postern explain acme/wiki guest@gmail.com --revision 17
+  postern explain acme/wiki guest@gmail.com --method password --at 2026-11-20T08:00:00Z`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 || len(args) > 2 {
 				return usagef("postern explain takes SITE [ADDRESS]")
@@ -40,6 +42,9 @@ looked at, what is demanded and what would come next. The address is taken as ve
 				return err
 			}
 			request.Site = site
+			if request.Time, err = a.past("--at", at, request.GetRevision()); err != nil {
+				return err
+			}
 			if len(args) == 2 {
 				request.Email = args[1]
 			}
@@ -68,6 +73,7 @@ looked at, what is demanded and what would come next. The address is taken as ve
 	f.StringVar(&request.Context.Ip, "ip", "", "where the sign-in would come from")
 	f.StringVar(&kind, "kind", "", "person, service or app")
 	f.Int64Var(&request.Revision, "revision", 0, "ask the policy in force at this revision (default: as it is)")
+	f.StringVar(&at, "at", "", "ask what was in force at this moment, such as 2026-11-20T08:00:00Z")
 	return cmd
 }
 

@@ -23,21 +23,27 @@ func policyName(arg string) (string, error) {
 
 func (a *app) policyGet() *cobra.Command {
 	var revision int64
+	var at string
 	cmd := &cobra.Command{
 		Use:   "get ORGANIZATION",
 		Short: "The policy of an organization in YAML, as it is or as it was",
-		Long: `The policy of an organization in YAML, as update takes it: as it is, or with --revision as it was at that revision. Accounts
-are written as account_keys, which mean nobody in another organization or installation.`,
+		Long: `The policy of an organization in YAML, as update takes it: as it is, with --revision as it was at that revision, or with --at as it
+was at that moment. Accounts are written as account_keys, which mean nobody in another organization or installation.`,
 		Example: `  postern policy get acme > policy.yaml
-  postern policy get acme --revision 17 | diff - policy.yaml`,
+  postern policy get acme --revision 17 | diff - policy.yaml
+  postern policy get acme --at 2026-11-20T08:00:00Z`,
 		Args: exactly("ORGANIZATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := policyName(args[0])
 			if err != nil {
 				return err
 			}
+			moment, err := a.past("--at", at, revision)
+			if err != nil {
+				return err
+			}
 			return a.call(cmd.Context(), func(ctx context.Context, c *client.Client) error {
-				s, err := c.Policy.GetPolicy(ctx, &posternv1.GetPolicyRequest{Name: name, Revision: revision})
+				s, err := c.Policy.GetPolicy(ctx, &posternv1.GetPolicyRequest{Name: name, Revision: revision, Time: moment})
 				if err != nil {
 					return err
 				}
@@ -49,6 +55,7 @@ are written as account_keys, which mean nobody in another organization or instal
 		},
 	}
 	cmd.Flags().Int64Var(&revision, "revision", 0, "the policy in force at this revision (default: as it is)")
+	cmd.Flags().StringVar(&at, "at", "", "the policy in force at this moment, such as 2026-11-20T08:00:00Z")
 	return cmd
 }
 

@@ -43,10 +43,11 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(filepath.Join(e.WorkDir, "acme.yaml"), examples.Acme(), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"ready": ready,
-			"await": await,
-			"code":  code,
+			"exits":  exits,
+			"ready":  ready,
+			"await":  await,
+			"code":   code,
+			"moment": moment,
 		},
 	})
 }
@@ -86,6 +87,16 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	c, err := totp.GenerateCode(secret, time.Now().Add(time.Duration(steps)*30*time.Second))
 	ts.Check(err)
 	ts.Setenv(args[0], c)
+}
+
+// moment puts a moment after everything so far and before everything that follows into a variable: moment BEFORE.
+func moment(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: moment VARIABLE")
+	}
+	at := time.Now().Truncate(time.Millisecond)
+	ts.Setenv(args[0], at.UTC().Format(time.RFC3339Nano))
+	poll(ts, "the clock stands still", func(context.Context) bool { return time.Since(at) > time.Millisecond })
 }
 
 // within bounds waits; far more than anything takes, so that a loaded machine does not fail a script.
