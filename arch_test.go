@@ -110,6 +110,7 @@ var core = map[string][]string{
 		module + "/internal/errs", module + "/audit", module + "/policy", module + "/authflow/factor",
 		module + "/authflow/federation", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix",
 	},
+	"policy/simulate":     {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"policy/domaincheck":  {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"authflow/factor":     {module + "/internal/errs", module + "/audit"},
 	"authflow/federation": {module + "/internal/errs", module + "/audit", module + "/policy"},
