@@ -85,6 +85,13 @@ func TestAnExplanationIsWhatASignInGets(t *testing.T) {
 		if _, err := s.dir.ApplyOrganization(s.ctx(), &posternv1.ApplyOrganizationRequest{Name: name, RequestId: "apply", Document: document, Force: true}); err != nil {
 			t.Fatalf("%v\n%s", err, document)
 		}
+		// An account belongs to one organization at a time: the next one may want them.
+		defer func() {
+			if _, err := s.dir.BatchDeleteAccounts(s.ctx(), &posternv1.BatchDeleteAccountsRequest{Parent: name, RequestId: "release",
+				Names: []string{name + "/accounts/id:a1", name + "/accounts/email:board@gmail.com"}}); err != nil {
+				t.Fatal(err)
+			}
+		}()
 		for range 4 {
 			site := name + "/sites/" + rapid.SampledFrom([]string{"wiki", "shop"}).Draw(t, "site")
 			account := rapid.SampledFrom([]string{"a1", "a2", "a3", "a4", "a5"}).Draw(t, "account")
