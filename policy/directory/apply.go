@@ -146,13 +146,10 @@ type apply struct {
 
 // look finds the organization and how far this call came before.
 func (a *apply) look(ctx context.Context) error {
-	uid, err := a.d.Directory.Resolve(ctx, a.in.Organization)
-	switch {
+	var err error
+	switch a.current, err = find(ctx, a.d.Directory, a.in.Organization); {
 	case err == nil:
-		a.uid = uid
-		if a.current, err = a.d.Directory.Organization(ctx, uid); err != nil {
-			return err
-		}
+		a.uid = a.current.UID
 	case errs.KindOf(err) != errs.NotFound:
 		return err
 	default:

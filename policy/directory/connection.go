@@ -142,10 +142,11 @@ const maxChangeTries = 32
 // ChangeConnection changes one connection in one commit with one event, and returns the organization as it is now. A key that
 // was used for the same request changes nothing.
 func ChangeConnection(ctx context.Context, d ConnectionDeps, in ConnectionChange) (*policy.Organization, error) {
-	uid, err := d.Directory.Resolve(ctx, in.Organization)
+	found, err := find(ctx, d.Directory, in.Organization)
 	if err != nil {
 		return nil, err
 	}
+	uid := found.UID
 	for range maxChangeTries {
 		o, err := d.Directory.Organization(ctx, uid)
 		if err != nil {

@@ -56,7 +56,11 @@ func (r *Resources) DeleteOrganization(ctx context.Context, caller string, in De
 			return err
 		}
 	}
-	return r.Deletions.Free(ctx, in.Organization, x.uid, x.key)
+	if err := r.Deletions.Free(ctx, in.Organization, x.uid, x.key); err != nil {
+		return err
+	}
+	_, _ = r.Directory.Organization(ctx, x.uid) // from here on this process knows that it is gone
+	return nil
 }
 
 // based refuses a change that is based on another version than the one that stands.

@@ -37,6 +37,22 @@ func noOrganization() error {
 	return errs.New(errs.NotFound, "ORGANIZATION_NOT_FOUND", "there is no such organization")
 }
 
+// find returns the organization an id leads to. What this process takes for it may have been deleted meanwhile, and the id may be another
+// one's: by then it knows better.
+func find(ctx context.Context, d policy.Directory, id string) (*policy.Organization, error) {
+	var o *policy.Organization
+	for range 2 {
+		uid, err := d.Resolve(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if o, err = d.Organization(ctx, uid); err == nil || errs.KindOf(err) != errs.NotFound {
+			return o, err
+		}
+	}
+	return nil, noOrganization()
+}
+
 // run makes the change on the version given, or without one on whatever there is, beginning anew when that moves.
 func (e *edit) run(ctx context.Context) (*apply, ApplyResult, error) {
 	if err := reserved(e.in.Organization); err != nil {

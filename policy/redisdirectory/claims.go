@@ -198,7 +198,7 @@ func (d *Directory) NoteImport(ctx context.Context, organizationUID string, key 
 	if err != nil {
 		return err
 	}
-	done, err := d.swapRecords(ctx, []string{d.keys.Of(organizationUID).Once(key.Key)}, [][2][]byte{{[]byte(p.Version), b}}, swapAll, progressFor)
+	done, err := d.swapRecords(ctx, []string{d.once(organizationUID, key)}, [][2][]byte{{[]byte(p.Version), b}}, swapAll, progressFor)
 	if err == nil && !done {
 		err = errs.New(errs.Conflict, "ETAG_MISMATCH", "the import went on meanwhile; read how far it is")
 	}

@@ -17,7 +17,7 @@ func claimKeys(records []policy.ClaimRecord) []policy.AccountKey {
 // Touched names every key that a change writes or compares.
 func (d *Directory) Touched(c policy.Change) []string {
 	space, uid := d.keys.Of(c.Organization.UID), c.Organization.UID
-	names := []string{space.Organization(uid), space.Outbox(), space.Domains(uid), space.Once(c.Request.Key)}
+	names := []string{space.Organization(uid), space.Outbox(), space.Domains(uid), d.once(uid, c.Request)}
 	for _, r := range c.AddDomains {
 		names = append(names, space.Domain(uid, r.Domain.String()))
 	}

@@ -2,6 +2,7 @@ package redisdirectory
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	_ "embed" // the script
 
@@ -16,6 +17,11 @@ import (
 var freeText string
 
 var _ policy.Deletions = (*Directory)(nil)
+
+// once is where the progress of a call is kept: with the organization that is meant. Another one that has its id later has its own.
+func (d *Directory) once(organizationUID string, key policy.ApplyKey) string {
+	return d.keys.Of(organizationUID).Once(sha256.Sum256(append(key.Key[:], organizationUID...)))
+}
 
 // maxReserves bounds how often an id that a deleted organization still has is taken from it.
 const maxReserves = 4

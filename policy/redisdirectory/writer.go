@@ -51,7 +51,7 @@ func (d *Directory) Progress(ctx context.Context, organizationUID string, key po
 
 // progress reads what is kept of a call with this key, nil when it is new, and how it is stored.
 func (d *Directory) progress(ctx context.Context, organizationUID string, key policy.ApplyKey) (*storev1.ApplyRecord, string, error) {
-	v, err := d.reader.Get(ctx, d.keys.Of(organizationUID).Once(key.Key)).Result()
+	v, err := d.reader.Get(ctx, d.once(organizationUID, key)).Result()
 	if isNil(err) {
 		return nil, "", nil
 	}
@@ -74,7 +74,7 @@ func (d *Directory) Answered(ctx context.Context, organizationUID string, key po
 	if err != nil {
 		return err
 	}
-	first, err := d.client.SetNX(ctx, d.keys.Of(organizationUID).Once(key.Key), b, progressFor).Result()
+	first, err := d.client.SetNX(ctx, d.once(organizationUID, key), b, progressFor).Result()
 	if err != nil {
 		return redisx.Classify(err, true) // to try again is harmless
 	}
@@ -208,7 +208,7 @@ func encodeProgress(key policy.ApplyKey, p policy.Progress, bound time.Time) ([]
 func (w *write) call() (*redisx.Call, error) {
 	c, o, uid := &w.c, w.c.Organization, w.c.Organization.UID
 	call := redisx.NewCall(40 + len(c.Events) + 3*(len(c.AddDomains)+len(c.DropDomains)) + 5*(len(c.AddClaims)+len(c.DropClaims)) + 6*len(c.Challenges))
-	call.Key(w.space.Organization(uid), w.space.Outbox(), w.space.Once(c.Request.Key), w.space.Domains(uid))
+	call.Key(w.space.Organization(uid), w.space.Outbox(), w.d.once(uid, c.Request), w.space.Domains(uid))
 	for _, r := range c.AddDomains {
 		call.Key(w.space.Domain(uid, r.Domain.String()))
 	}
