@@ -64,7 +64,7 @@ func (r *Resources) CreateConnection(ctx context.Context, caller string, in Conn
 		}
 		next := *a.current
 		next.Connections = append(slices.Clone(a.current.Connections), c)
-		return changed(a.current, &next, in.as(), "")
+		return changed(a.current, &next, in.as())
 	}
 	return r.made(e.run(ctx))(&e)
 }
@@ -87,7 +87,7 @@ func (r *Resources) UpdateConnection(ctx context.Context, caller string, in Conn
 		next := *a.current
 		next.Connections = slices.Clone(a.current.Connections)
 		next.Connections[i] = is.Follow(was)
-		return changed(a.current, &next, in.as(), "")
+		return changed(a.current, &next, in.as())
 	}
 	return r.made(e.run(ctx))(&e)
 }
@@ -102,7 +102,7 @@ func (r *Resources) DeleteConnection(ctx context.Context, caller string, in Conn
 		}
 		next := *a.current
 		next.Connections = slices.Delete(slices.Clone(a.current.Connections), i, i+1)
-		return changed(a.current, &next, in.as(), ReasonConnectionInUse)
+		return removed(a.current, &next, in.as(), ReasonConnectionInUse)
 	}
 	_, _, err := e.run(ctx)
 	return err

@@ -82,7 +82,7 @@ func (r *Resources) CreateOrganization(ctx context.Context, caller string, in Or
 	e.plan = func(_ context.Context, a *apply) (*document.Plan, error) {
 		plan, problems := document.PlanChange(nil, &policy.Organization{ID: in.Organization, UID: a.uid, DisplayName: in.DisplayName,
 			Disabled: in.Disabled, Sandbox: in.Sandbox})
-		return plan, refused(problems, names{"": "organization", "organization": "organization_id"}, "")
+		return plan, refused(problems, names{"": "organization", "organization": "organization_id"})
 	}
 	return r.made(e.run(ctx))(&e)
 }
@@ -102,7 +102,7 @@ func (r *Resources) UpdateOrganization(ctx context.Context, caller string, in Or
 				next.Sandbox = in.Sandbox
 			}
 		}
-		return changed(a.current, &next, names{"": "organization"}, "")
+		return changed(a.current, &next, names{"": "organization"})
 	}
 	return r.made(e.run(ctx))(&e)
 }
@@ -118,12 +118,23 @@ func (r *Resources) made(a *apply, done ApplyResult, err error) func(e *edit) (*
 }
 
 // changed is the plan of a change of a policy record that can be read.
-func changed(now, next *policy.Organization, as names, inUse string) (*document.Plan, error) {
+func changed(now, next *policy.Organization, as names) (*document.Plan, error) {
 	if now.Unreadable {
 		return nil, errs.New(errs.FailedPrecondition, ReasonUnreadable, "the stored policy cannot be read: write it anew first")
 	}
 	plan, problems := document.PlanChange(now, next)
-	return plan, refused(problems, as, inUse)
+	return plan, refused(problems, as)
+}
+
+// removed is changed for something that goes: what the policy says of it is why it cannot, which is inUse.
+func removed(now, next *policy.Organization, as names, inUse string) (*document.Plan, error) {
+	_, problems := document.PlanChange(now, next)
+	for _, p := range problems {
+		if !p.Warning && strings.HasPrefix(p.Path, "policy.") && !now.Unreadable {
+			return nil, errs.New(errs.FailedPrecondition, inUse, "the policy names it: "+p.Path+". Change the policy first")
+		}
+	}
+	return changed(now, next, as)
 }
 
 // names says what the fields of a document are called in a request: by the beginnings of their paths, the longest counts. The empty one
@@ -144,17 +155,11 @@ func (n names) of(path string) string {
 	return n[best] + rest
 }
 
-// refused is the error of a change whose outcome breaks the rules that documents are held against; nil when it breaks none. What the policy
-// says of a thing that goes is why it cannot go: inUse.
-func refused(problems document.Problems, as names, inUse string) error {
+// refused is the error of a change whose outcome breaks the rules that documents are held against; nil when it breaks none.
+func refused(problems document.Problems, as names) error {
 	problems = slices.DeleteFunc(slices.Clone(problems), func(p document.Problem) bool { return p.Warning })
 	if len(problems) == 0 {
 		return nil
-	}
-	if inUse != "" {
-		if i := slices.IndexFunc(problems, func(p document.Problem) bool { return strings.HasPrefix(p.Path, "policy.") }); i >= 0 {
-			return errs.New(errs.FailedPrecondition, inUse, "the policy names it: "+problems[i].Path+". Change the policy first")
-		}
 	}
 	e := &errs.Error{Kind: errs.Invalid, Reason: "FIELD_INVALID"}
 	for _, p := range problems[:min(len(problems), document.MaxProblems)] {

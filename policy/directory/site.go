@@ -62,7 +62,7 @@ func (r *Resources) CreateSite(ctx context.Context, caller string, in SiteInput)
 		}
 		next := *a.current
 		next.Sites = append(slices.Clone(a.current.Sites), site)
-		return changed(a.current, &next, in.as(), "")
+		return changed(a.current, &next, in.as())
 	}
 	return r.made(e.run(ctx))(&e)
 }
@@ -91,7 +91,7 @@ func (r *Resources) UpdateSite(ctx context.Context, caller string, in SiteInput)
 				site.TrustsAccountEmail = in.Site.TrustsAccountEmail
 			}
 		}
-		return changed(a.current, &next, in.as(), "")
+		return changed(a.current, &next, in.as())
 	}
 	return r.made(e.run(ctx))(&e)
 }
@@ -106,7 +106,7 @@ func (r *Resources) DeleteSite(ctx context.Context, caller string, in SiteInput)
 		}
 		next := *a.current
 		next.Sites = slices.Delete(slices.Clone(a.current.Sites), i, i+1)
-		return changed(a.current, &next, in.as(), ReasonSiteInUse)
+		return removed(a.current, &next, in.as(), ReasonSiteInUse)
 	}
 	_, _, err := e.run(ctx)
 	return err

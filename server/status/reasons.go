@@ -7,6 +7,7 @@ import (
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/policy/simulate"
 )
 
 // ReasonInfo is a reason as docs/reference/errors.md shows it.
@@ -64,6 +65,7 @@ func reasonsOfRequests() []ReasonInfo {
 		invalid("PRIVATE_KEY_INVALID", "A private key is not one in PEM form, has a passphrase, is too weak, or comes without its certificate where one is needed."),
 		invalid("RECORD_TEXT", "A text is not UTF-8."),
 		invalid("REQUEST_MALFORMED", "The request cannot be read: not protobuf or JSON, a text that is not UTF-8, an unknown JSON field, a wrong content type."),
+		invalid("RULE_UNKNOWN", "A rule is named that the policy does not have."),
 		invalid("SECRET_INVALID", "A secret of one-time codes is not base32, or has more than 128 bytes."),
 		invalid("SECRET_TOO_WEAK", "A secret of one-time codes has less than 14 bytes (112 bits)."),
 		invalid("SUPPORT_CODE_INVALID", "A support code is not 10 characters of Crockford base32."),
@@ -132,6 +134,9 @@ func reasonsOfState() []ReasonInfo {
 		{Reason: "AUTHENTICATOR_DISABLED", Kind: errs.FailedPrecondition,
 			Meaning: "The second factor is disabled after too many failures: it cannot be unlocked or followed by another.", Do: "Reset it."},
 		{Reason: "CHALLENGE_MOVED", Kind: errs.Conflict, Meaning: "Another look at the domain's zone was written down meanwhile.", Do: "Read the domain."},
+		{Reason: "CONNECTION_EXISTS", Kind: errs.AlreadyExists, Meaning: "The organization has a connection with this id already.", Do: "Change it, or choose another id."},
+		{Reason: "CONNECTION_IN_USE", Kind: errs.FailedPrecondition, Meaning: "The policy names the connection; the text says where.",
+			Do: "Change the policy first."},
 		{Reason: "CONNECTION_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization has no such connection.", Do: doName},
 		{Reason: "CONNECTION_SECRET_KIND", Kind: errs.FailedPrecondition, Meaning: "The connection proves itself with another kind of secret.",
 			Do: "Give the kind that the text names, or change client_auth in the organization's document."},
@@ -150,7 +155,7 @@ func reasonsOfState() []ReasonInfo {
 		{Reason: "ETAG_UNEXPECTED", Kind: errs.Invalid, Meaning: "An etag was given for an organization that does not exist.", Do: "Leave it out to create the organization, or correct the name."},
 		{Reason: "ETAG_MISMATCH", Kind: errs.Conflict, Meaning: "The organization, or the domain, has changed since the etag was read.",
 			Do: "Read it again, look at what changed, and apply with its etag and a new request id."},
-		{Reason: "LOCK_OUT", Kind: errs.FailedPrecondition, Meaning: "The change would deny every external user at a site that is open now; the text says what does.",
+		{Reason: "LOCK_OUT", Kind: errs.FailedPrecondition, Meaning: "The change would deny every external user, the people of a domain that goes, or the person of admin_email at a site that is open now; the text says which.",
 			Do: "Let somebody in, or, if that is meant, send it with force: the event says so."},
 		{Reason: "EVENT_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization has no such event in its archive.",
 			Do: "Correct the name; an event of this moment may still be on its way to the archive."},
@@ -166,6 +171,9 @@ func reasonsOfState() []ReasonInfo {
 		{Reason: "NOTHING_TO_CONFIRM", Kind: errs.FailedPrecondition, Meaning: "No second factor of the account waits for its first code.",
 			Do: "Enrol one."},
 		{Reason: "NOT_ENROLLED", Kind: errs.FailedPrecondition, Meaning: "The account has no second factor in this organization.", Do: "Enrol one."},
+		{Reason: "ORGANIZATION_EXISTS", Kind: errs.AlreadyExists, Meaning: "There is an organization with this id already.", Do: "Change it, or choose another id."},
+		{Reason: "ORGANIZATION_NOT_DISABLED", Kind: errs.FailedPrecondition, Meaning: "Only an organization that is disabled is deleted.",
+			Do: "Disable it, make sure that nobody misses it, then delete it."},
 		{Reason: "ORGANIZATION_NOT_FOUND", Kind: errs.NotFound, Meaning: "There is no such organization.", Do: doName},
 		{Reason: "ORGANIZATION_DIFFERS", Kind: errs.Invalid, Meaning: "The document names another organization than the call.", Do: doCorrect},
 		{Reason: "PATH_NOT_FOUND", Kind: errs.NotFound, Meaning: "There is nothing at this HTTP path, or not for this HTTP method.", Do: "See /openapi.json."},
@@ -178,6 +186,8 @@ func reasonsOfState() []ReasonInfo {
 		{Reason: "ROLL_BACK_IMPOSSIBLE", Kind: errs.FailedPrecondition,
 			Meaning: "The policy of that revision rests on a connection or site that is not there any more, or is another by now. The text names the rule.",
 			Do:      "Put back what is missing, or take that policy as a draft (GetPolicy with the revision), mend it and update."},
+		{Reason: "SITE_EXISTS", Kind: errs.AlreadyExists, Meaning: "The organization has a site with this id already.", Do: "Change it, or choose another id."},
+		{Reason: "SITE_IN_USE", Kind: errs.FailedPrecondition, Meaning: "A rule names the site; the text says which.", Do: "Change the policy first."},
 		{Reason: "SERVICE_UNKNOWN", Kind: errs.NotFound, Meaning: "A health check names a service this server does not have.", Do: doName},
 	}
 }
@@ -205,6 +215,7 @@ func reasonsOfTrouble() []ReasonInfo {
 		{Reason: "OUTCOME_UNKNOWN", Kind: errs.Unavailable, Meaning: "The change was sent and its answer never came: it may have happened.", Do: doSame, Retry: true},
 		{Reason: "OVERLOADED", Kind: errs.ResourceExhausted, Meaning: "The process serves as many calls as it can.", Do: "Wait as RetryInfo says, then send the same call.", Retry: true},
 		{Reason: "SHUTTING_DOWN", Kind: errs.Unavailable, Meaning: "The server is stopping.", Do: doReconnect, Retry: true},
+		{Reason: simulate.ReasonBusy, Kind: errs.ResourceExhausted, Meaning: "As many simulations run in this process as may run at a time.", Do: "Wait as RetryInfo says, then send the same call.", Retry: true},
 		{Reason: ReasonStreamBroken, Kind: errs.Unavailable, Meaning: "The connection broke while the call was served.", Do: doReconnect, Retry: true},
 	}
 }
