@@ -82,6 +82,8 @@ type Query struct {
 	Tester ConnectionTester
 	// Policies keeps policies and their history.
 	Policies Policies
+	// Simulations goes through flows on record. May be nil: then Simulate and GetPolicyImpact are not served.
+	Simulations Simulations
 	// Past reads directories as they were.
 	Past policy.Past
 	// Organizations, Sites and ConnectionChanges change these one by one.

@@ -91,13 +91,16 @@ func effectsOf(o *policy.Organization, rules []string, samples int, spend *budge
 		out = append(out, e)
 	}
 	for id := range wanted {
-		return nil, errs.Field("rules", "RULE_NOT_FOUND", "the policy has no rule "+id+" as it is now")
+		return nil, errs.Field("rules", "RULE_UNKNOWN", "the policy has no rule "+id+" as it is now")
 	}
 	return out, nil
 }
 
-// added says when each rule of the policy was added: with the oldest revision from which on every kept one has it. A rule that the
-// oldest kept revision has already, where that did not create the organization, is missing: it is as old as the record.
+// maxRevisions is how many revisions of a policy are looked at.
+const maxRevisions = 2000
+
+// added says when each rule of the policy was added: with the oldest revision from which on every later one has it. A rule that the
+// oldest revision looked at has already, where that did not create the organization, is missing: it is as old as the record.
 func (s *Scanner) added(ctx context.Context, o *policy.Organization) (map[string]time.Time, error) {
 	out := make(map[string]time.Time, len(o.Policy.Rules))
 	open := make(map[string]bool, len(o.Policy.Rules))
@@ -105,7 +108,7 @@ func (s *Scanner) added(ctx context.Context, o *policy.Organization) (map[string
 		open[o.Policy.Rules[i].ID] = true
 	}
 	first := false
-	for at := o.Revision; at > 0 && len(open) > 0; {
+	for at, seen := o.Revision, 0; at > 0 && len(open) > 0 && seen < maxRevisions; seen++ {
 		r, err := s.History.PolicyRevision(ctx, o.UID, at)
 		if errs.Is(err, policy.ReasonRevisionNotFound) {
 			break

@@ -131,7 +131,7 @@ func (p *process) serverConfig() server.Config {
 	if p.has(config.ComponentAPI) {
 		c.Query = &server.Query{
 			Reader: s.archive, Opener: s.codec, Indexer: s.keyring, Keys: s.keyring, Records: s.flows, Archived: p.work.source,
-			Apply: p.applier(), Connections: p.connections(), Policies: p.policies(), Past: p.work.past, Domains: p.domains(), Accounts: p.accounts(), Imports: p.accounts(),
+			Apply: p.applier(), Connections: p.connections(), Policies: p.policies(), Simulations: p.simulations(), Past: p.work.past, Domains: p.domains(), Accounts: p.accounts(), Imports: p.accounts(),
 			Tester: p.work.providers, Namer: s.namer, MAC: s.keysets.Namer(),
 		}
 		r := p.resources()
