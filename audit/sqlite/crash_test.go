@@ -41,7 +41,7 @@ func crashEvents(n int) ([]audit.Entry, error) {
 		org := []string{"org-even", "org-odd"}[i%2]
 		e := audit.Event{ID: fmt.Sprintf("event-%06d-%02d", n, i), Type: audit.TypeSignInStarted, Organization: org, OrganizationUID: org,
 			Flow: fmt.Sprintf("flow-%d-%d", n, i), Step: 1, Site: "portal", Indexes: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte{byte(i)}}},
-			Sealed: &audit.Sealed{Salt: make([]byte, 16), Data: make([]byte, 200), Digest: make([]byte, 32)}}
+			Sealed: &audit.Sealed{Salt: make([]byte, 16), Data: make([]byte, 200), Digest: make([]byte, 32)}, Directory: crashWrite(n, i)}
 		raw, err := codec.New(nil).Encode(&e)
 		if err != nil {
 			return nil, err
@@ -49,6 +49,12 @@ func crashEvents(n int) ([]audit.Entry, error) {
 		out = append(out, audit.Entry{OutboxID: "1-0", Event: e, Raw: raw})
 	}
 	return out, nil
+}
+
+// crashWrite is what event i of batch n brings for the history.
+func crashWrite(n, i int) *audit.DirectoryWrite {
+	v := fmt.Appendf(nil, "%d-%d", n, i)
+	return &audit.DirectoryWrite{Organization: v, Items: []audit.DirectoryItem{{Key: audit.DomainKey("a.example"), Record: v}, {Key: audit.ClaimKey(v), Record: v}}}
 }
 
 // writeUntilKilled appends batches from the given one on and says on stdout which ones are durable.
@@ -153,6 +159,24 @@ func checkCrashed(t *testing.T, path string, acknowledged int) {
 		flows, err := a.Flows(t.Context(), audit.FlowQuery{OrganizationUID: org, Limit: 1 << 20})
 		if err != nil || len(flows) != len(events) {
 			t.Errorf("%s: %d flows for %d events, %v", org, len(flows), len(events), err)
+		}
+		checkHistory(t, a, org, half, len(events))
+	}
+}
+
+// checkHistory fails unless each event's commit is there once, with what it wrote.
+func checkHistory(t *testing.T, a backend, org string, half, events int) {
+	t.Helper()
+	versions, err := a.Versions(t.Context(), audit.VersionQuery{OrganizationUID: org, WithRecords: true, Limit: 1 << 20})
+	if err != nil || len(versions) != events {
+		t.Fatalf("%s: %d versions for %d events, %v", org, len(versions), events, err)
+	}
+	for i := range versions {
+		k := events - 1 - i
+		w := crashWrite(k/(crashBatch/2), k%(crashBatch/2)*2+half)
+		items, err := a.ItemsAt(t.Context(), org, versions[i].DirectoryCommit, []audit.DirectoryKey{w.Items[0].Key, w.Items[1].Key})
+		if err != nil || len(items) != 2 || string(items[w.Items[0].Key]) != string(w.Organization) || string(versions[i].Record) != string(w.Organization) {
+			t.Fatalf("%s: version %d is %q with %q, want %q; %v", org, versions[i].Sequence, versions[i].Record, items, w.Organization, err)
 		}
 	}
 }
