@@ -27,6 +27,7 @@ type sidecar struct {
 	explain posternv1.PolicyServiceClient
 	log     *syncBuffer
 	data    string
+	stop    func() // ends it, but does not wait
 }
 
 const acmeDocument = `
@@ -55,6 +56,7 @@ func newSidecar(t *testing.T) *sidecar {
 	c.Partitions = 2
 	s := &sidecar{t: t, log: &syncBuffer{}, data: c.DataDir}
 	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
 	done := make(chan error, 1)
 	go func() {
 		done <- serve.Run(ctx, c, serve.Options{Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: time.Now, Version: "test"})

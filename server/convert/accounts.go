@@ -15,7 +15,7 @@ import (
 // newAccount converts an account to claim. What the server fills in is refused.
 func newAccount(a *posternv1.Account) (applying.NewAccount, error) {
 	if a.GetName() != "" || a.GetOrigin() != 0 || a.GetRevision() != 0 || a.GetCreateTime() != nil || a.GetEtag() != "" {
-		return applying.NewAccount{}, errs.New(errs.Invalid, "FIELD_UNEXPECTED", "an account to claim has account_id or email, and note; the rest is filled in")
+		return applying.NewAccount{}, errs.New(errs.Invalid, applying.ReasonAccountInvalid, "an account to claim has account_id or email, and note; the rest is filled in")
 	}
 	return applying.ParseAccount(a.GetAccountId(), a.GetEmail(), a.GetNote()) //nolint:wrapcheck // an errs.Error
 }

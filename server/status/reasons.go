@@ -43,7 +43,7 @@ func invalid(reason, meaning string) ReasonInfo {
 func reasonsOfRequests() []ReasonInfo {
 	return []ReasonInfo{
 		invalid("ACCOUNT_AMBIGUOUS", "An account to claim has both an account id and an address."),
-		invalid("ACCOUNT_INVALID", "An account to claim has neither an account id nor an address, or one that is too long or holds control characters."),
+		invalid("ACCOUNT_INVALID", "An account to claim has neither an account id nor an address, or one that is too long or holds control characters, or fields that the server fills in."),
 		invalid("CERTIFICATE_INVALID", "A certificate is none, is too long, or holds a key that is too weak or of an unused kind."),
 		invalid("CLIENT_SECRET_INVALID", "A client secret has less than 8 or more than 1024 bytes, or control characters."),
 		invalid("DOCUMENT_INVALID", "The document cannot be read, or says something that cannot be; the violations have line and fix."),
