@@ -202,8 +202,12 @@ var historyCases = []testCase{
 		}
 	}},
 	{"of two writes of one key in a commit the later counts", func(w *world) {
-		w.add(w.commit(audit.TypeOrganizationCreated, 1, "one", has("a.example", "1"), has("a.example", "2"), has("b.example", "1"), lacks("b.example")))
-		if got := w.then(w.historian(w.Backend), at(99), "a.example", "b.example"); got != "1 one a.example=2" {
+		items := []audit.DirectoryItem{has("a.example", "1"), has("a.example", "2"), has("b.example", "1"), lacks("b.example")}
+		for i := range 496 {
+			items = append(items, has(fmt.Sprintf("d%d.example", i/2), fmt.Sprint(i)))
+		}
+		w.add(w.commit(audit.TypeOrganizationCreated, 1, "one", items...))
+		if got := w.then(w.historian(w.Backend), at(99), "a.example", "b.example", "d0.example", "d247.example"); got != "1 one a.example=2 d0.example=1 d247.example=495" {
 			w.Errorf("got %q", got)
 		}
 	}},

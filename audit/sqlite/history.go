@@ -31,10 +31,25 @@ func (w *writer) history(organization int64, e *audit.Event, body []byte) error 
 			return err
 		}
 	}
-	for i := range d.Items {
-		if err := w.exec(w.stmts.historyItem, organization, []byte(d.Items[i].Key), e.Sequence, d.Items[i].Record); err != nil {
+	return w.items(organization, e.Sequence, d.Items)
+}
+
+// items stores what a commit wrote, manyRows at a time.
+func (w *writer) items(organization, sequence int64, items []audit.DirectoryItem) error {
+	args := make([]any, 0, 4*min(len(items), manyRows))
+	for len(items) > 0 {
+		stmt, n := w.stmts.historyItem, 1
+		if len(items) >= manyRows {
+			stmt, n = w.stmts.historyItems, manyRows
+		}
+		args = args[:0]
+		for _, item := range items[:n] {
+			args = append(args, organization, []byte(item.Key), sequence, item.Record)
+		}
+		if err := w.exec(stmt, args...); err != nil {
 			return err
 		}
+		items = items[n:]
 	}
 	return nil
 }

@@ -16,11 +16,13 @@ type statements struct {
 	event, eventIndex, eventIndexes, span           *sql.Stmt
 	organization, newOrganization, saveOrganization *sql.Stmt
 	flow, newFlow, saveFlow, flowIndex, flowIndexes *sql.Stmt
-	historyCommit, historyOrganization, historyItem *sql.Stmt
+	historyCommit, historyOrganization              *sql.Stmt
+	historyItem, historyItems                       *sql.Stmt
 }
 
 func (s *statements) texts() map[**sql.Stmt]string {
 	const eventIndex, flowIndex = `INSERT OR IGNORE INTO event_index (purpose, value, position) VALUES `, `INSERT OR IGNORE INTO flow_index (purpose, value, flow) VALUES `
+	const historyItem, again = `INSERT INTO history_item (organization, key, sequence, record) VALUES `, ` ON CONFLICT DO UPDATE SET record = excluded.record`
 	several := strings.Repeat("(?, ?, ?), ", manyRows-1) + "(?, ?, ?)"
 	return map[**sql.Stmt]string{
 		&s.epoch: `SELECT epoch FROM partition_epoch WHERE partition = ?`,
@@ -53,8 +55,8 @@ func (s *statements) texts() map[**sql.Stmt]string {
 		&s.historyCommit: `INSERT INTO history_commit (organization, sequence, revision, recorded) VALUES (?, ?, ?, ?)`,
 		&s.historyOrganization: `INSERT INTO history_organization (organization, sequence, revision, recorded, policy,
 			personal_salt, personal_sealed, personal_digest, body, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		&s.historyItem: `INSERT INTO history_item (organization, key, sequence, record) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET record = excluded.record`,
+		&s.historyItem:  historyItem + "(?, ?, ?, ?)" + again,
+		&s.historyItems: historyItem + strings.Repeat("(?, ?, ?, ?), ", manyRows-1) + "(?, ?, ?, ?)" + again,
 	}
 }
 
