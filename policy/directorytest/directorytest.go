@@ -52,7 +52,7 @@ func Run(t *testing.T, fresh func(t *testing.T) *Harness) {
 	for _, g := range []struct {
 		name  string
 		cases map[string]func(t *testing.T, h *Harness)
-	}{{"read", readCases}, {"atomic", atomicCases}, {"progress", progressCases}, {"races", raceCases}, {"revocation", revokeCases}, {"challenges", challengeCases}, {"claims", claimCases}, {"history", historyCases}, {"deletion", deletionCases}} {
+	}{{"read", readCases}, {"atomic", atomicCases}, {"progress", progressCases}, {"races", raceCases}, {"revocation", revokeCases}, {"challenges", challengeCases}, {"claims", claimCases}, {"history", historyCases}, {"brought", broughtCases}, {"deletion", deletionCases}} {
 		t.Run(g.name, func(t *testing.T) {
 			for name, run := range g.cases {
 				t.Run(name, func(t *testing.T) { run(t, fresh(t)) })
