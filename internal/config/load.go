@@ -23,7 +23,7 @@ type Sources struct {
 
 // otherVariables begin with EnvPrefix without being settings: the program reads them itself.
 func otherVariables() []string {
-	return []string{EnvPrefix + "CONFIG", EnvPrefix + "ADDRESS", EnvPrefix + "OUTPUT", EnvPrefix + "TIMEOUT"}
+	return []string{EnvPrefix + "CONFIG", EnvPrefix + "ADDRESS", EnvPrefix + "OUTPUT", EnvPrefix + "TIMEOUT", EnvPrefix + "ADMIN_EMAIL"}
 }
 
 // Load reads all sources and returns valid settings, or an error that names every problem with its path and what to do.

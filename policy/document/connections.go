@@ -24,26 +24,52 @@ func (r *reader) connections(n *node, list string) []policy.Connection {
 	r.list(n, list, func(n *node, path string) {
 		c := policy.Connection{Origin: audit.OriginDocument}
 		path = named(r, n, list, path, "id")
-		r.table(r.withoutSecrets(n, path), path, fields{
-			"id":           func(n *node, path string) { c.ID = r.id(n, path) },
-			"display_name": func(n *node, path string) { c.DisplayName = r.text(n, path) },
-			"kind": func(n *node, path string) {
-				c.Kind = choice(r, n, path, []string{"SOCIAL", "SSO"}, []policy.ConnectionKind{policy.ConnectionSocial, policy.ConnectionSSO})
-			},
-			"protocol": func(n *node, path string) {
-				c.Protocol = choice(r, n, path, []string{"OIDC", "SAML"}, []policy.Protocol{policy.ProtocolOIDC, policy.ProtocolSAML})
-			},
-			"preset":         func(n *node, path string) { c.Preset = choice(r, n, path, policy.Presets(), policy.Presets()) },
-			"disabled":       func(n *node, path string) { c.Disabled = r.boolean(n, path) },
-			"domains":        r.matchDomains(&c.Domains),
-			"trusts_email":   func(n *node, path string) { c.TrustsEmail = r.boolean(n, path) },
-			"links_by_email": func(n *node, path string) { c.LinksByEmail = r.boolean(n, path) },
-			"oidc":           func(n *node, path string) { c.OIDC = r.oidc(n, path) },
-			"saml":           func(n *node, path string) { c.SAML = r.saml(n, path) },
-		})
+		f := r.connection(&c)
+		f["id"] = func(n *node, path string) { c.ID = r.id(n, path) }
+		r.table(r.withoutSecrets(n, path), path, f)
 		out = append(out, c)
 	})
 	return out
+}
+
+// connection reads all of a connection but its id.
+func (r *reader) connection(c *policy.Connection) fields {
+	return fields{
+		"display_name": func(n *node, path string) { c.DisplayName = r.text(n, path) },
+		"kind": func(n *node, path string) {
+			c.Kind = choice(r, n, path, []string{"SOCIAL", "SSO"}, []policy.ConnectionKind{policy.ConnectionSocial, policy.ConnectionSSO})
+		},
+		"protocol": func(n *node, path string) {
+			c.Protocol = choice(r, n, path, []string{"OIDC", "SAML"}, []policy.Protocol{policy.ProtocolOIDC, policy.ProtocolSAML})
+		},
+		"preset":         func(n *node, path string) { c.Preset = choice(r, n, path, policy.Presets(), policy.Presets()) },
+		"disabled":       func(n *node, path string) { c.Disabled = r.boolean(n, path) },
+		"domains":        r.matchDomains(&c.Domains),
+		"trusts_email":   func(n *node, path string) { c.TrustsEmail = r.boolean(n, path) },
+		"links_by_email": func(n *node, path string) { c.LinksByEmail = r.boolean(n, path) },
+		"oidc":           func(n *node, path string) { c.OIDC = r.oidc(n, path) },
+		"saml":           func(n *node, path string) { c.SAML = r.saml(n, path) },
+	}
+}
+
+// ParseConnection reads one connection as it stands in a document, without its id, and says which keys it has, in their order. With problems
+// that are not warnings the connection is nil. Whether it fits an organization is not looked at.
+func ParseConnection(b []byte, metadata MetadataReader) (*policy.Connection, []string, Problems) {
+	root, p := scan(b)
+	if p != nil {
+		return nil, nil, Problems{*p}
+	}
+	r := &reader{places: map[string]place{}, readMetadata: metadata}
+	var c policy.Connection
+	r.table(r.withoutSecrets(root, ""), "", r.connection(&c))
+	if len(r.problems) > 0 {
+		return nil, nil, r.problems.sorted()
+	}
+	keys := make([]string, len(root.entries))
+	for i, e := range root.entries {
+		keys[i] = e.key
+	}
+	return &c, keys, nil
 }
 
 // secretKeys are what people call the secret of a connection.

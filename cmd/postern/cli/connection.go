@@ -14,12 +14,12 @@ import (
 
 func (a *app) connection() *cobra.Command {
 	return group(&cobra.Command{Use: "connection", Short: "Ways to sign in elsewhere: what is set, their secrets, and whether they work"},
-		a.connectionList(), a.connectionGet(), a.connectionSetSecret(), a.connectionClearSecret(), a.connectionTest())
+		a.connectionList(), a.connectionGet(), a.connectionCreate(), a.connectionUpdate(), a.connectionDelete(), a.connectionSetSecret(), a.connectionClearSecret(), a.connectionTest())
 }
 
 // byConnection is how commands about one connection are used.
 const byConnection = `The connection is given as ORGANIZATION CONNECTION, as ORGANIZATION/CONNECTION or by its full name. What it is beside its
-secret stands in the organization's document: "postern org apply".`
+secret stands in the organization's document ("postern org apply"), or is set by "postern connection update".`
 
 // connectionName reads one connection from one or two arguments.
 func connectionName(args []string) (string, error) {

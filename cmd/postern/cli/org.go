@@ -24,11 +24,11 @@ const maxDocument = 1 << 20
 
 func (a *app) org() *cobra.Command {
 	return group(&cobra.Command{Use: "org", Short: "Organizations: their sites, domains, claims, connections and policy"},
-		a.orgApply(), a.orgDiff(), a.orgExport(), a.orgGet(), a.orgList())
+		a.orgApply(), a.orgDiff(), a.orgExport(), a.orgGet(), a.orgList(), a.orgCreate(), a.orgUpdate(), a.orgDelete())
 }
 
 func (a *app) orgApply() *cobra.Command {
-	var etag, reason, requestID string
+	var etag, reason, requestID, admin string
 	var check, force bool
 	cmd := &cobra.Command{
 		Use:   "apply FILE",
@@ -37,8 +37,8 @@ func (a *app) orgApply() *cobra.Command {
 as they are; one it holds replaces what earlier documents wrote. Without --etag the change is based on what is there
 now; with it, the change is refused when somebody else came first. What is probably not meant is warned about.
 
-A change after which every external user would be denied at a site that is open now is refused (LOCK_OUT). --force applies it
-nevertheless, and the record says so.`,
+A change after which every external user, the people of a domain that goes, or you (--admin-email) would be denied at a site that is
+open now is refused (LOCK_OUT). --force applies it nevertheless, and the record says so.`,
 		Example: `  postern org apply examples/acme.yaml
   postern org apply --dry-run acme.yaml                   # what would change, and what is wrong
   postern org apply --reason "partner X joined" acme.yaml
@@ -64,7 +64,7 @@ nevertheless, and the record says so.`,
 					}
 				}
 				answer, err := client.Repeat(ctx, c.Directory.ApplyOrganization, &posternv1.ApplyOrganizationRequest{
-					Name: name, Document: string(document), Etag: etag, RequestId: requestID, ValidateOnly: check, Reason: reason, Force: force})
+					Name: name, Document: string(document), Etag: etag, RequestId: requestID, ValidateOnly: check, Reason: reason, Force: force, AdminEmail: admin})
 				if err != nil {
 					return err
 				}
@@ -75,7 +75,7 @@ nevertheless, and the record says so.`,
 	f := cmd.Flags()
 	f.BoolVar(&check, "dry-run", false, "check everything, say what would change, and apply nothing")
 	f.BoolVar(&check, "check", false, "the same as --dry-run")
-	f.BoolVar(&force, "force", false, "apply a change that denies every external user at a site; kept in the record")
+	a.guardFlags(cmd, &force, &admin)
 	f.StringVar(&etag, "etag", "", "version the change is based on (default: the current one; with --request-id none)")
 	f.StringVar(&reason, "reason", "", "why; kept in the record")
 	f.StringVar(&requestID, "request-id", "", "idempotency key: the same one, with the same document, etag and reason, resumes an apply that was cut off (default: a new one)")
@@ -176,7 +176,7 @@ func (a *app) orgGet() *cobra.Command {
 
 func (a *app) organization(o *posternv1.Organization) error {
 	rows := [][]string{
-		{"name", o.GetName()}, {"display name", o.GetDisplayName()}, {"uid", o.GetUid()}, {"disabled", strconv.FormatBool(o.GetDisabled())},
+		{"name", o.GetName()}, {"display name", o.GetDisplayName()}, {"uid", o.GetUid()}, {"disabled", strconv.FormatBool(o.GetDisabled())}, {"sandbox", strconv.FormatBool(o.GetSandbox())},
 		{"revision", strconv.FormatInt(o.GetRevision(), 10)}, {"etag", o.GetEtag()},
 		{"created", show.Time(o.GetCreateTime())}, {"updated", show.Time(o.GetUpdateTime())},
 		{"domains", strconv.FormatInt(o.GetDomainCount(), 10)}, {"claims", strconv.FormatInt(o.GetClaimCount(), 10)},
@@ -238,8 +238,9 @@ func (a *app) orgList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return list(a, all, []string{"ORGANIZATION", "DISPLAY NAME", "REVISION", "UPDATED"}, func(o *posternv1.Organization) []string {
-					return []string{strings.TrimPrefix(o.GetName(), "organizations/"), o.GetDisplayName(), strconv.FormatInt(o.GetRevision(), 10), show.Time(o.GetUpdateTime())}
+				return list(a, all, []string{"ORGANIZATION", "DISPLAY NAME", "REVISION", "UPDATED", "STATE"}, func(o *posternv1.Organization) []string {
+					return []string{strings.TrimPrefix(o.GetName(), "organizations/"), o.GetDisplayName(), strconv.FormatInt(o.GetRevision(), 10), show.Time(o.GetUpdateTime()),
+						words(when(o.GetDisabled(), "DISABLED"), when(o.GetSandbox(), "SANDBOX"))}
 				})
 			})
 		},

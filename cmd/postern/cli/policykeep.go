@@ -77,18 +77,18 @@ func policyText(s *posternv1.PolicyState) string {
 
 // policyChange is what commands that change a policy have in common.
 type policyChange struct {
-	etag, reason, requestID string
-	check, force            bool
+	etag, reason, requestID, admin string
+	check, force                   bool
 }
 
-func (p *policyChange) flags(cmd *cobra.Command, drafts bool) {
+func (p *policyChange) flags(a *app, cmd *cobra.Command, drafts bool) {
 	f := cmd.Flags()
 	f.StringVar(&p.etag, "etag", "", "version of the organization the change is based on (default: whatever there is)")
 	f.StringVar(&p.reason, "reason", "", "why; kept in the record")
 	f.StringVar(&p.requestID, "request-id", "", "idempotency key (default: a new one)")
 	if drafts {
 		f.BoolVar(&p.check, "dry-run", false, "say what would change, and change nothing")
-		f.BoolVar(&p.force, "force", false, "also when every external user would be denied at a site that is open now")
+		a.guardFlags(cmd, &p.force, &p.admin)
 	}
 }
 
@@ -134,12 +134,12 @@ document, with or without the key "policy". What it leaves out is empty afterwar
 					p.etag = now.GetEtag()
 				}
 				answer, err := client.Repeat(ctx, c.Policy.UpdatePolicy, &posternv1.UpdatePolicyRequest{Name: name, Document: string(text), Etag: p.etag,
-					RequestId: p.id(), ValidateOnly: p.check, Reason: p.reason, Force: p.force})
+					RequestId: p.id(), ValidateOnly: p.check, Reason: p.reason, Force: p.force, AdminEmail: p.admin})
 				return a.policyChanged(answer, err, p.check)
 			})
 		},
 	}
-	p.flags(cmd, true)
+	p.flags(a, cmd, true)
 	return cmd
 }
 
@@ -247,12 +247,12 @@ When that policy rests on a connection or site that is not there any more, the c
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, c *client.Client) error {
 				answer, err := client.Repeat(ctx, c.Policy.RollBackPolicy, &posternv1.RollBackPolicyRequest{Name: name, Revision: revision, Etag: p.etag,
-					RequestId: p.id(), ValidateOnly: p.check, Reason: p.reason, Force: p.force})
+					RequestId: p.id(), ValidateOnly: p.check, Reason: p.reason, Force: p.force, AdminEmail: p.admin})
 				return a.policyChanged(answer, err, p.check)
 			})
 		},
 	}
-	p.flags(cmd, true)
+	p.flags(a, cmd, true)
 	return cmd
 }
 
@@ -284,7 +284,7 @@ before. Suspending again replaces what is left.`,
 			})
 		},
 	}
-	p.flags(cmd, false)
+	p.flags(a, cmd, false)
 	cmd.Flags().DurationVar(&length, "for", 0, "how long, 1m to 24h")
 	return cmd
 }
@@ -307,6 +307,6 @@ func (a *app) policyResume() *cobra.Command {
 			})
 		},
 	}
-	p.flags(cmd, false)
+	p.flags(a, cmd, false)
 	return cmd
 }

@@ -165,7 +165,7 @@ Generated from internal/config by ` + "`make docs`" + `: do not edit.
 ` + "`postern serve`" + ` starts without any setting: an embedded store and SQLite in ` + "`./data`" + `, for trying out. A setting is taken from
 its default, then the YAML file (` + "`--config FILE`" + ` or ` + "`POSTERN_CONFIG`" + `), then the environment, then the command line
 (` + "`--set redis.mode=standalone`" + `); the later one wins. A key that is no setting is an error, in the file and among the
-variables that begin with ` + "`POSTERN_`" + ` (` + "`POSTERN_CONFIG`, `POSTERN_ADDRESS`, `POSTERN_OUTPUT` and `POSTERN_TIMEOUT`" + ` are read by the
+variables that begin with ` + "`POSTERN_`" + ` (` + "`POSTERN_CONFIG`, `POSTERN_ADDRESS`, `POSTERN_OUTPUT`, `POSTERN_TIMEOUT` and `POSTERN_ADMIN_EMAIL`" + ` are read by the
 program itself). Lists in the environment and in flags are written with commas: ` + "`signin,api`" + `. An empty text is a value, not a
 request for the default.
 
