@@ -16,7 +16,7 @@ import (
 
 func (a *app) policy() *cobra.Command {
 	return group(&cobra.Command{Use: "policy", Short: "External-user policies: kept, tried, suspended; files of them linted and tested"},
-		a.policyGet(), a.policyAt(), a.policyUpdate(), a.policyRevisions(), a.policyRollback(), a.policySuspend(), a.policyResume(), a.policyLint(), a.policyTest())
+		a.policyGet(), a.policyAt(), a.policyUpdate(), a.policyRevisions(), a.policyRollback(), a.policySuspend(), a.policyResume(), a.policySimulate(), a.policyImpact(), a.policyLint(), a.policyTest())
 }
 
 // finding is a line of `policy lint`.
