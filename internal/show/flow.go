@@ -172,6 +172,7 @@ func Note(e *posternv1.Event) string {
 	add(e.GetExpectations() == "CALLER", "held against what the login service expected")
 	add(e.GetForked(), "FORKED")
 	add(e.GetAgainstVerdict(), "AGAINST THE VERDICT")
+	add(e.GetSandbox(), "SANDBOX")
 	add(e.GetAuthenticatedAt() != nil, "authenticated "+Time(e.GetAuthenticatedAt()))
 	add(e.GetPersonal().GetPresentedAccountId() != "", "presented account "+e.GetPersonal().GetPresentedAccountId())
 	add(e.GetPersonalState() != "", "personal part "+e.GetPersonalState())

@@ -44,6 +44,7 @@ type eventFilter struct {
 	period
 	match    posternv1.EventMatch
 	outcomes []string
+	sandbox  string
 }
 
 func (e *eventFilter) flags(f *pflag.FlagSet) {
@@ -57,6 +58,7 @@ func (e *eventFilter) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&e.match.Connections, "connection", nil, "connection id")
 	f.StringSliceVar(&e.match.Networks, "ip", nil, "IP address, or network of length 32, 24, 16 (IPv6: 128, 64, 48, 32)")
 	f.StringSliceVar(&e.match.Reasons, "reason", nil, "reason, for example BAD_CREDENTIALS")
+	f.StringVar(&e.sandbox, "sandbox", "include", "events made while the organization was for trying things out: include or exclude")
 }
 
 func (e *eventFilter) filter(now time.Time) (*posternv1.EventFilter, error) {
@@ -72,5 +74,9 @@ func (e *eventFilter) filter(now time.Time) (*posternv1.EventFilter, error) {
 		}
 		e.match.Outcomes = append(e.match.Outcomes, posternv1.Outcome(v))
 	}
-	return &posternv1.EventFilter{StartTime: start, EndTime: end, Include: &e.match}, nil
+	sandbox, err := enum("sandbox", "SANDBOX", e.sandbox, posternv1.EventFilter_Sandbox_value)
+	if err != nil {
+		return nil, err
+	}
+	return &posternv1.EventFilter{StartTime: start, EndTime: end, Include: &e.match, Sandbox: posternv1.EventFilter_Sandbox(sandbox)}, nil
 }
