@@ -63,7 +63,21 @@ func (t *trial) decide(f *facts, records policy.Records, live *trial, liveRecord
 		return found, true
 	}
 	worse := t.run(f, records, false, false).outcome(false)
+	if f.vague() && !worse.allowed && worse.remembers() {
+		return found, false
+	}
 	return found, found.allowed == worse.allowed && found.reason == worse.reason
+}
+
+// vague reports whether something is remembered of which too little is known to say whether it counts.
+func (f *facts) vague() bool {
+	return slices.ContainsFunc(f.proofs, func(p proof) bool { return p.vague })
+}
+
+// remembers reports whether something remembered might have changed the outcome.
+func (o *outcome) remembers() bool {
+	d := &o.demands
+	return o.source != policy.SourceStop && o.reason != audit.ReasonNoSubject && !d.Block && (d.Reverify > 0 || d.SessionLength > 0 || d.MFA != nil && d.MFA.MaxAge > 0)
 }
 
 // same reports whether the flow was decided under the revision that is in force now and would be under the draft as it was: then
@@ -99,7 +113,7 @@ func (t *trial) run(f *facts, records policy.Records, trust, same bool) *replay 
 	for i := range f.proofs {
 		p := &f.proofs[i]
 		r.doubt = r.doubt || p.vague || p.later
-		if trust || !p.vague {
+		if !p.vague {
 			r.proofs = append(r.proofs, known{p.Proof, p.later && !trust})
 		}
 	}
@@ -132,6 +146,9 @@ func (t *trial) run(f *facts, records policy.Records, trust, same bool) *replay 
 func (r *replay) outcome(same bool) outcome {
 	d := &r.frozen.Decision
 	o := outcome{class: r.frozen.SubjectClass, reason: r.reason, source: d.Source, rule: d.Rule, demands: r.frozen.Demands}
+	if r.binding == nil {
+		o.class = r.f.class // a stop came first: nobody was looked at
+	}
 	switch {
 	case d.Source == policy.SourceStop:
 		o.rule = ""
