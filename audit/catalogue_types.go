@@ -47,6 +47,7 @@ const (
 	TypeOrganizationCreated Type = "organization.created"
 	TypeOrganizationDeleted Type = "organization.deleted"
 	TypeOrganizationUpdated Type = "organization.updated"
+	TypeOrganizationSetBack Type = "organization.set_back"
 	TypeSiteCreated         Type = "site.created"
 	TypeSiteUpdated         Type = "site.updated"
 	TypeSiteDeleted         Type = "site.deleted"
@@ -200,6 +201,8 @@ func administrationTypes() []TypeInfo {
 	return []TypeInfo{
 		admin(TypeOrganizationCreated, "An organization was created."),
 		admin(TypeOrganizationUpdated, "An organization was changed."),
+		admin(TypeOrganizationSetBack, "The store was set back, and the organization with it: sites, connections and policy are again what they were at an earlier "+
+			"revision, which its change names. Written by recovery."),
 		admin(TypeOrganizationDeleted, "An organization was deleted. Its sites, domains, claims and policy are gone, its id is free, its record stays."),
 		admin(TypeSiteCreated, "A site was added."),
 		admin(TypeSiteUpdated, "A site was changed."),

@@ -13,6 +13,9 @@ import (
 type DirectoryWrite struct {
 	Organization []byte // the organization's record without secrets; nil when it was not written
 	Items        []DirectoryItem
+	// BackTo, when it is not 0, says that the store was set back: what the commit does not bring is again what it was after the
+	// newest earlier commit with no later revision than this one.
+	BackTo int64
 }
 
 // DirectoryItem is one domain or claim after a commit. Of two with one key the later counts.
@@ -81,7 +84,7 @@ type VersionQuery struct {
 type HistoryReader interface {
 	// CommitAt returns the newest commit recorded at or before a moment; HISTORY_UNKNOWN when there is none.
 	CommitAt(ctx context.Context, organizationUID string, at time.Time) (DirectoryCommit, error)
-	// OrganizationAt returns the newest version of the record that is not after a commit; HISTORY_UNKNOWN when there is none.
+	// OrganizationAt returns the record as it was after a commit; HISTORY_UNKNOWN when there is none.
 	OrganizationAt(ctx context.Context, organizationUID string, c DirectoryCommit) (OrganizationVersion, error)
 	// ItemsAt returns, of each key that stood for something after a commit, the record it had then.
 	ItemsAt(ctx context.Context, organizationUID string, c DirectoryCommit, keys []DirectoryKey) (map[DirectoryKey][]byte, error)
@@ -100,10 +103,10 @@ func ErrHistoryUnknown() error {
 	return errs.New(errs.NotFound, HistoryUnknown, "the history of this organization begins after that moment")
 }
 
-// ChangesPolicy reports whether an event of this type says that an organization's policy was written.
+// ChangesPolicy reports whether an event of this type says that an organization's policy is another from then on.
 func ChangesPolicy(t Type) bool {
 	switch t { //nolint:exhaustive // the others leave the policy as it is
-	case TypeOrganizationCreated, TypePolicyUpdated, TypePolicySuspended, TypePolicyResumed:
+	case TypeOrganizationCreated, TypeOrganizationSetBack, TypePolicyUpdated, TypePolicySuspended, TypePolicyResumed:
 		return true
 	}
 	return false

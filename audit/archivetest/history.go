@@ -234,6 +234,42 @@ var historyCases = []testCase{
 			w.Errorf("versions %v", got)
 		}
 	}},
+	{"what a store that was set back lost does not count after that", func(w *world) {
+		back := func(revision, to int64, record string, items ...audit.DirectoryItem) audit.Event {
+			e := w.commit(audit.TypeOrganizationSetBack, revision, record, items...)
+			e.Directory.BackTo = to
+			return e
+		}
+		w.add(w.commit(audit.TypeOrganizationCreated, 1, "one", has("a.example", "1"), has("b.example", "1")),
+			w.commit(audit.TypeDomainVerified, 2, "", has("c.example", "2"), lacks("b.example")),
+			w.commit(audit.TypePolicyUpdated, 3, "three", has("a.example", "3"), lacks("c.example")),
+			back(4, 2, "two"), // c is there again, a as at first, b gone
+			w.commit(audit.TypeDomainVerified, 5, "", has("d.example", "5")),
+			back(6, 1, "", has("e.example", "6")), // the record is not brought: that of revision 1
+			w.commit(audit.TypeDomainVerified, 7, "", has("b.example", "7")),
+			back(8, 3, "3 again"), // a copy of the state that was lost first
+		)
+		h := w.historian(w.Backend)
+		for n, want := range []string{"1 one a.example=1 b.example=1", "2 one a.example=1 c.example=2", "3 three a.example=3", "4 two a.example=1 c.example=2",
+			"5 two a.example=1 c.example=2 d.example=5", "6 one a.example=1 b.example=1 e.example=6", "7 one a.example=1 b.example=7 e.example=6",
+			"8 3 again a.example=3"} {
+			if got := w.then(h, w.recorded(n+1), "a.example", "b.example", "c.example", "d.example", "e.example"); got != want {
+				w.Errorf("after commit %d: %q, want %q", n+1, got, want)
+			}
+		}
+	}},
+	{"back to before all that is known is not known", func(w *world) {
+		lost, back := w.commit(audit.TypePolicyUpdated, 5, "five", has("a.example", "5")), w.commit(audit.TypeOrganizationSetBack, 7, "")
+		back.Directory.BackTo = 3
+		w.add(lost, back)
+		h := w.historian(w.Backend)
+		c := must(h.CommitAt(w.Context(), orgA, at(99)))(w)
+		_, err := h.OrganizationAt(w.Context(), orgA, c)
+		w.notFound(err, audit.HistoryUnknown)
+		if items := must(h.ItemsAt(w.Context(), orgA, c, []audit.DirectoryKey{audit.DomainKey("a.example")}))(w); len(items) != 0 {
+			w.Errorf("items %v", items)
+		}
+	}},
 	{"a commit that wrote neither record nor item is a commit", func(w *world) {
 		w.add(w.commit(audit.TypeOrganizationCreated, 1, "one"), w.commit(audit.TypeOrganizationUpdated, 2, ""))
 		if got := w.then(w.historian(w.Backend), at(99)); got != "2 one" {

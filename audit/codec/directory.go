@@ -26,6 +26,7 @@ func (w *wire) directory(n protowire.Number, d *audit.DirectoryWrite) {
 		w.bytes(3, d.Items[i].Record)
 		w.close(at)
 	}
+	w.number(3, d.BackTo)
 	w.close(start)
 }
 
@@ -34,7 +35,7 @@ func directoryFrom(m *storev1.DirectoryWrite) (*audit.DirectoryWrite, error) {
 	if m == nil {
 		return nil, nil //nolint:nilnil // most events bring nothing
 	}
-	d := &audit.DirectoryWrite{Organization: filled(m.GetOrganization())}
+	d := &audit.DirectoryWrite{Organization: filled(m.GetOrganization()), BackTo: m.GetBackTo()}
 	for _, item := range m.GetItems() {
 		var key audit.DirectoryKey
 		switch k := item.GetKey().(type) {

@@ -19,7 +19,7 @@ func generated(d *audit.DirectoryWrite) *storev1.DirectoryWrite {
 	if d == nil {
 		return nil
 	}
-	m := &storev1.DirectoryWrite{Organization: d.Organization}
+	m := &storev1.DirectoryWrite{Organization: d.Organization, BackTo: d.BackTo}
 	for _, item := range d.Items {
 		one := &storev1.DirectoryItem{Record: item.Record}
 		if name, ok := item.Key.Domain(); ok {
@@ -39,9 +39,10 @@ func TestWhatAnEventBringsSurvivesTheRecordAlone(t *testing.T) {
 		large.Items = append(large.Items, audit.DirectoryItem{Key: audit.ClaimKey([]byte{byte(i), byte(i >> 8)}), Record: []byte{1}})
 	}
 	for name, want := range map[string]*audit.DirectoryWrite{
-		"nothing":  nil,
-		"a commit": {},
-		"a record": {Organization: []byte{1, 0, 2}},
+		"nothing":                   nil,
+		"a commit":                  {},
+		"a store that was set back": {BackTo: 7},
+		"a record":                  {Organization: []byte{1, 0, 2}},
 		"items": {Items: []audit.DirectoryItem{{Key: audit.DomainKey("a.example"), Record: []byte{1}}, {Key: audit.DomainKey("a.example")},
 			{Key: audit.ClaimKey([]byte("a.example"))}}},
 		"as much as a commit writes": large,

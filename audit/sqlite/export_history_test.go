@@ -15,7 +15,8 @@ func (a *Archive) HistoryPlans(ctx context.Context) (map[string]string, error) {
 		what, text string
 		args       []any
 	}{
-		{"commit", commitAt, []any{"org", 1}}, {"organization", organizationAt, []any{"org", 1}}, {"item", itemAt, []any{"org", []byte("k"), 1}},
+		{"commit", commitAt, []any{"org", 1}}, {"organization", organizationAt, []any{"org", 0, 1}}, {"item", itemAt, []any{"org", []byte("k"), 0, 1}},
+		{"set back", setBackAt, []any{"org", 1}}, {"before", commitBefore, []any{"org", 1, 1}},
 		{"versions", versionsText(&all), versionsArgs(&all)}, {"policies", versionsText(&policies), versionsArgs(&policies)},
 	} {
 		plan, err := explain(ctx, a.read, q.text, q.args)

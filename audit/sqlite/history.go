@@ -18,7 +18,7 @@ func (w *writer) history(organization int64, e *audit.Event, body []byte) error 
 	if d == nil {
 		return nil
 	}
-	if err := w.exec(w.stmts.historyCommit, organization, e.Sequence, e.Revision, nanos(e.RecordedTime)); err != nil {
+	if err := w.exec(w.stmts.historyCommit, organization, e.Sequence, e.Revision, nanos(e.RecordedTime), d.BackTo); err != nil {
 		return err
 	}
 	if d.Organization != nil {
@@ -70,10 +70,16 @@ const (
 		ORDER BY h.recorded DESC, h.sequence DESC LIMIT 1`
 	organizationAt = `SELECT ` + versionColumns + `, h.record FROM organization_sequence o CROSS JOIN history_organization h
 		INDEXED BY history_organization_sequence
-		WHERE o.organization_uid = ? AND h.organization = o.organization AND h.sequence <= ? ORDER BY h.sequence DESC LIMIT 1`
+		WHERE o.organization_uid = ? AND h.organization = o.organization AND h.sequence > ? AND h.sequence <= ? ORDER BY h.sequence DESC LIMIT 1`
 	itemAt = `SELECT h.record FROM organization_sequence o CROSS JOIN history_item h
-		WHERE o.organization_uid = ? AND h.organization = o.organization AND h.key = ? AND h.sequence <= ?
+		WHERE o.organization_uid = ? AND h.organization = o.organization AND h.key = ? AND h.sequence > ? AND h.sequence <= ?
 		ORDER BY h.sequence DESC LIMIT 1`
+	setBackAt = `SELECT h.sequence, h.back_to FROM organization_sequence o CROSS JOIN history_commit h INDEXED BY history_set_back
+		WHERE o.organization_uid = ? AND h.organization = o.organization AND h.back_to IS NOT NULL AND h.sequence <= ?
+		ORDER BY h.sequence DESC LIMIT 1`
+	commitBefore = `SELECT h.sequence FROM organization_sequence o CROSS JOIN history_commit h INDEXED BY history_revision
+		WHERE o.organization_uid = ? AND h.organization = o.organization AND h.revision <= ? AND h.sequence < ?
+		ORDER BY h.revision DESC, h.sequence DESC LIMIT 1`
 	versionColumns = `h.sequence, h.revision, h.recorded, h.personal_salt, h.personal_sealed, h.personal_digest, h.body`
 )
 
@@ -91,10 +97,46 @@ func versionsText(q *audit.VersionQuery) string {
 		ORDER BY h.revision DESC, h.sequence DESC LIMIT ?`
 }
 
-// OrganizationAt returns the newest version of the record that is not after a commit.
-func (a *Archive) OrganizationAt(ctx context.Context, organizationUID string, c audit.DirectoryCommit) (audit.OrganizationVersion, error) {
-	v, err := scanVersion(a.read.QueryRowContext(ctx, organizationAt, organizationUID, c.Sequence).Scan, organizationUID)
-	return v, unknown(err)
+// run is a run of sequence numbers, the first exclusive.
+type run struct{ after, upTo int64 }
+
+// runs returns the commits that made a directory what it was after one of them, the newest first: it is one run unless the store
+// was set back, which leaves out what it lost.
+func runs(ctx context.Context, q querier, organizationUID string, upTo int64) (out []run, err error) {
+	for {
+		var after, backTo int64
+		err := q.QueryRowContext(ctx, setBackAt, organizationUID, upTo).Scan(&after, &backTo)
+		if errors.Is(err, sql.ErrNoRows) {
+			return append(out, run{0, upTo}), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, run{after - 1, upTo}) // with what the commit itself brought
+		err = q.QueryRowContext(ctx, commitBefore, organizationUID, backTo, after).Scan(&upTo)
+		if errors.Is(err, sql.ErrNoRows) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// OrganizationAt returns the record as it was after a commit.
+func (a *Archive) OrganizationAt(ctx context.Context, organizationUID string, c audit.DirectoryCommit) (v audit.OrganizationVersion, err error) {
+	err = a.inRead(ctx, func(tx *sql.Tx) error {
+		all, err := runs(ctx, tx, organizationUID, c.Sequence)
+		if err != nil {
+			return err
+		}
+		err = sql.ErrNoRows
+		for i := 0; i < len(all) && errors.Is(err, sql.ErrNoRows); i++ {
+			v, err = scanVersion(tx.QueryRowContext(ctx, organizationAt, organizationUID, all[i].after, all[i].upTo).Scan, organizationUID)
+		}
+		return unknown(err)
+	})
+	return v, err
 }
 
 // unknown turns "no rows" into HISTORY_UNKNOWN.
@@ -109,6 +151,10 @@ func unknown(err error) error {
 func (a *Archive) ItemsAt(ctx context.Context, organizationUID string, c audit.DirectoryCommit, keys []audit.DirectoryKey) (map[audit.DirectoryKey][]byte, error) {
 	out := make(map[audit.DirectoryKey][]byte, len(keys))
 	err := a.inRead(ctx, func(tx *sql.Tx) error {
+		all, err := runs(ctx, tx, organizationUID, c.Sequence)
+		if err != nil {
+			return err
+		}
 		stmt, err := tx.PrepareContext(ctx, itemAt)
 		if err != nil {
 			return err
@@ -116,7 +162,10 @@ func (a *Archive) ItemsAt(ctx context.Context, organizationUID string, c audit.D
 		defer stmt.Close() //nolint:errcheck // it only read
 		for _, k := range keys {
 			var record []byte
-			err := stmt.QueryRowContext(ctx, organizationUID, []byte(k), c.Sequence).Scan(&record)
+			err := sql.ErrNoRows
+			for i := 0; i < len(all) && errors.Is(err, sql.ErrNoRows); i++ {
+				err = stmt.QueryRowContext(ctx, organizationUID, []byte(k), all[i].after, all[i].upTo).Scan(&record)
+			}
 			if err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return err
 			}

@@ -22,8 +22,10 @@ func TestReadsOfTheHistoryAreSeeks(t *testing.T) {
 	}
 	for what, want := range map[string]string{
 		"commit":       "history_moment (organization=? AND recorded<?)",
-		"organization": "history_organization_sequence (organization=? AND sequence<?)",
-		"item":         "PRIMARY KEY (organization=? AND key=? AND sequence<?)",
+		"organization": "history_organization_sequence (organization=? AND sequence>? AND sequence<?)",
+		"item":         "PRIMARY KEY (organization=? AND key=? AND sequence>? AND sequence<?)",
+		"set back":     "history_set_back (organization=? AND sequence<?)",
+		"before":       "history_revision (organization=? AND revision<?)",
 		"versions":     "history_organization_revision (organization=? AND revision<?)",
 		"policies":     "history_organization_policy (organization=? AND revision<?)",
 	} {

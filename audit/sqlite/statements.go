@@ -52,7 +52,7 @@ func (s *statements) texts() map[**sql.Stmt]string {
 			WHERE flow = ?`,
 		&s.flowIndex:     flowIndex + "(?, ?, ?)",
 		&s.flowIndexes:   flowIndex + several,
-		&s.historyCommit: `INSERT INTO history_commit (organization, sequence, revision, recorded) VALUES (?, ?, ?, ?)`,
+		&s.historyCommit: `INSERT INTO history_commit (organization, sequence, revision, recorded, back_to) VALUES (?, ?, ?, ?, nullif(?, 0))`,
 		&s.historyOrganization: `INSERT INTO history_organization (organization, sequence, revision, recorded, policy,
 			personal_salt, personal_sealed, personal_digest, body, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		&s.historyItem:  historyItem + "(?, ?, ?, ?)" + again,

@@ -3,8 +3,8 @@
 // Purpose: after a kill the embedded store is as old as its last snapshot, while the archive has what came after it. Every
 // recorded flow still gets exactly one ending, no revision names two states, and somebody is told what is gone.
 // Invariant: the archive is never contradicted: where it is ahead, it is right. It must run before anything is served and
-// after the outbox has been carried to the archive, and it must never invent anything but endings, nor give back what the record
-// says was taken away. First file to read: this one.
+// after the outbox has been carried to the archive, and it must never invent anything but endings and the event that an
+// organization was set back, nor give back what the record says was taken away. First file to read: this one.
 package recovery
 
 import (
@@ -54,7 +54,7 @@ type Flows interface {
 type Directory interface {
 	Resolve(ctx context.Context, id string) (uid string, err error)
 	Organization(ctx context.Context, uid string) (*policy.Organization, error)
-	RaiseRevision(ctx context.Context, uid string, revision int64) error
+	RaiseRevision(ctx context.Context, uid string, revision int64, e audit.Event) error
 	RestoreBound(ctx context.Context, uid, siteUID string, notBefore time.Time) (bool, error)
 }
 
@@ -129,7 +129,8 @@ func (r *run) organizations(ctx context.Context) error {
 		if o.Revision >= archived {
 			continue
 		}
-		if err := r.Directory.RaiseRevision(ctx, uid, archived); err != nil {
+		e := audit.Event{ID: r.NewID(), Type: audit.TypeOrganizationSetBack, Time: r.Now(), Caller: "recovery", Outcome: audit.OutcomeOf(audit.TypeOrganizationSetBack)}
+		if err := r.Directory.RaiseRevision(ctx, uid, archived, e); err != nil {
 			return err
 		}
 		r.report.Changed = append(r.report.Changed, o.ID)

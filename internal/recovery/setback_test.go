@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -259,6 +260,32 @@ func TestAKillLosesOnlyWhatItSays(t *testing.T) {
 	}
 	if now, err := w.directory.Organization(t.Context(), o.UID); err != nil || now.Revision <= o.Revision+1 || now.DisplayName == "Acme Inc" {
 		t.Errorf("the organization: %+v, %v", now, err)
+	}
+	w.toldSetBack(o)
+}
+
+// toldSetBack fails unless the record says once that the organization was set back, and the history has it as it is again.
+func (w *world) toldSetBack(o *policy.Organization) {
+	w.t.Helper()
+	events, err := w.archive.Events(w.t.Context(), audit.Query{OrganizationUID: o.UID, Types: []string{string(audit.TypeOrganizationSetBack)}, Limit: 9})
+	if err != nil || len(events) != 1 || events[0].Caller != "recovery" || events[0].Target.UID != o.UID {
+		w.t.Fatalf("%+v, %v", events, err)
+	}
+	e := events[0]
+	if want := []audit.Change{{Field: "revision", Before: strconv.FormatInt(e.Revision-1, 10), After: strconv.FormatInt(o.Revision, 10)}}; !slices.Equal(e.Changes, want) {
+		w.t.Errorf("changes %+v, want %+v", e.Changes, want)
+	}
+	c, err := w.archive.CommitAt(w.t.Context(), o.UID, e.RecordedTime)
+	if err != nil || c.Revision != e.Revision {
+		w.t.Fatalf("%+v, %v", c, err)
+	}
+	v, err := w.archive.OrganizationAt(w.t.Context(), o.UID, c)
+	if err != nil || v.Event.ID != e.ID {
+		w.t.Fatalf("%+v, %v", v, err)
+	}
+	then, err := redisdirectory.PastOrganization(v.Record, v.Revision)
+	if err != nil || then.DisplayName != o.DisplayName || len(then.Sites) != len(o.Sites) {
+		w.t.Errorf("%+v, %v", then, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
@@ -26,7 +27,7 @@ func (w *world) pages(t *testing.T, h policy.History, uid string, size int) (all
 			t.Fatal(err)
 		}
 		for _, r := range list {
-			if want := fmt.Sprint("why ", r.Number); r.Number > 1 && r.Event.Personal.Detail != want {
+			if want := fmt.Sprint("why ", r.Number); r.Number > 1 && r.Event.Type == audit.TypePolicyUpdated && r.Event.Personal.Detail != want {
 				t.Errorf("revision %d says %q", r.Number, r.Event.Personal.Detail)
 			}
 			all = append(all, r.Number)
@@ -96,52 +97,75 @@ func TestRevisionsBeyondTheKeptOnesComeFromTheArchive(t *testing.T) {
 func TestWhatAStoreThatWasSetBackLostComesFromTheArchive(t *testing.T) {
 	w := newWorld(t)
 	o := w.revised(t, w.create(t, "acme"), 3)
-	keep := w.keep(t, o.UID)
-	w.revised(t, o, 6)
+	claimed := policy.LookupKeys{Account: policy.AccountKey{7}}
+	keep := w.keep(t, o.UID, claimed.Account)
+	o = w.revised(t, o, 5)
+	w.commit(t, policy.Change{Organization: o, AddClaims: []policy.ClaimRecord{{Key: claimed.Account, Kind: policy.ClaimAccount}}, Events: []audit.Event{event(o, audit.TypeAccountClaimed)}})
 	w.flush(t)
+	lost := w.see(t, o.UID)
+	lost.records[claimed] = w.read(t, o.UID, claimed)
 	keep()
-	if err := w.directory.RaiseRevision(w.ctx, o.UID, 6); err != nil {
+	if err := w.directory.RaiseRevision(w.ctx, o.UID, 6, event(o, audit.TypeOrganizationSetBack)); err != nil {
 		t.Fatal(err)
 	}
 	w.process(t)
+	back := w.see(t, o.UID)
+	back.records[claimed] = w.read(t, o.UID, claimed)
 	h := w.past.Revisions()
 	if got := w.current(t, o.UID); got.Revision != 7 || got.Policy.Default.SessionLength != 3*time.Minute {
 		t.Fatalf("%+v", got)
 	}
 	w.revised(t, w.current(t, o.UID), 9)
-	for _, archived := range []bool{false, true} {
-		if archived {
-			w.flush(t)
+	w.flush(t)
+	for _, size := range []int{1, 2, 3, 100} {
+		if got := w.pages(t, h, o.UID, size); !slices.Equal(got, []int64{9, 8, 7, 5, 4, 3, 2, 1}) {
+			t.Errorf("pages of %d: %v", size, got)
 		}
-		for _, size := range []int{1, 2, 3, 100} {
-			if got := w.pages(t, h, o.UID, size); !slices.Equal(got, []int64{9, 8, 6, 5, 4, 3, 2, 1}) {
-				t.Errorf("archived %t, pages of %d: %v", archived, size, got)
+	}
+	for at, want := range map[int64][2]int64{3: {3, 3}, 4: {4, 4}, 5: {5, 5}, 6: {5, 5}, 7: {7, 3}, 8: {8, 8}, 9: {9, 9}} {
+		r, err := h.PolicyRevision(w.ctx, o.UID, at)
+		if err != nil || r.Number != want[0] || r.Policy.Default.SessionLength != time.Duration(want[1])*time.Minute {
+			t.Errorf("at %d: %+v, %v", at, r, err)
+		}
+	}
+	for what, s := range map[string]seen{"before": lost, "after": back} {
+		m, err := w.past.At(w.ctx, o.UID, s.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(s.organization, m.Organization, same); diff != "" {
+			t.Errorf("%s (-live +history):\n%s", what, diff)
+		}
+		for keys, want := range s.records {
+			if got, err := w.past.Records(w.ctx, m, keys); err != nil || cmp.Diff(want, got, same) != "" {
+				t.Errorf("%s: %+v, %v; was %+v", what, got, err, want)
 			}
 		}
-		for at, want := range map[int64]int64{1: 1, 3: 3, 4: 4, 5: 5, 6: 6, 7: 6, 8: 8, 9: 9} {
-			r, err := h.PolicyRevision(w.ctx, o.UID, at)
-			if err != nil || r.Number != want || at > 1 && r.Policy.Default.SessionLength != time.Duration(want)*time.Minute {
-				t.Errorf("archived %t, at %d: %+v, %v", archived, at, r, err)
-			}
-		}
+	}
+	if lost.records[claimed].AccountClaim == nil || back.records[claimed].AccountClaim != nil {
+		t.Error("the claim was not lost")
 	}
 }
 
 // keep remembers an organization's records and returns what puts them back.
-func (w *world) keep(t *testing.T, uid string) func() {
+func (w *world) keep(t *testing.T, uid string, claim policy.AccountKey) func() {
 	t.Helper()
 	keys, err := redisx.NewKeys(2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	space, dumps := keys.Of(uid), map[string]string{}
-	for _, k := range []string{space.Organization(uid), space.PolicyHistory(uid), space.PolicyRevisions(uid)} {
-		if dumps[k], err = w.client.Dump(w.ctx, k).Result(); err != nil {
+	for _, k := range []string{space.Organization(uid), space.PolicyHistory(uid), space.PolicyRevisions(uid), space.Claim(uid, claim)} {
+		if dumps[k], err = w.client.Dump(w.ctx, k).Result(); err != nil && !errors.Is(err, redis.Nil) {
 			t.Fatal(err)
 		}
 	}
 	return func() {
 		for k, v := range dumps {
+			if v == "" {
+				w.client.Del(w.ctx, k)
+				continue
+			}
 			if err := w.client.RestoreReplace(w.ctx, k, 0, v).Err(); err != nil {
 				t.Fatal(err)
 			}

@@ -3,8 +3,10 @@ package redisdirectory
 import (
 	"context"
 	_ "embed" // the script
+	"strconv"
 	"time"
 
+	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/internal/redisx"
 	"github.com/postern-audit/postern/policy"
@@ -14,8 +16,9 @@ import (
 var raiseText string
 
 // RaiseRevision makes an organization's revision greater than the one given, with stamps that never were: for recovery
-// alone, when the archive has seen later revisions than a store that was set back. One that is greater already stays.
-func (d *Directory) RaiseRevision(ctx context.Context, uid string, revision int64) error {
+// alone, when the archive has seen later revisions than a store that was set back. One that is greater already stays. With it
+// goes the event, which brings the archive what the organization is again; what it was told to change is the revision.
+func (d *Directory) RaiseRevision(ctx context.Context, uid string, revision int64, e audit.Event) error {
 	for range 3 {
 		o, err := d.Organization(ctx, uid)
 		if err != nil || o.Revision > revision {
@@ -25,15 +28,40 @@ func (d *Directory) RaiseRevision(ctx context.Context, uid string, revision int6
 		if err != nil {
 			return err
 		}
-		call := redisx.NewCall(6)
-		call.Key(d.keys.Of(uid).Organization(uid))
-		call.Arg(o.Stamp[:], stamp[:], revision+1, stamp[:])
+		event, err := d.setBack(o, revision, e)
+		if err != nil {
+			return err
+		}
+		space := d.keys.Of(uid)
+		call := redisx.NewCall(8)
+		call.Key(space.Organization(uid), space.Outbox())
+		call.Arg(o.Stamp[:], stamp[:], revision+1, stamp[:], event)
 		reply, err := redisx.NewScript(raiseText).Run(ctx, d.client, call)
 		if err != nil || reply == "OK" {
 			return err
 		}
 	}
 	return errs.New(errs.Conflict, "ETAG_MISMATCH", "the organization is changing; try again")
+}
+
+// setBack is the encoded event of an organization that was at the revision given and is as it stands in o again.
+func (d *Directory) setBack(o *policy.Organization, revision int64, e audit.Event) ([]byte, error) {
+	w := &write{d: d, c: policy.Change{Organization: o, WritePolicy: !o.Unreadable}}
+	if w.c.WritePolicy { // what cannot be read cannot be told either
+		var err error
+		if w.record, err = encodeOrganization(o); err != nil {
+			return nil, err
+		}
+	}
+	e.Organization, e.OrganizationUID, e.Sandbox, e.Revision = o.ID, o.UID, o.Sandbox, revision+1
+	e.Target = &audit.Target{Type: "organization", ID: o.ID, UID: o.UID}
+	e.Changes = []audit.Change{{Field: "revision", Before: strconv.FormatInt(revision, 10), After: strconv.FormatInt(o.Revision, 10)}}
+	var err error
+	if e.Directory, err = w.written(); err != nil {
+		return nil, err
+	}
+	e.Directory.BackTo = o.Revision
+	return d.codec.Encode(&e)
 }
 
 // RestoreBound moves the bound of proofs of a site, or of the organization when siteUID is empty, forward without an event: for

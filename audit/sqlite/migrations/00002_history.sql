@@ -10,9 +10,12 @@ CREATE TABLE history_commit (
   sequence     INTEGER NOT NULL,
   revision     INTEGER NOT NULL,
   recorded     INTEGER NOT NULL,
+  back_to      INTEGER,          -- the store was set back to this revision: audit.DirectoryWrite
   PRIMARY KEY (organization, sequence)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX history_moment ON history_commit (organization, recorded, sequence);
+CREATE INDEX history_revision ON history_commit (organization, revision, sequence);
+CREATE INDEX history_set_back ON history_commit (organization, sequence) WHERE back_to IS NOT NULL;
 
 -- One row per commit that wrote the organization's record (an OrganizationRecord without secrets), with its event: that one
 -- must outlast its own retention. Erasure sets salt and sealed to NULL here as it does in event; the digest stays.

@@ -224,7 +224,9 @@ type DirectoryWrite struct {
 	// Encoded OrganizationRecord without secrets, when it was written.
 	Organization []byte `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
 	// Domains and claims it wrote or took away.
-	Items         []*DirectoryItem `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
+	Items []*DirectoryItem `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
+	// Not 0: the store was set back, and the directory is again what it was at this revision.
+	BackTo        int64 `protobuf:"varint,3,opt,name=back_to,json=backTo,proto3" json:"back_to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,6 +273,13 @@ func (x *DirectoryWrite) GetItems() []*DirectoryItem {
 		return x.Items
 	}
 	return nil
+}
+
+func (x *DirectoryWrite) GetBackTo() int64 {
+	if x != nil {
+		return x.BackTo
+	}
+	return 0
 }
 
 // DirectoryItem is one domain or claim after a commit.
@@ -3072,10 +3081,11 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x05event\x18\x01 \x01(\v2\x11.postern.v1.EventR\x05event\x128\n" +
 	"\bpersonal\x18\x02 \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\x121\n" +
 	"\aindexes\x18\x03 \x03(\v2\x17.postern.store.v1.IndexR\aindexes\x12>\n" +
-	"\tdirectory\x18\x04 \x01(\v2 .postern.store.v1.DirectoryWriteR\tdirectory\"k\n" +
+	"\tdirectory\x18\x04 \x01(\v2 .postern.store.v1.DirectoryWriteR\tdirectory\"\x84\x01\n" +
 	"\x0eDirectoryWrite\x12\"\n" +
 	"\forganization\x18\x01 \x01(\fR\forganization\x125\n" +
-	"\x05items\x18\x02 \x03(\v2\x1f.postern.store.v1.DirectoryItemR\x05items\"`\n" +
+	"\x05items\x18\x02 \x03(\v2\x1f.postern.store.v1.DirectoryItemR\x05items\x12\x17\n" +
+	"\aback_to\x18\x03 \x01(\x03R\x06backTo\"`\n" +
 	"\rDirectoryItem\x12\x18\n" +
 	"\x06domain\x18\x01 \x01(\tH\x00R\x06domain\x12\x16\n" +
 	"\x05claim\x18\x02 \x01(\fH\x00R\x05claim\x12\x16\n" +
