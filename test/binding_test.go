@@ -33,8 +33,8 @@ type tide struct {
 	ids    atomic.Int64
 }
 
-func newTide(t *testing.T) *tide {
-	r := newRig(t)
+func newTide(t *testing.T, env ...string) *tide {
+	r := newRig(t, env...)
 	w := &tide{t: t, change: r.start("change", "signin", "archiver", "api"), signs: r.start("signs", "signin", "api")}
 	w.change.apply(tideOrganization, tideDocument)
 	return w
