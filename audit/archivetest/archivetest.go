@@ -35,7 +35,7 @@ func Run(t *testing.T, open func(t testing.TB) Backend) {
 	}{
 		{"store", storeCases}, {"order", orderCases}, {"fencing", fencingCases}, {"batches", batchCases},
 		{"flows", flowCases}, {"flow queries", flowQueryCases}, {"queries", queryCases}, {"paging", pagingCases},
-		{"durability", durabilityCases}, {"unreadable", unreadableCases}, {"hostile", hostileCases},
+		{"durability", durabilityCases}, {"unreadable", unreadableCases}, {"hostile", hostileCases}, {"sandbox", sandboxCases},
 		{"history", historyCases}, {"scans", scanCases},
 	}
 	for _, g := range groups {
