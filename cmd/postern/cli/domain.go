@@ -209,6 +209,7 @@ thing: set the record again. ` + byDomain,
 			})
 		},
 	}
+	a.guardFlags(cmd, &r.Force, &r.AdminEmail)
 	cmd.Flags().StringVar(&r.Etag, "etag", "", "version of the domain the change is based on (default: whatever there is)")
 	cmd.Flags().StringVar(&r.Reason, "reason", "", "why; kept in the record")
 	return cmd
@@ -242,6 +243,7 @@ the next sign-in on. Domains that a document lists are removed there. ` + byDoma
 			})
 		},
 	}
+	a.guardFlags(cmd, &r.Force, &r.AdminEmail)
 	cmd.Flags().StringVar(&r.Etag, "etag", "", "version of the domain the change is based on (default: whatever there is)")
 	cmd.Flags().StringVar(&r.Reason, "reason", "", "why; kept in the record")
 	return cmd

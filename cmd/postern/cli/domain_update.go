@@ -62,6 +62,7 @@ func (a *app) domainUpdate() *cobra.Command {
 			})
 		},
 	}
+	a.guardFlags(cmd, &r.Force, &r.AdminEmail)
 	f := cmd.Flags()
 	f.BoolVar(&r.Domain.IncludeSubdomains, "subdomains", false, "whether its subdomains are the organization's too")
 	f.IntVar(&lapseDays, "lapse-after", 0, "days of failing after which it lapses by itself, 7 to 365; 0 means never")
