@@ -37,6 +37,7 @@ type accountImporting struct {
 	begin   *posternv1.ImportAccountsRequest_Begin
 	total   int64 // rows of the list; 0: not known
 	rows    accountRows
+	file    *os.File     // nil: standard input
 	read    int64        // rows read
 	batch   []accountRow // on its way, behind the rows before it
 	at      *posternv1.ImportAccountsResponse
@@ -71,7 +72,7 @@ which follows from the file and the reason unless it is given; for standard inpu
 			if err := i.survey(); err != nil {
 				return inputError{fmt.Errorf("%s: %w", i.path, err)}
 			}
-			defer i.refused.close()
+			defer i.close()
 			return a.connect(func(c *client.Client) error {
 				i.c = c
 				return i.run(cmd.Context())
@@ -118,19 +119,16 @@ func (i *accountImporting) survey() error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	i.rows, err = newAccountRows(closing{f})
+	i.file = f
+	i.rows, err = newAccountRows(f)
 	return err
 }
 
-// closing closes a file at its end.
-type closing struct{ f *os.File }
-
-func (c closing) Read(b []byte) (int, error) {
-	n, err := c.f.Read(b)
-	if err != nil {
-		_ = c.f.Close() // it was only read
+func (i *accountImporting) close() {
+	i.refused.close()
+	if i.file != nil {
+		_ = i.file.Close() // it was only read
 	}
-	return n, err
 }
 
 // run sends the rows, and goes on with another call when one breaks.
@@ -167,7 +165,11 @@ func (i *accountImporting) stopped(err error) error {
 	if i.at == nil || i.begin.GetValidateOnly() {
 		return err
 	}
-	return fmt.Errorf("after %d rows: %w; the same command goes on from there, with --request-id %s where the input is no file", i.at.GetNextRow(), err, i.begin.GetRequestId())
+	how := "the same command goes on from there"
+	if i.path == "-" {
+		how += ", with --request-id " + i.begin.GetRequestId()
+	}
+	return fmt.Errorf("after %d rows: %w; %s", i.at.GetNextRow(), err, how)
 }
 
 // once makes one call, from where the import is to its end.
@@ -333,7 +335,7 @@ func (i *accountImporting) line(done bool) error {
 		out["total"] = i.total
 	}
 	if done {
-		out["refusals"] = i.refused.first
+		out["refusals"] = append([]refusedRow{}, i.refused.first...)
 	}
 	b, err := show.Line(out)
 	if err != nil {
