@@ -269,25 +269,27 @@ func (x *Progress) GetTotal() int64 {
 // Simulation is what a draft would have done.
 type Simulation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Flows looked at.
+	// Flows looked at. Those that are still going on are not.
 	Flows int64 `protobuf:"varint,1,opt,name=flows,proto3" json:"flows,omitempty"`
 	// Flows that nobody was bound in: no policy decided them.
 	Undecided int64 `protobuf:"varint,2,opt,name=undecided,proto3" json:"undecided,omitempty"`
 	// Flows whose record does not hold what the draft asks about, for example because the person's part was erased.
 	Unreadable int64 `protobuf:"varint,3,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
-	// Flows that would have come out as they did.
+	// Flows that would have come out as they did, of people of the same class.
 	Unchanged int64 `protobuf:"varint,4,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
 	// Those that would not, by what changes, most flows first.
 	Changes []*SimulatedChange `protobuf:"bytes,5,rep,name=changes,proto3" json:"changes,omitempty"`
-	// The same by e-mail domain, at most 100, most flows first.
+	// The same by e-mail domain, at most 100, most flows first; an empty key is no e-mail. What is left over comes last, as "other": beyond
+	// 1,024 domains no more are told apart.
 	Domains []*SimulatedCount `protobuf:"bytes,6,rep,name=domains,proto3" json:"domains,omitempty"`
 	// The same by site.
 	Sites []*SimulatedCount `protobuf:"bytes,7,rep,name=sites,proto3" json:"sites,omitempty"`
-	// The same by the draft's rule that decides; an empty name is the default.
+	// The same by the draft's rule that decides; an empty name is the default. What a stop or the class decides is not among them.
 	Rules []*SimulatedCount `protobuf:"bytes,8,rep,name=rules,proto3" json:"rules,omitempty"`
 	// People with a change.
 	People *PeopleCount `protobuf:"bytes,9,opt,name=people,proto3" json:"people,omitempty"`
-	// People of whom the draft demands a factor that they have not enrolled.
+	// People of whom the draft demands a factor that they do not have now: not enrolled here, and none remembered of those that the login
+	// service checks.
 	NeedsEnrolment *PeopleCount `protobuf:"bytes,10,opt,name=needs_enrolment,json=needsEnrolment,proto3" json:"needs_enrolment,omitempty"`
 	// Revision of the organization it was compared with.
 	Revision      int64 `protobuf:"varint,11,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -407,7 +409,7 @@ type PeopleCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many.
 	Count int64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
-	// Whether it is an estimate, within 2 percent: exact counting stops at 65,536 people.
+	// Whether it is an estimate, within 2 percent: exact counting stops at 65,536 people, or before when very many counts are that large.
 	Approximate   bool `protobuf:"varint,2,opt,name=approximate,proto3" json:"approximate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -472,7 +474,7 @@ type SimulatedChange struct {
 	Flows int64 `protobuf:"varint,5,opt,name=flows,proto3" json:"flows,omitempty"`
 	// How many people.
 	People *PeopleCount `protobuf:"bytes,6,opt,name=people,proto3" json:"people,omitempty"`
-	// Some of these flows: organizations/{organization}/flows/{flow}.
+	// Some of these flows, the newest: organizations/{organization}/flows/{flow}.
 	Samples []string `protobuf:"bytes,7,rep,name=samples,proto3" json:"samples,omitempty"`
 	// Whether the class of these people changes too.
 	ClassChanges  bool `protobuf:"varint,8,opt,name=class_changes,json=classChanges,proto3" json:"class_changes,omitempty"`
@@ -774,21 +776,21 @@ type RuleImpact struct {
 	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
 	// Whether it bites now.
 	Mode Mode `protobuf:"varint,2,opt,name=mode,proto3,enum=postern.v1.Mode" json:"mode,omitempty"`
-	// Since when it was looked at: when it was added, or the start of the time range.
+	// Since when it was looked at: when it was added last, or the start of the time range. Absent: as far back as the record goes.
 	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
 	// Flows it decided.
 	Decided int64 `protobuf:"varint,4,opt,name=decided,proto3" json:"decided,omitempty"`
 	// Of these, flows that were denied for it.
 	Denied int64 `protobuf:"varint,5,opt,name=denied,proto3" json:"denied,omitempty"`
-	// Flows it would have decided, had it been enforced.
+	// Flows it would have decided, had it been enforced, or had the policy not been suspended.
 	WouldDecide int64 `protobuf:"varint,6,opt,name=would_decide,json=wouldDecide,proto3" json:"would_decide,omitempty"`
 	// Of these, flows that were let in and would have been denied.
 	WouldDeny int64 `protobuf:"varint,7,opt,name=would_deny,json=wouldDeny,proto3" json:"would_deny,omitempty"`
-	// People of decided or would_decide.
+	// People of decided or would_decide, as far as their record can be read.
 	People *PeopleCount `protobuf:"bytes,8,opt,name=people,proto3" json:"people,omitempty"`
-	// People of whom it demands, or would demand, a factor that they have not enrolled.
+	// People of these of whom it demands, as it is now, a factor that they do not have now.
 	NeedsEnrolment *PeopleCount `protobuf:"bytes,9,opt,name=needs_enrolment,json=needsEnrolment,proto3" json:"needs_enrolment,omitempty"`
-	// Some of the flows of denied or would_deny.
+	// Some of the flows of denied or would_deny, the newest.
 	Samples       []string `protobuf:"bytes,10,rep,name=samples,proto3" json:"samples,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
