@@ -140,8 +140,12 @@ func (r *run) organizations(ctx context.Context) error {
 	return nil
 }
 
-// gone names an organization that the store does not have, unless it was made anew since.
+// gone names an organization that the store does not have, unless it was deleted, or made anew since.
 func (r *run) gone(ctx context.Context, uid string) error {
+	deleted, err := r.Archive.Events(ctx, audit.Query{OrganizationUID: uid, Types: []string{string(audit.TypeOrganizationDeleted)}, Limit: 1})
+	if err != nil || len(deleted) > 0 {
+		return err
+	}
 	id, err := r.nameOf(ctx, uid)
 	if err != nil {
 		return err
