@@ -69,6 +69,7 @@ const (
 	TypePolicySuspended               Type = "policy.suspended"
 	TypePolicyResumed                 Type = "policy.resumed"
 	TypeLogSearched                   Type = "log.searched"
+	TypeArchivePruned                 Type = "archive.pruned"
 	TypeAccessDenied                  Type = "access.denied"
 )
 
@@ -184,6 +185,9 @@ func administrationTypes() []TypeInfo {
 	}
 	searched := admin(TypeLogSearched, "Somebody searched the record.")
 	searched.Outcome = OutcomeInfo
+	pruned := admin(TypeArchivePruned, "A part of the record went, as the organization's retention says. Its target names what the archive dropped and "+
+		"counts the events; the tally counts events and flows by category, and the changes say from which to which sequence number and time.")
+	pruned.Outcome = OutcomeInfo
 	denied := admin(TypeAccessDenied, "A call was refused. Its denial names the method, the status and the reason; alike refusals are folded.")
 	denied.Outcome = OutcomeFailure
 	expiring := admin(TypeConnectionCertificateExpiring,
@@ -228,6 +232,7 @@ func administrationTypes() []TypeInfo {
 		admin(TypeAuthenticatorRecoveryCodes, "Recovery codes were made; older ones no longer work."),
 		admin(TypeProofsRevoked, "What was proven before now is no longer remembered of a subject, at a site or in the organization. The detail says why."),
 		searched,
+		pruned,
 		denied,
 	}
 }

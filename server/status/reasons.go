@@ -60,6 +60,7 @@ func reasonsOfRequests() []ReasonInfo {
 		invalid("PRIVATE_KEY_INVALID", "A private key is not one in PEM form, has a passphrase, is too weak, or comes without its certificate where one is needed."),
 		invalid("RECORD_TEXT", "A text is not UTF-8."),
 		invalid("REQUEST_MALFORMED", "The request cannot be read: not protobuf or JSON, a text that is not UTF-8, an unknown JSON field, a wrong content type."),
+		invalid("RETENTION_OUT_OF_RANGE", "A retention is 1 to 3650 days."),
 		invalid("SECRET_INVALID", "A secret of one-time codes is not base32, or has more than 128 bytes."),
 		invalid("SECRET_TOO_WEAK", "A secret of one-time codes has less than 14 bytes (112 bits)."),
 		invalid("SUPPORT_CODE_INVALID", "A support code is not 10 characters of Crockford base32."),
