@@ -68,7 +68,10 @@ const (
 	TypePolicyUpdated                 Type = "policy.updated"
 	TypePolicySuspended               Type = "policy.suspended"
 	TypePolicyResumed                 Type = "policy.resumed"
+	TypeKeyCreated                    Type = "key.created"
+	TypeKeyRevoked                    Type = "key.revoked"
 	TypeLogSearched                   Type = "log.searched"
+	TypeLogTested                     Type = "log.tested"
 	TypeArchivePruned                 Type = "archive.pruned"
 	TypeAccessDenied                  Type = "access.denied"
 )
@@ -188,6 +191,8 @@ func administrationTypes() []TypeInfo {
 	pruned := admin(TypeArchivePruned, "A part of the record went, as the organization's retention says. Its target names what the archive dropped and "+
 		"counts the events; the tally counts events and flows by category, and the changes say from which to which sequence number and time.")
 	pruned.Outcome = OutcomeInfo
+	tested := admin(TypeLogTested, "A test: somebody wants to see whether whoever reads the record does so. The detail holds their word for it.")
+	tested.Outcome = OutcomeInfo
 	denied := admin(TypeAccessDenied, "A call was refused. Its denial names the method, the status and the reason; alike refusals are folded.")
 	denied.Outcome = OutcomeFailure
 	expiring := admin(TypeConnectionCertificateExpiring,

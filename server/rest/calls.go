@@ -48,6 +48,7 @@ func (g *Gateway) calls() (http.Handler, error) {
 		posternv1.RegisterSignInServiceHandler, posternv1.RegisterFlowServiceHandler, posternv1.RegisterEventServiceHandler,
 		posternv1.RegisterDirectoryServiceHandler, posternv1.RegisterPolicyServiceHandler,
 		posternv1.RegisterAuthenticatorServiceHandler, posternv1.RegisterIdentityServiceHandler,
+		posternv1.RegisterKeyServiceHandler,
 	} {
 		if err := register(context.Background(), mux, g.client); err != nil {
 			return nil, err

@@ -120,6 +120,10 @@ func reasonsOfFlows() []ReasonInfo {
 
 func reasonsOfState() []ReasonInfo {
 	return []ReasonInfo{
+		{Reason: "API_KEY_LIMIT", Kind: errs.ResourceExhausted, Meaning: "The organization has 200 API keys, those that ended in the last 90 days included.",
+			Do: "Wait until ended ones are forgotten, and make fewer."},
+		{Reason: "API_KEY_MOVED", Kind: errs.Conflict, Meaning: "The API key was changed by another call meanwhile.", Do: doSame, Retry: true},
+		{Reason: "API_KEY_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization has no such API key.", Do: doName},
 		{Reason: "AUTHENTICATOR_ACTIVE", Kind: errs.FailedPrecondition, Meaning: "The account has a second factor in force.",
 			Do: "Have it proven in the same flow, or reset it first."},
 		{Reason: "AUTHENTICATOR_DISABLED", Kind: errs.FailedPrecondition,
@@ -171,6 +175,10 @@ func reasonsOfState() []ReasonInfo {
 
 func reasonsOfAccess() []ReasonInfo {
 	return []ReasonInfo{
+		{Reason: "API_KEY_EXPIRED", Kind: errs.Unauthenticated, Meaning: "The API key's time is over.", Do: "Make a new one."},
+		{Reason: "API_KEY_INVALID", Kind: errs.Unauthenticated, Meaning: "The bearer token of the events API is no API key of this installation.",
+			Do: "Send the secret that CreateKey answered."},
+		{Reason: "API_KEY_REVOKED", Kind: errs.Unauthenticated, Meaning: "The API key was revoked.", Do: "Make a new one."},
 		{Reason: "CREDENTIALS_INVALID", Kind: errs.Unauthenticated, Meaning: "The credential is not one of this listener.", Do: "Send the content of this listener's key file."},
 		{Reason: "CREDENTIALS_MISSING", Kind: errs.Unauthenticated, Meaning: "Nothing proves who is calling.", Do: "Send a credential."},
 		{Reason: "HOST_NOT_ALLOWED", Kind: errs.PermissionDenied, Meaning: "The HTTP Host header names none of this listener's hosts.",

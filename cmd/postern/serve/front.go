@@ -134,6 +134,7 @@ func (p *process) serverConfig() server.Config {
 			Apply: p.applier(), Connections: p.connections(), Policies: p.policies(), Domains: p.domains(), Tester: p.work.providers, Namer: s.namer, MAC: s.keysets.Namer(),
 		}
 		c.Identities = &server.Identities{Keeper: p.work.identities, MAC: s.keysets.Namer()}
+		c.APIKeys = &server.APIKeys{Keeper: wakingKeys{p.work.apiKeys, p.work.wake}, MAC: s.keysets.Namer()}
 		if p.work.archiver != nil {
 			c.Query.Wake = p.work.archiver.Subscribe
 		}

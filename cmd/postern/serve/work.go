@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 
+	"github.com/postern-audit/postern/apikey"
 	"github.com/postern-audit/postern/audit/archiver"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/authflow/idp"
@@ -25,6 +26,7 @@ type work struct {
 	providers  *idp.Client
 	identities *authflow.Identities
 	keys       *keyNews
+	apiKeys    *apikey.Keys
 	// What domains are verified with.
 	checker directory.DomainChecker
 }
@@ -76,6 +78,9 @@ func (p *process) makeWork(ctx context.Context) error {
 	w.factors, err = authflow.NewAuthenticators(authflow.AuthenticatorsConfig{
 		Flows: w.flows, Subjects: p.stores.flows, Secrets: secrets, Verifier: secrets, Bounds: p.stores.directory})
 	if err != nil {
+		return err
+	}
+	if err = p.openAPIKeys(); err != nil { //nolint:contextcheck // what it starts outlives the start
 		return err
 	}
 	if w.identities, err = authflow.NewIdentities(w.flows, p.stores.flows); err != nil || !p.has(config.ComponentArchiver) {

@@ -2759,6 +2759,170 @@ func (x *InstallationRecord) GetLinger() *durationpb.Duration {
 	return nil
 }
 
+// KeyRecord is an API key: a field of the organization's keys, by its id in hexadecimal digits.
+type KeyRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is for.
+	DisplayName string `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Role, as in postern.v1.Key.
+	Role int32 `protobuf:"varint,2,opt,name=role,proto3" json:"role,omitempty"`
+	// Detail, as in postern.v1.Key.
+	Detail int32 `protobuf:"varint,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// When it was made.
+	Created *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created,proto3" json:"created,omitempty"`
+	// When it ends.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
+	// When it was revoked; absent unless it was.
+	Revoked *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	// Who made it.
+	Creator string `protobuf:"bytes,7,opt,name=creator,proto3" json:"creator,omitempty"`
+	// Keyed hash of organization uid, id and secret, 32 bytes.
+	Hash          []byte `protobuf:"bytes,8,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyRecord) Reset() {
+	*x = KeyRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyRecord) ProtoMessage() {}
+
+func (x *KeyRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
+func (*KeyRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *KeyRecord) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *KeyRecord) GetRole() int32 {
+	if x != nil {
+		return x.Role
+	}
+	return 0
+}
+
+func (x *KeyRecord) GetDetail() int32 {
+	if x != nil {
+		return x.Detail
+	}
+	return 0
+}
+
+func (x *KeyRecord) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *KeyRecord) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *KeyRecord) GetRevoked() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Revoked
+	}
+	return nil
+}
+
+func (x *KeyRecord) GetCreator() string {
+	if x != nil {
+		return x.Creator
+	}
+	return ""
+}
+
+func (x *KeyRecord) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+// KeyAnswerRecord is the answer of an administrative call about API keys, or of one that emitted a test event.
+type KeyAnswerRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Keyed hash of the canonical request.
+	Request []byte `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Id of the key in hexadecimal digits, or of the event.
+	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyAnswerRecord) Reset() {
+	*x = KeyAnswerRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyAnswerRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyAnswerRecord) ProtoMessage() {}
+
+func (x *KeyAnswerRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyAnswerRecord.ProtoReflect.Descriptor instead.
+func (*KeyAnswerRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *KeyAnswerRecord) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *KeyAnswerRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 var File_postern_store_v1_store_proto protoreflect.FileDescriptor
 
 const file_postern_store_v1_store_proto_rawDesc = "" +
@@ -3024,7 +3188,19 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x12master_fingerprint\x18\x04 \x01(\tR\x11masterFingerprint\x12)\n" +
 	"\x10hash_fingerprint\x18\x05 \x01(\tR\x0fhashFingerprint\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x121\n" +
-	"\x06linger\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06lingerBHZFgithub.com/postern-audit/postern/proto/gen/go/postern/store/v1;storev1b\x06proto3"
+	"\x06linger\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06linger\"\xaa\x02\n" +
+	"\tKeyRecord\x12!\n" +
+	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\x05R\x04role\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\x05R\x06detail\x124\n" +
+	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
+	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x124\n" +
+	"\arevoked\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\arevoked\x12\x18\n" +
+	"\acreator\x18\a \x01(\tR\acreator\x12\x12\n" +
+	"\x04hash\x18\b \x01(\fR\x04hash\";\n" +
+	"\x0fKeyAnswerRecord\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\fR\arequest\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02idBHZFgithub.com/postern-audit/postern/proto/gen/go/postern/store/v1;storev1b\x06proto3"
 
 var (
 	file_postern_store_v1_store_proto_rawDescOnce sync.Once
@@ -3038,7 +3214,7 @@ func file_postern_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_postern_store_v1_store_proto_rawDescData
 }
 
-var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_postern_store_v1_store_proto_goTypes = []any{
 	(*SealedPart)(nil),            // 0: postern.store.v1.SealedPart
 	(*Index)(nil),                 // 1: postern.store.v1.Index
@@ -3064,37 +3240,39 @@ var file_postern_store_v1_store_proto_goTypes = []any{
 	(*PersonRecord)(nil),          // 21: postern.store.v1.PersonRecord
 	(*ProofRecord)(nil),           // 22: postern.store.v1.ProofRecord
 	(*InstallationRecord)(nil),    // 23: postern.store.v1.InstallationRecord
-	(*v1.Event)(nil),              // 24: postern.v1.Event
-	(v1.Phase)(0),                 // 25: postern.v1.Phase
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(v1.Class)(0),                 // 27: postern.v1.Class
-	(v1.Ending)(0),                // 28: postern.v1.Ending
-	(v1.Connection_Protocol)(0),   // 29: postern.v1.Connection.Protocol
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
-	(v1.SubjectKind)(0),           // 31: postern.v1.SubjectKind
-	(*v1.Decision)(nil),           // 32: postern.v1.Decision
-	(*v1.Demands)(nil),            // 33: postern.v1.Demands
-	(v1.Verdict)(0),               // 34: postern.v1.Verdict
-	(*v1.NextStep)(nil),           // 35: postern.v1.NextStep
-	(*v1.Organization)(nil),       // 36: postern.v1.Organization
-	(*v1.Domain)(nil),             // 37: postern.v1.Domain
-	(v1.Domain_State)(0),          // 38: postern.v1.Domain.State
-	(v1.Origin)(0),                // 39: postern.v1.Origin
-	(*v1.AppliedCommit)(nil),      // 40: postern.v1.AppliedCommit
-	(*v1.Enrolment)(nil),          // 41: postern.v1.Enrolment
-	(v1.Evidence)(0),              // 42: postern.v1.Evidence
+	(*KeyRecord)(nil),             // 24: postern.store.v1.KeyRecord
+	(*KeyAnswerRecord)(nil),       // 25: postern.store.v1.KeyAnswerRecord
+	(*v1.Event)(nil),              // 26: postern.v1.Event
+	(v1.Phase)(0),                 // 27: postern.v1.Phase
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(v1.Class)(0),                 // 29: postern.v1.Class
+	(v1.Ending)(0),                // 30: postern.v1.Ending
+	(v1.Connection_Protocol)(0),   // 31: postern.v1.Connection.Protocol
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(v1.SubjectKind)(0),           // 33: postern.v1.SubjectKind
+	(*v1.Decision)(nil),           // 34: postern.v1.Decision
+	(*v1.Demands)(nil),            // 35: postern.v1.Demands
+	(v1.Verdict)(0),               // 36: postern.v1.Verdict
+	(*v1.NextStep)(nil),           // 37: postern.v1.NextStep
+	(*v1.Organization)(nil),       // 38: postern.v1.Organization
+	(*v1.Domain)(nil),             // 39: postern.v1.Domain
+	(v1.Domain_State)(0),          // 40: postern.v1.Domain.State
+	(v1.Origin)(0),                // 41: postern.v1.Origin
+	(*v1.AppliedCommit)(nil),      // 42: postern.v1.AppliedCommit
+	(*v1.Enrolment)(nil),          // 43: postern.v1.Enrolment
+	(v1.Evidence)(0),              // 44: postern.v1.Evidence
 }
 var file_postern_store_v1_store_proto_depIdxs = []int32{
-	24, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
+	26, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
 	0,  // 1: postern.store.v1.EventRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 2: postern.store.v1.EventRecord.indexes:type_name -> postern.store.v1.Index
-	25, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
-	26, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
-	26, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
-	27, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
-	26, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
-	28, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
-	26, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
+	27, // 3: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
+	28, // 4: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
+	28, // 5: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
+	29, // 6: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
+	28, // 7: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
+	30, // 8: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
+	28, // 9: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
 	7,  // 10: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
 	8,  // 11: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
 	0,  // 12: postern.store.v1.FlowRecord.personal:type_name -> postern.store.v1.SealedPart
@@ -3102,78 +3280,81 @@ var file_postern_store_v1_store_proto_depIdxs = []int32{
 	16, // 14: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
 	16, // 15: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
 	4,  // 16: postern.store.v1.FlowRecord.pending:type_name -> postern.store.v1.PendingRecord
-	29, // 17: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
-	30, // 18: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
-	26, // 19: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
-	26, // 20: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
+	31, // 17: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
+	32, // 18: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
+	28, // 19: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
+	28, // 20: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
 	0,  // 21: postern.store.v1.LinkRecord.personal:type_name -> postern.store.v1.SealedPart
-	31, // 22: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
-	31, // 23: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
-	32, // 24: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
-	33, // 25: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
-	33, // 26: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
-	26, // 27: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
-	26, // 28: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
-	27, // 29: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
-	24, // 30: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
+	33, // 22: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
+	33, // 23: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
+	34, // 24: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
+	35, // 25: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
+	35, // 26: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
+	28, // 27: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
+	28, // 28: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
+	29, // 29: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
+	26, // 30: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
 	0,  // 31: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 32: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
-	25, // 33: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
-	34, // 34: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
-	28, // 35: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
-	32, // 36: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
-	35, // 37: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
-	26, // 38: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
-	36, // 39: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
+	27, // 33: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
+	36, // 34: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
+	30, // 35: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
+	34, // 36: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
+	37, // 37: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
+	28, // 38: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
+	38, // 39: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
 	12, // 40: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
-	26, // 41: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
-	37, // 42: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
-	26, // 43: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
-	38, // 44: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
-	30, // 45: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
-	26, // 46: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
-	26, // 47: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
-	26, // 48: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
-	26, // 49: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
-	26, // 50: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
-	26, // 51: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
-	26, // 52: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
-	26, // 53: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
-	26, // 54: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
-	39, // 55: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
-	40, // 56: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	26, // 57: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
-	34, // 58: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	26, // 59: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	26, // 60: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	26, // 61: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	28, // 41: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
+	39, // 42: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
+	28, // 43: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
+	40, // 44: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
+	32, // 45: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
+	28, // 46: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
+	28, // 47: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
+	28, // 48: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
+	28, // 49: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
+	28, // 50: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
+	28, // 51: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
+	28, // 52: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
+	28, // 53: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
+	28, // 54: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
+	41, // 55: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
+	42, // 56: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
+	28, // 57: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
+	36, // 58: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	28, // 59: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	28, // 60: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	28, // 61: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
 	0,  // 62: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
-	27, // 63: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
-	26, // 64: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
-	34, // 65: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
-	26, // 66: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
-	31, // 67: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
+	29, // 63: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
+	28, // 64: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
+	36, // 65: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
+	28, // 66: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
+	33, // 67: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
 	22, // 68: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
 	20, // 69: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
 	20, // 70: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
-	26, // 71: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
-	26, // 72: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	28, // 71: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	28, // 72: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
 	0,  // 73: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
-	26, // 74: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
-	41, // 75: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
-	26, // 76: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	28, // 74: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
+	43, // 75: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	28, // 76: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
 	22, // 77: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
-	26, // 78: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
-	26, // 79: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
-	42, // 80: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	28, // 78: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	28, // 79: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	44, // 80: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
 	0,  // 81: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
-	26, // 82: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	30, // 83: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	84, // [84:84] is the sub-list for method output_type
-	84, // [84:84] is the sub-list for method input_type
-	84, // [84:84] is the sub-list for extension type_name
-	84, // [84:84] is the sub-list for extension extendee
-	0,  // [0:84] is the sub-list for field type_name
+	28, // 82: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	32, // 83: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	28, // 84: postern.store.v1.KeyRecord.created:type_name -> google.protobuf.Timestamp
+	28, // 85: postern.store.v1.KeyRecord.expires:type_name -> google.protobuf.Timestamp
+	28, // 86: postern.store.v1.KeyRecord.revoked:type_name -> google.protobuf.Timestamp
+	87, // [87:87] is the sub-list for method output_type
+	87, // [87:87] is the sub-list for method input_type
+	87, // [87:87] is the sub-list for extension type_name
+	87, // [87:87] is the sub-list for extension extendee
+	0,  // [0:87] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
@@ -3187,7 +3368,7 @@ func file_postern_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_store_v1_store_proto_rawDesc), len(file_postern_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
