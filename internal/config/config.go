@@ -59,7 +59,21 @@ type HTTP struct {
 	Address string `koanf:"address"`
 	// File with the key that HTTP callers send as "Authorization: Bearer". Written with mode 0600 when missing. Empty means
 	// http.key in data_dir.
-	KeyFile string `koanf:"key_file"`
+	KeyFile string     `koanf:"key_file"`
+	Events  HTTPEvents `koanf:"events"`
+}
+
+// HTTPEvents is the events API, which SIEM pollers read an organization's record through with a key of "postern key create".
+type HTTPEvents struct {
+	// Path it lies below, before the organization's id. Empty means that it is not served. Needs the component api.
+	Prefix string `koanf:"prefix"`
+	// Scheme and host of links, as pollers know this listener, for example https://audit.example.com; a Host header may name it too.
+	// Empty means http and the address.
+	PublicURL string `koanf:"public_url"`
+	// Requests to /events that a key may make each minute of the clock, at each process, 1 to 10000.
+	RequestsPerMinute int `koanf:"requests_per_minute"`
+	// The same for /events-stream, /events/{id} and /event-actions, each for itself, 1 to 10000.
+	StreamRequestsPerMinute int `koanf:"stream_requests_per_minute"`
 }
 
 // Redis is the store of live flows, policy and events on their way to the archive.
@@ -198,13 +212,14 @@ func Default() Config {
 		DataDir:    "./data",
 		Components: []string{ComponentSignIn, ComponentArchiver, ComponentAPI},
 		Partitions: 64,
-		HTTP:       HTTP{Address: "127.0.0.1:8470"},
-		Redis:      Redis{Mode: RedisEmbedded},
-		SignIn:     SignIn{MinLifetime: time.Minute},
-		Outbound:   Outbound{Timeout: 5 * time.Second},
-		DNS:        DNS{Timeout: 2 * time.Second},
-		Deadlines:  Deadlines{Call: 10 * time.Second, Start: 30 * time.Second, Stop: 15 * time.Second},
-		Log:        Log{Level: "info", Format: "auto"},
+		HTTP: HTTP{Address: "127.0.0.1:8470",
+			Events: HTTPEvents{Prefix: "/admin/v1/orgs", RequestsPerMinute: 10, StreamRequestsPerMinute: 50}},
+		Redis:     Redis{Mode: RedisEmbedded},
+		SignIn:    SignIn{MinLifetime: time.Minute},
+		Outbound:  Outbound{Timeout: 5 * time.Second},
+		DNS:       DNS{Timeout: 2 * time.Second},
+		Deadlines: Deadlines{Call: 10 * time.Second, Start: 30 * time.Second, Stop: 15 * time.Second},
+		Log:       Log{Level: "info", Format: "auto"},
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +23,7 @@ func (c Config) Validate() error {
 	v.components(c)
 	v.check(c.Partitions >= 1 && c.Partitions <= 64, "partitions", "must be 1 to 64")
 	v.listen(c)
+	v.events(c.HTTP.Events)
 	v.redis(c.Redis)
 	v.check((c.Keys.MasterFile == "") == (c.Keys.HashFile == ""), "keys.master_file", "and hash_file must be set together, or neither")
 	v.between("signin.min_lifetime", c.SignIn.MinLifetime, time.Second, time.Minute)
@@ -81,6 +84,22 @@ func (v *validator) listen(c Config) {
 		v.check(host == "localhost" || err == nil && ip.IsLoopback(), "http.address",
 			"must be on the loopback interface, for example 127.0.0.1:8470; put a TLS proxy in front for others")
 	}
+}
+
+// eventsPrefix is a path of plain segments. What the listener serves besides has segments of its own.
+var eventsPrefix = regexp.MustCompile(`^(/[a-z0-9_-]{1,63}){1,6}$`)
+
+func (v *validator) events(e HTTPEvents) {
+	first, _, _ := strings.Cut(strings.TrimPrefix(e.Prefix, "/"), "/")
+	v.check(e.Prefix == "" || eventsPrefix.MatchString(e.Prefix), "http.events.prefix",
+		"must be 1 to 6 segments of a-z, 0-9, _ and -, each after a slash, for example /admin/v1/orgs")
+	v.check(!slices.Contains([]string{"v1", "healthz", "readyz", "metrics"}, first), "http.events.prefix",
+		"must not begin with what the listener serves besides: /v1, /healthz, /readyz, /metrics")
+	u, err := url.Parse(e.PublicURL)
+	v.check(e.PublicURL == "" || err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil &&
+		strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == "", "http.events.public_url", "must be https or http, a host and nothing else")
+	v.check(e.RequestsPerMinute >= 1 && e.RequestsPerMinute <= 10000, "http.events.requests_per_minute", "must be 1 to 10000")
+	v.check(e.StreamRequestsPerMinute >= 1 && e.StreamRequestsPerMinute <= 10000, "http.events.stream_requests_per_minute", "must be 1 to 10000")
 }
 
 func (v *validator) hostPort(path, address string) bool {

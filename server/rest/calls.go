@@ -61,6 +61,14 @@ func (g *Gateway) calls() (http.Handler, error) {
 // goes on all the same, so that the server refuses and records it as the call it is.
 func (g *Gateway) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.config.Events != nil && g.config.Events.Serves(r) {
+			if !g.hosts[hostOf(r.Host)] {
+				g.config.Events.RefuseHost(w, r)
+				return
+			}
+			g.config.Events.ServeHTTP(w, r)
+			return
+		}
 		principal := g.principal(r)
 		r.Header.Del("Authorization")
 		ctx := context.WithValue(r.Context(), principalKey{}, principal)
