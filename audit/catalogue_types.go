@@ -236,7 +236,10 @@ func administrationTypes() []TypeInfo {
 		admin(TypeAuthenticatorImported, "Second factors were taken over from another system. Its target counts them."),
 		admin(TypeAuthenticatorRecoveryCodes, "Recovery codes were made; older ones no longer work."),
 		admin(TypeProofsRevoked, "What was proven before now is no longer remembered of a subject, at a site or in the organization. The detail says why."),
+		admin(TypeKeyCreated, "An API key was made. Its changes say what for, what it is shown and when it ends; its secret is never told."),
+		admin(TypeKeyRevoked, "An API key was revoked. The detail says why."),
 		searched,
+		tested,
 		pruned,
 		denied,
 	}
