@@ -106,11 +106,11 @@ var namings = map[audit.Type]naming{
 	audit.TypeDomainLapsed:                  {"domain_verification_lapsed", "Domain verification lapsed", groupOrg, false},
 	audit.TypeDomainRemoved:                 {"domain_removed", "Domain removed", groupOrg, false},
 
-	audit.TypeLogSearched:  {"audit_log_searched", "Record searched", groupLog, false},
-	audit.TypeLogTested:    {"audit_log_tested", "Test event", groupLog, false},
-	audit.TypeAccessDenied: {"access_denied", "Call refused", groupLog, false},
-	audit.TypeUnreadable:   {"audit_log_entry_unreadable", "Entry that could not be read", groupLog, false},
-	"archive.pruned":       {"audit_log_pruned", "Old entries dropped as retention says", groupLog, false},
+	audit.TypeLogSearched:   {"audit_log_searched", "Record searched", groupLog, false},
+	audit.TypeLogTested:     {"audit_log_tested", "Test event", groupLog, false},
+	audit.TypeAccessDenied:  {"access_denied", "Call refused", groupLog, false},
+	audit.TypeUnreadable:    {"audit_log_entry_unreadable", "Entry that could not be read", groupLog, false},
+	audit.TypeArchivePruned: {"audit_log_pruned", "Old entries dropped as retention says", groupLog, false},
 }
 
 // namingOf is what a type is called. A type this version does not know is called by its own name, in a way that no consumer takes for
