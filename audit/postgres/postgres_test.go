@@ -35,7 +35,7 @@ func open(t testing.TB, o postgres.Options) backend {
 
 func TestConformance(t *testing.T) {
 	server := pgtest.Start(t)
-	archivetest.Run(t, func(t testing.TB) archivetest.Backend {
-		return open(t, postgres.Options{URL: server.Database(), Connections: 3})
+	archivetest.Run(t, func(t testing.TB, now func() time.Time) archivetest.Backend {
+		return open(t, postgres.Options{URL: server.Database(), Connections: 4, Now: now})
 	})
 }
