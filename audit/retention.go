@@ -52,12 +52,13 @@ func (r Retention) Validate() error {
 	return nil
 }
 
-// Edge returns the moment before which events of the category are not shown any more; zero under Hold: everything is.
+// Edge returns the moment, in whole milliseconds, before which events of the category are not shown any more; zero under Hold:
+// everything is.
 func (r Retention) Edge(c Category, now time.Time) time.Time {
 	if r.Hold {
 		return time.Time{}
 	}
-	return now.UTC().Add(-time.Duration(r.Days(c)) * day)
+	return now.UTC().Truncate(time.Millisecond).Add(-time.Duration(r.Days(c)) * day)
 }
 
 // CategoryOf returns the category of events of type t; of a type this process does not know, CategorySignIn.
@@ -71,9 +72,10 @@ func CategoryOf(t Type) Category {
 // Keeper is the side of an archive that lets the record end. What an archive keeps lies on shelves; a shelf goes whole or
 // stays, nothing on it is ever deleted one by one. Implementations pass archivetest.
 //
-// An archive is opened with a clock. Its Reader and Recovery show no event whose Moment lies before the edge of its
+// An archive is opened with a clock. Its Reader shows no event whose Moment lies before the edge of its
 // organization's present retention and its category, and no flow whose own Moment lies before the edge of sign-ins: a shorter
 // retention binds readers at once, a longer one shows again what is still there. Appending asks no edge: what comes late is stored.
+// Recovery is for machinery and shows whatever is there.
 type Keeper interface {
 	// SetRetention stores an organization's retention, in force when it returns; RETENTION_OUT_OF_RANGE when it cannot be one.
 	// Events archived from then on go to the shelves of the new days; those stored stay where they are.

@@ -39,14 +39,14 @@ func crashEvents(n int) ([]audit.Entry, error) {
 	var out []audit.Entry
 	for i := range crashBatch {
 		org := []string{"org-even", "org-odd"}[i%2]
-		e := audit.Event{ID: fmt.Sprintf("event-%06d-%02d", n, i), Type: audit.TypeSignInStarted, Organization: org, OrganizationUID: org,
+		e := audit.Event{ID: fmt.Sprintf("event-%06d-%02d", n, i), Time: someday(), Type: audit.TypeSignInStarted, Organization: org, OrganizationUID: org,
 			Flow: fmt.Sprintf("flow-%d-%d", n, i), Step: 1, Site: "portal", Indexes: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte{byte(i)}}},
 			Sealed: &audit.Sealed{Salt: make([]byte, 16), Data: make([]byte, 200), Digest: make([]byte, 32)}}
 		raw, err := codec.New(nil).Encode(&e)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, audit.Entry{OutboxID: "1-0", Event: e, Raw: raw})
+		out = append(out, audit.Entry{OutboxID: "1-0", RecordedTime: someday(), Event: e, Raw: raw})
 	}
 	return out, nil
 }
@@ -58,7 +58,7 @@ func writeUntilKilled(path, from string) error {
 		return err
 	}
 	ctx := context.Background()
-	a, err := sqlite.Open(ctx, path)
+	a, err := sqlite.Open(ctx, path, someday)
 	if err != nil {
 		return err
 	}

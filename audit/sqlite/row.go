@@ -14,6 +14,7 @@ const (
 
 	flagForked     = 1
 	flagUnreadable = 2
+	flagStray      = 4
 
 	blockBits = 10 // 1024 sequence numbers share a row of event_span
 )

@@ -234,7 +234,7 @@ func (p *process) waiver(code redisx.ProblemCode) (setting string, set bool) {
 
 func (p *process) openArchive(ctx context.Context) error {
 	err := await(ctx, p.log, "archive", func(ctx context.Context) (err error) {
-		p.stores.archive, err = sqlite.Open(ctx, p.c.ArchivePath())
+		p.stores.archive, err = sqlite.Open(ctx, p.c.ArchivePath(), p.clock.Now)
 		return err
 	})
 	var d *DependencyError
