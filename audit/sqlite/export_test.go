@@ -20,6 +20,19 @@ func (a *Archive) Pragma(ctx context.Context, name string) (value string) {
 	return value
 }
 
+// Tables lists the file's tables.
+func (a *Archive) Tables(ctx context.Context) []string {
+	rows, err := a.read.QueryContext(ctx, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	names, err := collect(rows, func(r *sql.Rows) (name string, err error) { return name, r.Scan(&name) })
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return names
+}
+
 // Plans returns how SQLite would answer the statements behind a query, shelf by shelf, one line per step.
 func (a *Archive) Plans(ctx context.Context, q audit.Query) (plans []string, err error) {
 	err = a.inRead(ctx, func(tx *sql.Tx) error {
