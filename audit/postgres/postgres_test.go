@@ -34,8 +34,8 @@ func open(t testing.TB, o postgres.Options) backend {
 }
 
 func TestConformance(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Start(t, "fsync=off") // what survives a power cut is not asked here
 	archivetest.Run(t, func(t testing.TB, now func() time.Time) archivetest.Backend {
-		return open(t, postgres.Options{URL: server.Database(), Connections: 4, Now: now})
+		return open(t, postgres.Options{URL: server.Schema(), Connections: 4, Now: now})
 	})
 }
