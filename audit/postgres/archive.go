@@ -29,11 +29,12 @@ const (
 const (
 	beginWrite = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = '50s'; SET LOCAL lock_timeout = '15s'; ` +
 		`SET LOCAL idle_in_transaction_session_timeout = '20s'`
-	// A page is a walk along one index. Without the other ways the plan does not depend on what the server thinks it knows of
-	// a table that was made a moment ago.
+	// A page is a walk along one index: the one that meets the fewest rows, wherever on the disk they lie. Without the other
+	// ways, the plan does not depend on what the server thinks it knows of a table that was made a moment ago.
 	beginRead = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '15s'; ` +
 		`SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; ` +
 		`SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; ` +
+		`SET LOCAL random_page_cost = 0; SET LOCAL seq_page_cost = 0; ` +
 		`SET LOCAL max_parallel_workers_per_gather = 0`
 )
 

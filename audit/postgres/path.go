@@ -4,8 +4,6 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/postern-audit/postern/audit"
 )
 
 const (
@@ -15,11 +13,18 @@ const (
 	probeRows = 2000
 )
 
-// branch is one value of an indexed filter: its rows come in order of position. No column: the whole record.
+// branch is one value of an indexed filter: its rows come in order of position. No filter: the whole record.
 type branch struct {
-	column string // of event_N, or term for term_N
+	filter string // a column of event_N, or subjects or networks: terms of term_N
 	value  any
 }
+
+const (
+	subjects = "subjects"
+	networks = "networks"
+)
+
+func (x *branch) termed() bool { return x.filter == subjects || x.filter == networks }
 
 // path is the branches of one filter.
 type path []branch
@@ -130,8 +135,8 @@ func (s *search) paths(r *reach) []path {
 			out = append(out, p)
 		}
 	}
-	add(termPath(s.q.Subjects))
-	add(termPath(s.q.Networks))
+	add(pathOf(subjects, terms(s.q.Subjects)))
+	add(pathOf(networks, terms(s.q.Networks)))
 	add(pathOf("e.flow", idKeys(s.q.Flows)))
 	add(pathOf("e.type", keys(r.types)))
 	add(pathOf("e.site", keys(s.q.Sites)))
@@ -144,15 +149,13 @@ func (s *search) paths(r *reach) []path {
 	return out
 }
 
-func pathOf[T any](column string, values []T) path {
+func pathOf[T any](filter string, values []T) path {
 	var out path
 	for _, v := range values {
-		out = append(out, branch{column, v})
+		out = append(out, branch{filter, v})
 	}
 	return out
 }
-
-func termPath(indexes []audit.Index) path { return pathOf("i.term", terms(indexes)) }
 
 // choose returns, for each reach, the path with the fewest rows in it, measured up to probeRows.
 func (s *search) choose(group []reach) ([]path, error) {
@@ -198,7 +201,7 @@ func (s *search) choose(group []reach) ([]path, error) {
 
 // from is the table whose index the branch walks, and the column its order comes from.
 func (x *branch) from(r *reach) (table, column string) {
-	if x.column == "i.term" {
+	if x.termed() {
 		return r.table("term") + " i", "i.position"
 	}
 	return r.table("event") + " e", "e.position"
@@ -208,8 +211,11 @@ func (x *branch) from(r *reach) (table, column string) {
 func (x *branch) source(t *text, r *reach) {
 	table, column := x.from(r)
 	t.add(` FROM `, table, ` WHERE `, column, ` > `, t.arg(r.from), ` AND `, column, ` <= `, t.arg(r.to))
-	if x.column != "" {
-		t.add(` AND `, x.column, ` = `, t.arg(x.value))
+	switch {
+	case x.termed():
+		t.add(` AND i.term = `, t.arg(x.value))
+	case x.filter != "":
+		t.add(` AND `, x.filter, ` = `, t.arg(x.value))
 	}
 }
 
@@ -219,12 +225,12 @@ func (s *search) text(r *reach, x branch) *text {
 	_, column := x.from(r)
 	t.add(`SELECT `, column)
 	x.source(&t, r)
-	if x.column != "i.term" {
-		s.conditions(&t, r)
+	if !x.termed() {
+		s.conditions(&t, r, x.filter)
 	} else {
 		var rest text
 		rest.args = t.args
-		s.conditions(&rest, r)
+		s.conditions(&rest, r, x.filter)
 		if rest.Len() > 0 { // each row of the index is looked at in its order
 			t.args = rest.args
 			t.add(` AND EXISTS (SELECT 1 FROM `, r.table("event"), ` e WHERE e.position = i.position`, rest.String(), ` OFFSET 0)`)

@@ -156,8 +156,9 @@ func (s *search) fetch() ([]audit.Event, error) {
 	return out, nil
 }
 
-// conditions are all filters, checked on each row met. Concatenating nothing keeps the server from taking a condition for a path.
-func (s *search) conditions(t *text, r *reach) {
+// conditions are all filters but the one that is walked, checked on each row met. Concatenating nothing keeps the server from
+// taking a condition for a path.
+func (s *search) conditions(t *text, r *reach, walked string) {
 	q := s.q
 	if !q.Start.IsZero() {
 		t.add(` AND e.time >= `, t.arg(nanos(q.Start)))
@@ -166,14 +167,14 @@ func (s *search) conditions(t *text, r *reach) {
 		t.add(` AND e.time < `, t.arg(nanos(q.End)))
 	}
 	oneOf := func(column string, values []string) {
-		if len(values) > 0 {
-			t.add(` AND `, column, ` = ANY (`, t.arg(keys(values)), `)`)
+		if len(values) > 0 && column != walked {
+			t.add(` AND (`, column, ` || '') = ANY (`, t.arg(keys(values)), `)`)
 		}
 	}
-	oneOf(`(e.site || '')`, q.Sites)
-	oneOf(`e.connection`, q.Connections)
-	oneOf(`e.reason`, q.Reasons)
-	if len(q.Flows) > 0 {
+	oneOf("e.site", q.Sites)
+	oneOf("e.connection", q.Connections)
+	oneOf("e.reason", q.Reasons)
+	if len(q.Flows) > 0 && walked != "e.flow" {
 		t.add(` AND (e.flow || '\x'::bytea) = ANY (`, t.arg(idKeys(q.Flows)), `)`)
 	}
 	if len(q.Outcomes) > 0 {
@@ -183,10 +184,15 @@ func (s *search) conditions(t *text, r *reach) {
 		}
 		t.add(` AND e.outcome = ANY (`, t.arg(outcomes), `)`)
 	}
-	typesIn(t, q.Types)
-	for _, indexes := range [][]audit.Index{q.Subjects, q.Networks} {
-		if len(indexes) > 0 { // OFFSET keeps it a question asked of each row
-			t.add(` AND EXISTS (SELECT 1 FROM `, r.table("term"), ` x WHERE x.term = ANY (`, t.arg(terms(indexes)), `) AND x.position = e.position OFFSET 0)`)
+	if walked != "e.type" {
+		typesIn(t, q.Types)
+	}
+	for _, x := range []struct {
+		filter  string
+		indexes []audit.Index
+	}{{subjects, q.Subjects}, {networks, q.Networks}} {
+		if len(x.indexes) > 0 && x.filter != walked { // OFFSET keeps it a question asked of each row
+			t.add(` AND EXISTS (SELECT 1 FROM `, r.table("term"), ` x WHERE x.term = ANY (`, t.arg(terms(x.indexes)), `) AND x.position = e.position OFFSET 0)`)
 		}
 	}
 	r.visible(t)

@@ -96,9 +96,11 @@ func flowStatements(s *shelfView, q *audit.FlowQuery) []*text {
 	}
 	flow, x := s.table("flow")+" f", s.table("flow_term")+" x"
 	switch {
-	case each(len(q.SupportCodes), func(t *text, i int) { t.add(flow, ` WHERE f.support_code = `, t.arg(key(q.SupportCodes[i]))) }):
+	case each(len(q.SupportCodes), func(t *text, i int) { // OFFSET: they are few; found first, sorted then
+		t.add(`(SELECT * FROM `, flow, ` WHERE f.organization = `, t.arg(s.organization), ` AND f.support_code = `, t.arg(key(q.SupportCodes[i])), ` OFFSET 0) f WHERE true`)
+	}):
 	case each(len(q.Subjects), func(t *text, i int) {
-		t.add(x, ` JOIN `, flow, ` USING (id) WHERE x.term = `, t.arg(term(q.Subjects[i])))
+		t.add(`(SELECT f.* FROM `, x, ` JOIN `, flow, ` USING (id) WHERE x.term = `, t.arg(term(q.Subjects[i])), ` OFFSET 0) f WHERE true`)
 	}):
 	case each(len(q.Sites), func(t *text, i int) { t.add(flow, ` WHERE f.site = `, t.arg(key(q.Sites[i]))) }):
 	default:
