@@ -48,8 +48,8 @@ func (a *Archive) Reclaim(ctx context.Context) (more bool, err error) {
 	return more && err == nil, err
 }
 
-// freePiece empties the first table of the shelf that is still there by a piece, drops it when little is left, and forgets the
-// shelf when all are gone.
+// freePiece goes through the tables of the shelf that are still there. It deletes a piece of the first large one and stops;
+// tables with less than a piece in them are dropped on the way, and with the last of them the shelf is forgotten.
 func freePiece(ctx context.Context, tx *connection, number int64) error {
 	for _, p := range pieces {
 		table := shelfName(number, p.table)
@@ -67,8 +67,9 @@ func freePiece(ctx context.Context, tx *connection, number int64) error {
 		if n, err := done.RowsAffected(); err != nil || n > 0 {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DROP TABLE `+table)
-		return err
+		if _, err = tx.ExecContext(ctx, `DROP TABLE `+table); err != nil {
+			return err
+		}
 	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM shelf WHERE shelf = ?`, number)
 	return err
