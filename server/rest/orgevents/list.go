@@ -66,16 +66,16 @@ func (h *Handler) query(q *request, c *cursor) audit.Query {
 // How a list by time looks for its rows: slice by slice of time, each as long as the last one has shown to be right.
 const (
 	ahead      = 2 * time.Minute // clocks may be wrong by that much
-	firstSlice = time.Hour
+	firstSlice = 3 * time.Minute
 	widen      = 16
-	narrow     = 16
+	spare      = 16 // rows beyond twice what is needed, so that short pages take no more trips than long ones
 )
 
 // newest returns the rows after the cursor, newest first by millisecond of their time, then by sequence, up to one more than the
 // limit. The archive is in the order of sequence, which late reports make another one: so it is asked for slices of time.
 func (h *Handler) newest(ctx context.Context, q *request, c *cursor) ([]audit.Event, error) {
 	need := c.limit + 1
-	most := 2 * need
+	most := 2*need + spare
 	query := h.query(q, c)
 	if query.Types != nil && len(query.Types) == 0 {
 		return nil, nil
@@ -92,7 +92,7 @@ func (h *Handler) newest(ctx context.Context, q *request, c *cursor) ([]audit.Ev
 		}
 		out, end = rest, c.millis
 	}
-	width := firstSlice.Milliseconds()
+	width, crowded := firstSlice.Milliseconds(), int64(-1) // crowded: where a slice begins that holds too many
 	for len(out) < need && end > c.from {
 		start := max(c.from, end-width, 0)
 		found, err := h.slice(ctx, query, start, end, 0, most)
@@ -100,7 +100,7 @@ func (h *Handler) newest(ctx context.Context, q *request, c *cursor) ([]audit.Ev
 		case err != nil:
 			return nil, err
 		case len(found) == most && end-start > 1: // there may be newer ones that are out of reach
-			width = max(1, (end-start)/narrow)
+			crowded, width = start, (end-start)/2
 			continue
 		}
 		slices.SortStableFunc(found, func(a, b audit.Event) int {
@@ -108,7 +108,12 @@ func (h *Handler) newest(ctx context.Context, q *request, c *cursor) ([]audit.Ev
 		})
 		out = append(out, found...)
 		end = start
-		if len(found) < most/widen {
+		if end > crowded && crowded >= 0 { // what is left of that slice holds too many as well
+			width = max(1, (end-crowded)/2)
+			continue
+		}
+		crowded = -1
+		if len(found)*widen < most {
 			width *= widen
 		}
 	}

@@ -121,6 +121,7 @@ type archive struct {
 	events []audit.Event
 	last   map[string]int64
 	fail   error
+	trips  int
 }
 
 // add archives events: each gets the next sequence number, and is recorded a second after the one before.
@@ -187,6 +188,7 @@ func (a *archive) Position(_ context.Context, uid string) (int64, time.Time, err
 func (a *archive) Events(_ context.Context, q audit.Query) ([]audit.Event, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.trips++
 	var out []audit.Event
 	for _, e := range a.events {
 		if e.OrganizationUID == q.OrganizationUID && matches(&e, &q) {
