@@ -103,7 +103,10 @@ func (p *process) makeWork(ctx context.Context) error {
 // startWork lets it run.
 func (p *process) startWork(context.Context) error {
 	if p.work.archiver != nil {
-		p.startArchiver() //nolint:contextcheck // it outlives the start
+		p.startArchiver()                       //nolint:contextcheck // it outlives the start
+		if err := p.startPruner(); err != nil { //nolint:contextcheck // it outlives the start
+			return err
+		}
 	}
 	p.startKeyNews() //nolint:contextcheck // it outlives the start
 	if p.has(config.ComponentAPI) {
