@@ -177,7 +177,7 @@ var directions = []struct {
 }
 
 // stores marks what keeps or moves data below the core packages.
-var stores = []string{"audit/sqlite", "audit/archiver", "policy/redisdirectory", "authflow/redisstore", "internal/redisx", "internal/embedded"}
+var stores = []string{"audit/sqlite", "audit/postgres", "audit/archiver", "policy/redisdirectory", "authflow/redisstore", "internal/redisx", "internal/embedded"}
 
 func TestImportDirections(t *testing.T) {
 	for _, p := range packages(t) {

@@ -10,6 +10,7 @@
 package config
 
 import (
+	"net/url"
 	"path/filepath"
 	"time"
 
@@ -123,8 +124,18 @@ type RedisTLS struct {
 
 // Archive is where the record is kept for good.
 type Archive struct {
-	// File of the SQLite archive. Empty means archive.db in data_dir.
+	// File of the SQLite archive. Empty means archive.db in data_dir. Excludes url.
 	SQLite string `koanf:"sqlite"`
+	// PostgreSQL database to keep the archive in instead of SQLite, as postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full;
+	// several hosts may be named, with commas. It holds no password: see password_file. Empty means SQLite.
+	URL string `koanf:"url"`
+	// File whose first line is the password for PostgreSQL.
+	PasswordFile string `koanf:"password_file"`
+	// Connections to PostgreSQL of this process at most, 2 to 200.
+	MaxConnections int `koanf:"max_connections"`
+	// Start although PostgreSQL does not write every commit to disk (fsync, full_page_writes or synchronous_commit is off): what
+	// was archived may then be lost.
+	InsecureNoDurability bool `koanf:"insecure_no_durability"`
 }
 
 // Keys are the keysets. Without the master keyset everything sealed is gone: back it up, apart from the data. With neither file
@@ -215,6 +226,7 @@ func Default() Config {
 		HTTP: HTTP{Address: "127.0.0.1:8470",
 			Events: HTTPEvents{Prefix: "/admin/v1/orgs", RequestsPerMinute: 10, StreamRequestsPerMinute: 50}},
 		Redis:     Redis{Mode: RedisEmbedded},
+		Archive:   Archive{MaxConnections: 10},
 		SignIn:    SignIn{MinLifetime: time.Minute},
 		Outbound:  Outbound{Timeout: 5 * time.Second},
 		DNS:       DNS{Timeout: 2 * time.Second},
@@ -234,6 +246,22 @@ func (c Config) HTTPKeyPath() string { return c.within(c.HTTP.KeyFile, "http.key
 
 // ArchivePath is the file of the SQLite archive.
 func (c Config) ArchivePath() string { return c.within(c.Archive.SQLite, "archive.db") }
+
+// ArchivePlace says where the archive is, for people: a file, or a database without its user.
+func (c Config) ArchivePlace() string {
+	if c.Archive.URL == "" {
+		return c.ArchivePath()
+	}
+	u, err := url.Parse(c.Archive.URL)
+	if err != nil {
+		return "PostgreSQL"
+	}
+	host := u.Host
+	if host == "" {
+		host = u.Query().Get("host")
+	}
+	return "PostgreSQL at " + host + u.Path
+}
 
 // within is a configured path, or a name in data_dir when none is.
 func (c Config) within(path, name string) string {

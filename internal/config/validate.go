@@ -25,6 +25,7 @@ func (c Config) Validate() error {
 	v.listen(c)
 	v.events(c.HTTP.Events)
 	v.redis(c.Redis)
+	v.archive(c.Archive)
 	v.check((c.Keys.MasterFile == "") == (c.Keys.HashFile == ""), "keys.master_file", "and hash_file must be set together, or neither")
 	v.between("signin.min_lifetime", c.SignIn.MinLifetime, time.Second, time.Minute)
 	v.outbound(c.Outbound)
@@ -134,6 +135,22 @@ func (v *validator) redis(r Redis) {
 	v.check(r.Mode == RedisSentinel || r.SentinelUsername == "" && r.SentinelPasswordFile == "", "redis.sentinel_username", "and sentinel_password_file work in sentinel mode only")
 	v.check((r.TLS.CertFile == "") == (r.TLS.KeyFile == ""), "redis.tls.cert_file", "and key_file must be set together")
 	v.check(r.TLS.Enabled || r.TLS == RedisTLS{}, "redis.tls.enabled", "must be true for the other settings of redis.tls to count")
+}
+
+func (v *validator) archive(a Archive) {
+	v.check(a.MaxConnections >= 2 && a.MaxConnections <= 200, "archive.max_connections", "must be 2 to 200")
+	if a.URL == "" {
+		v.check(a.PasswordFile == "", "archive.password_file", "is for archive.url, which is not set")
+		return
+	}
+	u, err := url.Parse(a.URL)
+	ok := err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") && strings.Trim(u.Path, "/") != "" && u.Fragment == ""
+	v.check(ok, "archive.url", "must be postgres://USER@HOST:PORT/DATABASE")
+	v.check(a.SQLite == "", "archive.url", "excludes archive.sqlite; remove one")
+	if ok {
+		_, password := u.User.Password()
+		v.check(!password && !u.Query().Has("password"), "archive.url", "must not hold a password; put it into a file and name that in archive.password_file")
+	}
 }
 
 // maxResolvers bounds who is asked about one domain.
