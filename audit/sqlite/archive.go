@@ -59,8 +59,9 @@ func Open(ctx context.Context, path string, now func() time.Time) (*Archive, err
 }
 
 func (a *Archive) open(ctx context.Context, path string) (err error) {
-	// A checkpoint every 32 MiB instead of 4 writes pages of the indexes once that many batches touch.
-	pragmas := []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)", "cache_size(-64000)"}
+	// A checkpoint every 32 MiB instead of 4 writes pages of the indexes once that many batches touch. What is deleted is
+	// overwritten, so that a free page tells nothing.
+	pragmas := []string{"journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)", "cache_size(-64000)"}
 	if a.write, err = sql.Open("sqlite", dsn(path, pragmas...)+"&_txlock=immediate"); err != nil {
 		return err
 	}

@@ -18,13 +18,20 @@ import (
 	"github.com/postern-audit/postern/audit/sqlite"
 )
 
-const crashFile = "POSTERN_CRASH_FILE" // set in the child: the archive to write to until it is killed
+const (
+	crashFile = "POSTERN_CRASH_FILE" // set in the child: the archive to write to until it is killed
+	adoptFile = "POSTERN_ADOPT_FILE" // set in the child: the archive of schema 1 to open
+)
 
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(crashFile) != "":
 		err := writeUntilKilled(os.Getenv(crashFile), os.Getenv("POSTERN_CRASH_FROM"))
 		fmt.Fprintln(os.Stderr, "the child ended by itself:", err)
+	case os.Getenv(adoptFile) != "":
+		fmt.Fprintln(os.Stdout, "child: opening")
+		_, err := sqlite.Open(context.Background(), os.Getenv(adoptFile), someday)
+		fmt.Fprintln(os.Stdout, "child:", err)
 	case os.Getenv(limitedFile) != "":
 		fmt.Fprintln(os.Stdout, "child:", fillAndRecover(context.Background(), os.Getenv(limitedFile)))
 	default:
@@ -153,6 +160,47 @@ func checkCrashed(t *testing.T, path string, acknowledged int) {
 		flows, err := a.Flows(t.Context(), audit.FlowQuery{OrganizationUID: org, Limit: 1 << 20})
 		if err != nil || len(flows) != len(events) {
 			t.Errorf("%s: %d flows for %d events, %v", org, len(flows), len(events), err)
+		}
+	}
+}
+
+// TestKilledWhileTakingOverAnOldArchive kills a process that migrates, as soon as its write-ahead log has grown to some length.
+func TestKilledWhileTakingOverAnOldArchive(t *testing.T) {
+	for length := int64(0); ; length += 60_000 {
+		path := oldArchive(t)
+		child := exec.CommandContext(t.Context(), os.Args[0])
+		child.Env = append(os.Environ(), adoptFile+"="+path)
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		lines.Scan()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			lines.Scan() // its end, one way or another
+		}()
+		for ended := false; !ended; {
+			info, err := os.Stat(path + "-wal")
+			if err == nil && info.Size() >= length {
+				break
+			}
+			select {
+			case <-done:
+				ended = true
+			default:
+			}
+		}
+		_ = child.Process.Kill() // it may be over
+		<-done
+		killed := child.Wait() != nil
+		sameRecord(t, openAt(t, path, oldLast), oldRecord(t))
+		if !killed {
+			return
 		}
 	}
 }

@@ -20,6 +20,9 @@ func (a *Archive) Pragma(ctx context.Context, name string) (value string) {
 	return value
 }
 
+// KeptShelves returns for how many shelves statements are prepared.
+func (a *Archive) KeptShelves() int { return len(a.conn.stmts.shelves) }
+
 // Tables lists the file's tables.
 func (a *Archive) Tables(ctx context.Context) []string {
 	rows, err := a.read.QueryContext(ctx, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`)

@@ -113,6 +113,36 @@ func TestFlowQueriesWalkAnIndexInOrder(t *testing.T) {
 	}
 }
 
+// TestEdgesKeepThePlans looks at a shelf that an edge cuts, and at one of many.
+func TestEdgesKeepThePlans(t *testing.T) {
+	now := someday().Add(60 * 24 * time.Hour)
+	a := openAt(t, filepath.Join(t.TempDir(), "postern.db"), func() time.Time { return now })
+	fill(t, a, 1000)
+	if err := a.SetRetention(t.Context(), "org", audit.Retention{SignIn: 60, Administration: 30, Activity: 300}); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(5 * time.Second) // half of them
+	for want, q := range map[string]audit.Query{
+		"INTEGER PRIMARY KEY (rowid>? AND rowid<?)":             {},
+		"event_site_1 (site=? AND rowid>? AND rowid<?)":         {Sites: []string{"site-1"}},
+		"event_type_1 (type=? AND rowid>? AND rowid<?)":         {Types: []string{"mfa.*"}},
+		"(purpose=? AND value=? AND position>? AND position<?)": {Subjects: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte(fmt.Sprintf("%017d", 7))}}},
+	} {
+		q.OrganizationUID, q.Limit = "org", 1000
+		plans, err := a.Plans(t.Context(), q)
+		if err != nil || len(plans) != 1 || !strings.Contains(plans[0], want) || strings.Contains(plans[0], "SCAN") || strings.Contains(plans[0], "TEMP B-TREE") {
+			t.Errorf("%+v: %v\n%v", q, err, plans)
+		}
+	}
+	if got, err := a.Events(t.Context(), audit.Query{OrganizationUID: "org", Limit: 1000}); err != nil || len(got) != 500 {
+		t.Errorf("%d events shown, %v", len(got), err)
+	}
+	plans, err := a.FlowPlans(t.Context(), audit.FlowQuery{OrganizationUID: "org", Limit: 10})
+	if err != nil || len(plans) != 1 || !strings.Contains(plans[0], "flow_started_1 (organization=?)") || strings.Contains(plans[0], "TEMP B-TREE") {
+		t.Errorf("%v\n%v", err, plans)
+	}
+}
+
 // BenchmarkAppend stores batches of 500 events with seven blind indexes each, steps of flows of five.
 func BenchmarkAppend(b *testing.B) {
 	a := open(b, filepath.Join(b.TempDir(), "postern.db"))
