@@ -3,6 +3,7 @@ package orgevents
 import (
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postern-audit/postern/audit"
 )
@@ -47,16 +48,36 @@ func contextOf(e *audit.Event) []item {
 	return out
 }
 
-// facts are attributes; those that are not given are left out.
+// facts are attributes; those that are not given are left out, and long texts are cut: consumers index every one as a term.
 type facts map[string]any
+
+// maxText is how many bytes of a text a row shows.
+const maxText = 4 << 10
 
 func (f facts) given() map[string]any {
 	for name, v := range f {
-		if v == nil || v == "" {
+		switch v := v.(type) {
+		case nil:
 			delete(f, name)
+		case string:
+			if f[name] = cut(v); v == "" {
+				delete(f, name)
+			}
 		}
 	}
 	return f
+}
+
+// cut shortens a text between two characters, and shows that it did.
+func cut(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	n := maxText
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
 }
 
 func number(n int64) any {
@@ -159,7 +180,7 @@ func actItems(e *audit.Event) []item {
 			out = append(out, item{"more", "items", map[string]any{"count": len(e.Personal.Items) - maxItems}})
 			break
 		}
-		out = append(out, item{s, "items", map[string]any{}})
+		out = append(out, item{cut(s), "items", map[string]any{}})
 	}
 	for i := range e.Changes {
 		c := &e.Changes[i]
@@ -169,7 +190,7 @@ func actItems(e *audit.Event) []item {
 		out = append(out, item{d.CallID, "calls", facts{"method": d.Method, "code": d.Code, "reason": d.Reason, "count": number(d.Count)}.given()})
 	}
 	if s := e.Personal.Detail; s != "" {
-		out = append(out, item{"detail", "details", map[string]any{"text": s}})
+		out = append(out, item{"detail", "details", facts{"text": s}.given()})
 	}
 	return out
 }

@@ -129,7 +129,7 @@ func TestAPageOfLargeRowsEndsEarlyAndGoesOn(t *testing.T) {
 	r := newRig(t)
 	events := administration(60)
 	for i := range events {
-		for range 100 {
+		for range 100 { // of 1 KB each
 			events[i].Changes = append(events[i].Changes, audit.Change{Field: "rule", Before: strings.Repeat("x", 1000)})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/postern-audit/postern/audit"
 )
@@ -65,6 +66,15 @@ func TestALongListIsCutAndSaysSo(t *testing.T) {
 	context := r.list("/acme/events", "flows").Data[0].Attributes.Context
 	if len(context) != 101 || context[100].Attributes["count"] != 4900.0 {
 		t.Errorf("%d items, last %+v", len(context), context[len(context)-1])
+	}
+}
+
+func TestALongTextIsCutBetweenCharacters(t *testing.T) {
+	r := newRig(t)
+	r.archive.add(uidA, audit.Event{Type: audit.TypePolicyUpdated, Changes: []audit.Change{{Field: "rules", Before: "a", After: "x" + strings.Repeat("ü", 5000)}}})
+	text, _ := r.list("/acme/events", "flows").Data[0].Attributes.Context[0].Attributes["after"].(string)
+	if len(text) > 4100 || !strings.HasSuffix(text, "ü…") || !utf8.ValidString(text) {
+		t.Errorf("%d bytes", len(text))
 	}
 }
 
