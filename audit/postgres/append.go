@@ -82,7 +82,7 @@ type item struct {
 	moment    time.Time
 	own       bool // the moment is that of the id
 	shelf     *shelf
-	sequence  int64 // given already; 0: the next one
+	keep      int // days of its shelf, given already; 0: those of the retention
 }
 
 func newItem(batch, partition int, e audit.Event, body []byte) item {
@@ -133,7 +133,11 @@ func (w *writer) prepare(items []item) (known map[string]bool, err error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
-	if err := w.lockOrganizations(items); err != nil {
+	uids := make([]string, len(items))
+	for i := range items {
+		uids[i] = items[i].event.OrganizationUID
+	}
+	if err := w.lockOrganizations(uids); err != nil {
 		return nil, err
 	}
 	if err := w.findShelves(items); err != nil {
@@ -167,13 +171,9 @@ func (w *writer) lockEpochs(batches []audit.Batch) ([]bool, error) {
 	return live, nil
 }
 
-// lockOrganizations locks the rows of the events' organizations, in the order of their uids, making those that are new. The
-// retention is read after that: what SetRetention has stored by then counts.
-func (w *writer) lockOrganizations(items []item) error {
-	var uids []string
-	for i := range items {
-		uids = append(uids, items[i].event.OrganizationUID)
-	}
+// lockOrganizations locks the rows of organizations, in the order of their uids, making those that are new. The retention is
+// read after that: what SetRetention has stored by then counts.
+func (w *writer) lockOrganizations(uids []string) error {
 	slices.Sort(uids)
 	uids = slices.Compact(uids)
 	if err := w.readOrganizations(uids); err != nil {
@@ -275,7 +275,11 @@ func (w *writer) makeShelves(items []item) error {
 	wanted := make([]audit.Shelf, len(items))
 	for i := range items {
 		it := &items[i]
-		wanted[i] = audit.ShelfOf(w.organizations[it.event.OrganizationUID].retention.Days(it.category), it.moment)
+		keep := it.keep
+		if keep == 0 {
+			keep = w.organizations[it.event.OrganizationUID].retention.Days(it.category)
+		}
+		wanted[i] = audit.ShelfOf(keep, it.moment)
 	}
 	missing := slices.Clone(wanted)
 	slices.SortFunc(missing, byWindow) // in one order, so that two who make the same do not wait for each other

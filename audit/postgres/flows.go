@@ -93,6 +93,12 @@ func (w *writer) flow(f *flowState, it *item, o *organization) error {
 	if fresh || !f.Started.Equal(before) {
 		w.contentOf(o.number, f.shelf, audit.CategorySignIn).flow(fresh, nanos(f.Started))
 	}
+	w.list(f, e)
+	return nil
+}
+
+// list adds the event's blind indexes to the flow's, without networks, and sees to it that the row is written.
+func (w *writer) list(f *flowState, e *audit.Event) {
 	for _, x := range e.Indexes {
 		if x.Purpose < audit.IndexNetwork32 || x.Purpose > audit.IndexNetwork8 {
 			f.terms[string(term(x))] = true
@@ -102,7 +108,6 @@ func (w *writer) flow(f *flowState, it *item, o *organization) error {
 		f.listed = true
 		w.flowOrder = append(w.flowOrder, f)
 	}
-	return nil
 }
 
 // flowTexts are the texts of a row that may not fit their columns, always in this order: that of column exact.

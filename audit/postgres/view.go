@@ -37,8 +37,21 @@ type held struct {
 	firstStarted, lastStarted   int64
 }
 
+// everything is an edge before every moment.
+const everything = -1 << 62
+
 // see reads an organization's view at a moment; nil when it has no record.
 func see(ctx context.Context, tx pgx.Tx, uid string, now time.Time) (*view, error) {
+	return seeBy(ctx, tx, uid, func(r *audit.Retention, c audit.Category) int64 {
+		if at := r.Edge(c, now); !at.IsZero() {
+			return at.UnixMilli() // in whole milliseconds
+		}
+		return everything
+	})
+}
+
+// seeBy is see with edges of one's own.
+func seeBy(ctx context.Context, tx pgx.Tx, uid string, edge func(*audit.Retention, audit.Category) int64) (*view, error) {
 	v := view{uid: uid, retention: audit.StandardRetention()}
 	var b pgx.Batch
 	b.Queue(`SELECT organization, last_sequence, last_recorded FROM organization WHERE uid = $1`, key(uid)).QueryRow(func(row pgx.Row) error {
@@ -62,7 +75,7 @@ func see(ctx context.Context, tx pgx.Tx, uid string, now time.Time) (*view, erro
 		s := &v.shelves[i]
 		s.organization = v.number
 		for c, name := range categories() {
-			s.edges[c] = edge(v.retention, name, now)
+			s.edges[c] = edge(&v.retention, name)
 		}
 	}
 	return &v, nil
@@ -75,15 +88,6 @@ func scanRetention(row pgx.Row, r *audit.Retention) error {
 		return nil
 	}
 	return err
-}
-
-// edge is the first moment, in milliseconds, that is shown.
-func edge(r audit.Retention, c audit.Category, now time.Time) int64 {
-	at := r.Edge(c, now)
-	if at.IsZero() {
-		return -1 << 62
-	}
-	return at.UnixMilli() // Edge answers in whole milliseconds
 }
 
 func (v *view) collect(rows pgx.Rows) error {

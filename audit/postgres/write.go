@@ -88,10 +88,17 @@ func (w *writer) add(it *item, known map[string]bool, done *audit.Appended) erro
 	if e.Forked {
 		done.Forked++
 	}
-	e.Sequence = it.sequence
-	if e.Sequence == 0 {
-		e.Sequence = o.last + 1
+	e.Sequence = o.last + 1
+	w.put(it, o)
+	if f == nil {
+		return nil
 	}
+	return w.flow(f, it, o)
+}
+
+// put adds the rows of an event that has its sequence number.
+func (w *writer) put(it *item, o *organization) {
+	e := &it.event
 	o.last, o.changed = max(o.last, e.Sequence), true
 	o.recorded = max(o.recorded, nanos(e.RecordedTime))
 	o.revision = max(o.revision, e.Revision)
@@ -102,10 +109,6 @@ func (w *writer) add(it *item, known map[string]bool, done *audit.Appended) erro
 	w.row(it, position(o.number, e.Sequence))
 	w.widen(span{it.shelf.number, o.number, e.Sequence >> blockBits}, nanos(e.Time))
 	w.contentOf(o.number, it.shelf, it.category).event(e.Sequence, nanos(e.Time))
-	if f == nil {
-		return nil
-	}
-	return w.flow(f, it, o)
 }
 
 // row adds the event's row and those of its blind indexes.
