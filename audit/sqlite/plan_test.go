@@ -143,25 +143,38 @@ func TestEdgesKeepThePlans(t *testing.T) {
 	}
 }
 
-// BenchmarkAppend stores batches of 500 events with seven blind indexes each, steps of flows of five.
+// BenchmarkAppend stores batches of 500 events with seven blind indexes each, steps of flows of five: where all is kept alike,
+// and where ids have to be looked for on the shelves of two other retentions.
 func BenchmarkAppend(b *testing.B) {
-	a := open(b, filepath.Join(b.TempDir(), "postern.db"))
-	epoch, err := a.Take(b.Context(), 0, "bench")
-	if err != nil {
-		b.Fatal(err)
+	for name, others := range map[string][]int{"alike": nil, "three": {30, 365}} {
+		b.Run(name, func(b *testing.B) {
+			a := open(b, filepath.Join(b.TempDir(), "postern.db"))
+			for i, days := range others {
+				if err := a.SetRetention(b.Context(), fmt.Sprint("other-", i), audit.Retention{SignIn: days, Administration: days, Activity: days}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := a.Ahead(b.Context(), someday()); err != nil {
+				b.Fatal(err)
+			}
+			epoch, err := a.Take(b.Context(), 0, "bench")
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			rows := 0
+			for b.Loop() {
+				b.StopTimer()
+				batch := audit.Batch{Epoch: epoch, Entries: entries(b, rows, 500)}
+				b.StartTimer()
+				if _, err := a.Append(b.Context(), batch); err != nil {
+					b.Fatal(err)
+				}
+				rows += 500
+			}
+			b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+		})
 	}
-	b.ReportAllocs()
-	rows := 0
-	for b.Loop() {
-		b.StopTimer()
-		batch := audit.Batch{Epoch: epoch, Entries: entries(b, rows, 500)}
-		b.StartTimer()
-		if _, err := a.Append(b.Context(), batch); err != nil {
-			b.Fatal(err)
-		}
-		rows += 500
-	}
-	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 }
 
 // BenchmarkEvents reads pages of 100 by site, newest first.
