@@ -102,7 +102,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	c, err := pgxpool.ParseConfig(o.URL)
 	if err != nil || o.Now == nil || o.URL == "" {
 		// The driver's text may repeat the URL, and with it a password.
-		return nil, errs.Wrap(ErrOptions, errs.Invalid, reasonFailed, "the archive's connection URL cannot be read")
+		return nil, errs.Wrap(ErrOptions, errs.Invalid, reasonURL, "the archive's connection URL cannot be read")
 	}
 	if o.Password != "" {
 		c.ConnConfig.Password = o.Password

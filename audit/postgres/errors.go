@@ -19,9 +19,9 @@ const (
 	reasonNoEvent      = "EVENT_NOT_FOUND"
 	reasonNoFlow       = "FLOW_NOT_FOUND"
 	reasonInstallation = "INSTALLATION_MISMATCH"
+	reasonURL          = "ARCHIVE_URL_INVALID"
 	reasonCanceled     = "CANCELED"
 	reasonDeadline     = "DEADLINE_EXCEEDED"
-	reasonRetention    = "RETENTION_OUT_OF_RANGE"
 )
 
 // SQLSTATE codes and classes that are told apart.

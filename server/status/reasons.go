@@ -210,7 +210,10 @@ func reasonsOfStart() []ReasonInfo {
 		return ReasonInfo{Reason: reason, Kind: kind, Meaning: meaning, Do: doOperator, Start: true}
 	}
 	return []ReasonInfo{
+		start("ARCHIVE_CONFLICT", errs.FailedPrecondition, "The archive that is copied to holds something else."),
+		start("ARCHIVE_IN_USE", errs.FailedPrecondition, "The archive that is copied to has been archived to already."),
 		start("ARCHIVE_NEWER", errs.FailedPrecondition, "The archive was written by a newer version."),
+		start("ARCHIVE_URL_INVALID", errs.Invalid, "The archive's connection URL cannot be read."),
 		start("INSTALLATION_MISMATCH", errs.FailedPrecondition, "The archive belongs to another installation."),
 		start("KEYSET_EXPOSED", errs.FailedPrecondition, "Others than its owner may read a keyset file."),
 		start("KEYSET_MISSING", errs.FailedPrecondition, "One of the two keyset files is there and the other is not."),

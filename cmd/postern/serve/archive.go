@@ -21,6 +21,7 @@ type Archive interface {
 	audit.Recovery
 	audit.Keeper
 	audit.Shelves
+	audit.Dumper
 }
 
 // OpenArchive opens the archive that the settings name, and brings its schema up to date.
