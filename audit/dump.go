@@ -28,19 +28,19 @@ type Standing struct {
 	Revision        int64 // the highest archived
 }
 
-// StoredEvent is an event with what only its archive knows: the days of its shelf, and the body that stays when a person is
-// erased (package stored).
+// StoredEvent is an event with what only its archive knows: its shelf, and the body that stays when a person is erased
+// (package stored).
 type StoredEvent struct {
 	Event
-	Keep int
-	Body []byte
+	Shelf Shelf
+	Body  []byte
 }
 
-// StoredFlow is a flow's row with what only its archive knows: the days of its shelf and the moment it goes by, and the outbox
-// partition of its organization.
+// StoredFlow is a flow's row with what only its archive knows: its shelf and the moment it goes by, and the outbox partition of
+// its organization.
 type StoredFlow struct {
 	FlowRow
-	Keep      int
+	Shelf     Shelf
 	Moment    time.Time
 	Partition int
 }

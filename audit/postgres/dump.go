@@ -75,7 +75,7 @@ func (v *view) dump(ctx context.Context, tx pgx.Tx, into *[]audit.StoredEvent, w
 		b.Queue(t.String(), t.args...).Query(func(rows pgx.Rows) error {
 			defer rows.Close()
 			for rows.Next() {
-				e := audit.StoredEvent{Keep: s.Keep}
+				e := audit.StoredEvent{Shelf: s.Shelf}
 				var err error
 				if e.Event, err = scanEvent(rows, v.uid, &e.Body); err != nil {
 					return err
@@ -116,7 +116,7 @@ func (a *Archive) DumpFlows(ctx context.Context, organizationUID string, ids []s
 				Query(func(rows pgx.Rows) error {
 					defer rows.Close()
 					for rows.Next() {
-						f := audit.StoredFlow{Keep: s.Keep}
+						f := audit.StoredFlow{Shelf: s.Shelf}
 						var moment int64
 						var err error
 						if f.FlowRow, err = scanFlow(rows, v.uid, &f.Partition, &moment); err != nil {

@@ -36,7 +36,7 @@ func (a *Archive) Import(ctx context.Context, standing audit.Standing, events []
 		for i := range events {
 			if e := &events[i]; e.Sequence > o.last {
 				items = append(items, newItem(0, 0, e.Event, e.Body))
-				items[len(items)-1].keep = e.Keep
+				items[len(items)-1].keep = e.Shelf.Keep
 			}
 		}
 		if err := w.importEvents(o, items, flows); err != nil {
@@ -95,7 +95,7 @@ func (w *writer) importFlow(it *item, row *audit.StoredFlow, forked bool) error 
 		f.changed, f.FlowRow, f.partition = true, row.FlowRow, row.Partition
 		_, own := audit.IDMoment(row.ID)
 		if fresh {
-			s, err := w.shelfOf(audit.ShelfOf(row.Keep, row.Moment))
+			s, err := w.shelfOf(audit.ShelfOf(row.Shelf.Keep, row.Moment))
 			if err != nil {
 				return err
 			}

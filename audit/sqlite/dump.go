@@ -94,7 +94,7 @@ func stored[T any](ctx context.Context, tx querier, number int64, organizationUI
 			return nil, err
 		}
 		for i := range events {
-			out = append(out, audit.StoredEvent{Event: events[i], Keep: s.Keep, Body: bodies[i]})
+			out = append(out, audit.StoredEvent{Event: events[i], Shelf: s.Shelf, Body: bodies[i]})
 		}
 	}
 	return out, nil
@@ -137,7 +137,7 @@ func (a *Archive) DumpFlows(ctx context.Context, organizationUID string, ids []s
 }
 
 func scanStoredFlow(r *sql.Rows, s *shelf) (audit.StoredFlow, error) {
-	f := audit.StoredFlow{Keep: s.Keep}
+	f := audit.StoredFlow{Shelf: s.Shelf}
 	var stray sql.NullInt64
 	var err error
 	if f.FlowRow, err = scanFlow(r.Scan, &f.Partition, &stray); err != nil {

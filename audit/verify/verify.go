@@ -238,6 +238,9 @@ func (r *record) event(e *audit.StoredEvent) {
 			r.find("sequence %d: it is an event of organization %s", e.Sequence, e.OrganizationUID)
 		}
 	}
+	if at, _ := audit.Moment(e.ID, e.RecordedTime); at.Before(e.Shelf.Start) || !at.Before(e.Shelf.End) {
+		r.find("sequence %d: it lies on shelf %s, and its moment does not", e.Sequence, e.Shelf)
+	}
 	r.counts(e)
 	if e.Flow != "" && e.Step > 0 {
 		f := r.flows[e.Flow]
@@ -250,8 +253,7 @@ func (r *record) event(e *audit.StoredEvent) {
 }
 
 func (r *record) counts(e *audit.StoredEvent) {
-	moment, _ := audit.Moment(e.ID, e.RecordedTime)
-	k := contentKey{audit.ShelfOf(e.Keep, moment), audit.CategoryOf(e.Type)}
+	k := contentKey{e.Shelf, audit.CategoryOf(e.Type)}
 	p := r.count[k]
 	if p == nil {
 		p = &audit.PrunedPart{FirstSequence: e.Sequence}
