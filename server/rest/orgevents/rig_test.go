@@ -300,10 +300,15 @@ type list struct {
 // list asks for a page and reads it.
 func (r *rig) list(path, key string) list {
 	r.t.Helper()
-	a := r.get(path, key)
+	return r.page(r.get(path, key))
+}
+
+// page reads an answer as a page.
+func (r *rig) page(a answer) list {
+	r.t.Helper()
 	var l list
 	if err := json.Unmarshal(a.body, &l); err != nil || a.status != http.StatusOK {
-		r.t.Fatalf("%s: %d %s, %v", path, a.status, a.body, err)
+		r.t.Fatalf("%d %s, %v", a.status, a.body, err)
 	}
 	return l
 }
