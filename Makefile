@@ -1,5 +1,5 @@
 # Everything a developer or a CI machine does here. Needs Go, make and git; tools come pinned through tools/go.mod, and
-# `make test` gets itself a redis-server, oathtool, a name server and identity providers, `make bench` a redis-server.
+# `make test` gets itself a redis-server, oathtool, a name server, PostgreSQL and identity providers, `make bench` a redis-server.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -41,21 +41,25 @@ oathtool: # the oathtool binary, installed from Debian where there is none
 dns: # named of BIND, installed from Debian where there is none; no service is started
 	@hack/ensure.sh named bind9 bind "Tests of domain verification need named of BIND (9.18 or later)" named.service
 
+.PHONY: postgres
+postgres: # the programs of a PostgreSQL server, installed from Debian where there are none; no service is started
+	@hack/ensure.sh initdb postgresql postgresql@17 "Tests of the archive need initdb and postgres (15 or later)" postgresql.service
+
 .PHONY: idps
 idps: # the identity providers tests sign in at: Dex, and two from npm with Node where there is none
 	@GO=$(GO) hack/ensure-idps.sh
 
 .PHONY: test
-test: redis oathtool dns idps ## every test, also against a real redis-server
+test: redis oathtool dns postgres idps ## every test, also against a real redis-server and PostgreSQL
 	REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -timeout 15m $(PKGS)
 
 .PHONY: race
-race: redis oathtool dns idps ## the same tests under the race detector (needs gcc)
+race: redis oathtool dns postgres idps ## the same tests under the race detector (needs gcc)
 	@command -v gcc >/dev/null || { echo "error: the race detector needs cgo, and there is no gcc on PATH" >&2; exit 1; }
 	CGO_ENABLED=1 REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -race -timeout 25m $(PKGS)
 
 .PHONY: cover
-cover: redis oathtool dns idps ## test coverage by function in cover.out, the total at the end
+cover: redis oathtool dns postgres idps ## test coverage by function in cover.out, the total at the end
 	REQUIRE_BACKENDS=1 $(GO) test -timeout 15m -coverpkg=./... -coverprofile=cover.out $(PKGS)
 	grep -v /proto/gen/ cover.out > cover.tmp && mv cover.tmp cover.out
 	$(GO) tool cover -func=cover.out | tail -n 1

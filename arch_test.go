@@ -111,6 +111,7 @@ var core = map[string][]string{
 		module + "/authflow/federation", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix",
 	},
 	"policy/simulate":     {module + "/internal/errs", module + "/audit", module + "/policy"},
+	"apikey":              {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"policy/domaincheck":  {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"authflow/factor":     {module + "/internal/errs", module + "/audit"},
 	"authflow/federation": {module + "/internal/errs", module + "/audit", module + "/policy"},
@@ -151,7 +152,7 @@ var directions = []struct {
 		why: "policy decides from values; what a flow is stays above it",
 	},
 	{
-		from: []string{"audit", "policy", "authflow"}, to: []string{"server", "cmd"},
+		from: []string{"audit", "policy", "authflow", "apikey"}, to: []string{"server", "cmd"},
 		why: "core and adapters do not know how they are called",
 	},
 	{
@@ -178,7 +179,7 @@ var directions = []struct {
 }
 
 // stores marks what keeps or moves data below the core packages.
-var stores = []string{"audit/sqlite", "audit/archiver", "policy/redisdirectory", "authflow/redisstore", "internal/redisx", "internal/embedded"}
+var stores = []string{"audit/sqlite", "audit/postgres", "audit/archiver", "policy/redisdirectory", "authflow/redisstore", "apikey/rediskeys", "internal/redisx", "internal/embedded"}
 
 func TestImportDirections(t *testing.T) {
 	for _, p := range packages(t) {

@@ -72,7 +72,11 @@ const (
 	TypePolicyUpdated                 Type = "policy.updated"
 	TypePolicySuspended               Type = "policy.suspended"
 	TypePolicyResumed                 Type = "policy.resumed"
+	TypeKeyCreated                    Type = "key.created"
+	TypeKeyRevoked                    Type = "key.revoked"
 	TypeLogSearched                   Type = "log.searched"
+	TypeLogTested                     Type = "log.tested"
+	TypeArchivePruned                 Type = "archive.pruned"
 	TypeAccessDenied                  Type = "access.denied"
 )
 
@@ -188,6 +192,11 @@ func administrationTypes() []TypeInfo {
 	}
 	searched := admin(TypeLogSearched, "Somebody searched the record.")
 	searched.Outcome = OutcomeInfo
+	pruned := admin(TypeArchivePruned, "A part of the record went, as the organization's retention says. Its target names what the archive dropped and "+
+		"counts the events; the tally counts events and flows by category, and the changes say from which to which sequence number and time.")
+	pruned.Outcome = OutcomeInfo
+	tested := admin(TypeLogTested, "A test: somebody wants to see whether whoever reads the record does so. The detail holds their word for it.")
+	tested.Outcome = OutcomeInfo
 	denied := admin(TypeAccessDenied, "A call was refused. Its denial names the method, the status and the reason; alike refusals are folded.")
 	denied.Outcome = OutcomeFailure
 	expiring := admin(TypeConnectionCertificateExpiring,
@@ -236,7 +245,11 @@ func administrationTypes() []TypeInfo {
 		admin(TypeAuthenticatorImported, "Second factors were taken over from another system. Its target counts them."),
 		admin(TypeAuthenticatorRecoveryCodes, "Recovery codes were made; older ones no longer work."),
 		admin(TypeProofsRevoked, "What was proven before now is no longer remembered of a subject, at a site or in the organization. The detail says why."),
+		admin(TypeKeyCreated, "An API key was made. Its changes say what for, what it is shown and when it ends; its secret is never told."),
+		admin(TypeKeyRevoked, "An API key was revoked. The detail says why."),
 		searched,
+		tested,
+		pruned,
 		denied,
 	}
 }

@@ -9,7 +9,10 @@ brew=$3
 why=$4
 service=${5:-}
 
-if command -v "$program" >/dev/null 2>&1; then
+# Debian keeps PostgreSQL's programs in directories of their version, off PATH.
+here() { command -v "$program" >/dev/null 2>&1 || compgen -G "/usr/lib/postgresql/*/bin/$program" >/dev/null; }
+
+if here; then
 	exit 0
 fi
 
@@ -55,4 +58,4 @@ if [ -n "$service" ] && command -v systemctl >/dev/null 2>&1; then
 	"${as_root[@]}" systemctl disable "$service" >/dev/null 2>&1 || true
 fi
 
-command -v "$program" >/dev/null 2>&1 || fail "$program is still not on PATH after installing." "Is /usr/bin on PATH?"
+here || fail "$program is still not on PATH after installing." "Is /usr/bin on PATH?"

@@ -98,6 +98,10 @@ func (c *Config) complete() error {
 		need("Identities.Keeper", i.Keeper != nil)
 		need("Identities.MAC", i.MAC != nil)
 	}
+	if k := c.APIKeys; k != nil {
+		need("APIKeys.Keeper", k.Keeper != nil)
+		need("APIKeys.MAC", k.MAC != nil)
+	}
 	if q := c.Query; q != nil {
 		need("Query.Reader", q.Reader != nil)
 		need("Query.Opener", q.Opener != nil)

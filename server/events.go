@@ -15,6 +15,7 @@ import (
 type eventService struct {
 	posternv1.UnsafeEventServiceServer
 	query
+	keys *APIKeys // nil: test events are not emitted here
 }
 
 // GetEvent returns one archived event.

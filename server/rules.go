@@ -46,7 +46,11 @@ func flowRules() map[string]interceptor.Rule {
 }
 
 func eventRules() map[string]interceptor.Rule {
-	return map[string]interceptor.Rule{"GetEvent": read, "ListEvents": read, "WatchEvents": watch, "ListEventTypes": read}
+	return map[string]interceptor.Rule{"GetEvent": read, "ListEvents": read, "WatchEvents": watch, "ListEventTypes": read, "EmitTestEvent": change}
+}
+
+func keyRules() map[string]interceptor.Rule {
+	return map[string]interceptor.Rule{"CreateKey": change, "GetKey": read, "ListKeys": read, "RevokeKey": change}
 }
 
 func directoryRules() map[string]interceptor.Rule {

@@ -35,11 +35,12 @@ import (
 )
 
 // Config is what the server needs. Every field is needed unless it says otherwise; which services are served follows from
-// SignIn, Factors, Identities and Query.
+// SignIn, Factors, Identities, APIKeys and Query.
 type Config struct {
 	SignIn     *SignIn     // nil: SignInService is not served
 	Factors    *Factors    // nil: AuthenticatorService is not served
 	Identities *Identities // nil: IdentityService is not served
+	APIKeys    *APIKeys    // nil: KeyService and EmitTestEvent are not served
 	Query      *Query      // nil: the other services are not served
 
 	Outbox    audit.Outbox // takes refusals
@@ -188,6 +189,7 @@ type Server struct {
 	health   *health.Server
 	recorder *interceptor.Recorder
 	refusals *interceptor.Refusals
+	access   *access
 	services []string
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -208,6 +210,7 @@ func New(c Config) (*Server, error) {
 	if c.Query != nil {
 		access.keys, access.record = c.Query.Keys, c.Query.Reader
 	}
+	s.access = access
 	s.recorder = interceptor.NewRecorder(c.Outbox, access, c.Now, c.NewID, c.Log)
 	s.refusals = &interceptor.Refusals{Recorder: s.recorder, Organizations: access, Flows: access, Log: c.Log}
 	chain := interceptor.NewChain(interceptor.Parts{
@@ -276,13 +279,17 @@ func (s *Server) register(chain *interceptor.Chain, c Config, checked *convert.C
 		impl := &identityService{keeper: i.Keeper, in: checked, tokens: token.New(i.MAC)}
 		problems = append(problems, add(&posternv1.IdentityService_ServiceDesc, impl, identityRules()))
 	}
+	if k := c.APIKeys; k != nil {
+		impl := &keyService{keeper: k.Keeper, in: checked, tokens: token.New(k.MAC), now: c.Now}
+		problems = append(problems, add(&posternv1.KeyService_ServiceDesc, impl, keyRules()))
+	}
 	if q := c.Query; q != nil {
 		base := query{
 			Query: q, Forms: c.Forms, access: access, in: checked, tokens: token.New(q.MAC), log: c.Log, now: c.Now, stopping: s.stopping,
 		}
 		problems = append(problems,
 			add(&posternv1.FlowService_ServiceDesc, &flowService{query: base}, flowRules()),
-			add(&posternv1.EventService_ServiceDesc, &eventService{query: base}, eventRules()),
+			add(&posternv1.EventService_ServiceDesc, &eventService{query: base, keys: c.APIKeys}, eventRules()),
 			add(&posternv1.DirectoryService_ServiceDesc, &directoryService{query: base}, directoryRules()),
 			add(&posternv1.PolicyService_ServiceDesc, &policyService{query: base}, policyRules()))
 	}
@@ -299,3 +306,8 @@ func (s *Server) Services() []string { return slices.Clone(s.services) }
 
 // Refusals records refusals that never become calls: those of the HTTP gateway.
 func (s *Server) Refusals() *interceptor.Refusals { return s.refusals }
+
+// OpenRecord resolves an organization whose record is about to be read past this server, and makes its key usable in this process.
+func (s *Server) OpenRecord(ctx context.Context, organization string) (uid string, err error) {
+	return s.access.open(ctx, organization)
+}

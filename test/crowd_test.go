@@ -18,10 +18,17 @@ func TestTenThousandFlowsThroughTwoProcesses(t *testing.T) {
 	l.verify(b)
 }
 
-// A controller kills sidecar, Redis and archiver with SIGKILL in turns and pauses an archiver past its lease while sign-ins run.
-// What was acknowledged is in the archive, once, in a gapless sequence.
+// A controller kills sidecar, Redis, archiver and PostgreSQL with SIGKILL in turns and pauses an archiver past its lease while
+// sign-ins run. What was acknowledged is in the archive, once, in a gapless sequence.
 func TestNothingAcknowledgedIsLostWhenProcessesDie(t *testing.T) {
-	r := newRig(t, "POSTERN_SIGNIN_MIN_LIFETIME=1s")
+	dyingInTurns(t, newRig(t, "POSTERN_SIGNIN_MIN_LIFETIME=1s"), 4_000)
+}
+
+func TestNothingAcknowledgedIsLostWhenProcessesDieWithPostgreSQL(t *testing.T) {
+	dyingInTurns(t, newPostgresRig(t, "POSTERN_SIGNIN_MIN_LIFETIME=1s"), 4_000)
+}
+
+func dyingInTurns(t *testing.T, r *rig, flows int) {
 	a := r.start("a", "signin", "api")
 	b := r.start("b", "signin", "api")
 	archiver := r.start("c", "archiver")
@@ -30,7 +37,7 @@ func TestNothingAcknowledgedIsLostWhenProcessesDie(t *testing.T) {
 	l := newLoad(t, 120*time.Second, a, b)
 
 	done := make(chan struct{})
-	go func() { defer close(done); l.run(0, 4_000, 64) }()
+	go func() { defer close(done); l.run(0, flows, 64) }()
 	// Each turn waits for the load to have moved on, so that every kill hits a system at work.
 	moved := func(by int64) bool {
 		from := l.calls.Load()
@@ -44,22 +51,24 @@ func TestNothingAcknowledgedIsLostWhenProcessesDie(t *testing.T) {
 		return true
 	}
 	restart := func(p *process) { p.kill(); p.run() }
-	kills := 0
-	for moved(1200) {
-		switch kills % 4 {
-		case 0:
-			restart(a)
-		case 1:
-			r.redis.Kill()
-			r.redis.Restart()
-		case 2:
-			restart(archiver)
-		case 3:
+	turns := []func(){
+		func() { restart(a) },
+		func() { r.redis.Kill(); r.redis.Restart() },
+		func() { restart(archiver) },
+		func() {
 			second.signal(syscall.SIGSTOP) // longer than the lease of 10 s
 			woken := time.AfterFunc(12*time.Second, func() { second.signal(syscall.SIGCONT) })
-			defer woken.Stop()
+			t.Cleanup(func() { woken.Stop() })
 			restart(b)
-		}
+		},
+	}
+	if r.postgres != nil {
+		database := func() { r.postgres.Kill(); r.postgres.Restart() }
+		turns = []func(){turns[0], database, turns[1], turns[2], database, turns[3]}
+	}
+	kills := 0
+	for moved(1200) {
+		turns[kills%len(turns)]()
 		kills++
 	}
 	second.signal(syscall.SIGCONT)

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/postern-audit/postern/internal/testkit/pgtest"
 	"github.com/postern-audit/postern/internal/testkit/redistest"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 )
@@ -46,15 +47,25 @@ var binary = sync.OnceValues(func() (string, error) {
 
 // rig is one installation: a Redis, a data directory with keys and archive, and any number of processes on it.
 type rig struct {
-	t     *testing.T
-	redis *redistest.Server
-	data  string
-	env   []string
+	t        *testing.T
+	redis    *redistest.Server
+	postgres *pgtest.Server // nil with a SQLite archive
+	data     string
+	env      []string
 }
 
 func newRig(t *testing.T, env ...string) *rig {
 	t.Helper()
 	return &rig{t: t, redis: redistest.Start(t), data: t.TempDir(), env: env}
+}
+
+// newPostgresRig is newRig with the archive in a PostgreSQL of its own.
+func newPostgresRig(t *testing.T, env ...string) *rig {
+	t.Helper()
+	r := newRig(t, env...)
+	r.postgres = pgtest.Start(t)
+	r.env = append(r.env, "POSTERN_ARCHIVE_URL="+r.postgres.Database())
+	return r
 }
 
 // process is one `postern serve`.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/postern-audit/postern/examples"
+	"github.com/postern-audit/postern/internal/testkit/pgtest"
 	"github.com/postern-audit/postern/internal/testkit/redistest"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 )
@@ -254,6 +255,8 @@ func TestAStartIsRefusedWithItsReason(t *testing.T) {
 		"Redis is away":       {onRedis(away), 4, "Redis: not reached in time"},
 		"no keysets":          {append(onRedis(good), "POSTERN_KEYS_MASTER_FILE=/none/m", "POSTERN_KEYS_HASH_FILE=/none/h"), 3, "/none/m does not exist"},
 		"no archive":          {append(onRedis(good), "POSTERN_ARCHIVE_SQLITE=/none/archive.db"), 4, "archive"},
+		"PostgreSQL is away":  {append(onRedis(good), "POSTERN_ARCHIVE_URL=postgres://postern@127.0.0.1:1/postern"), 4, "archive: not reached in time"},
+		"weak PostgreSQL":     {append(onRedis(good), "POSTERN_ARCHIVE_URL="+pgtest.Start(t, "fsync=off", "synchronous_commit=off").Database()), 4, "archive.insecure_no_durability"},
 		"wrong setting":       {append(onRedis(good), "POSTERN_LOG_LEVEL=loud"), 3, "log.level: must be"},
 		"unknown setting":     {append(onRedis(good), "POSTERN_LOG_LVL=info"), 3, "POSTERN_LOG_LVL: is no setting"},
 	} {

@@ -1,4 +1,4 @@
-// Package archivetest says by tests what audit.Archive, audit.Reader and audit.Recovery promise.
+// Package archivetest says by tests what audit.Archive, audit.Reader, audit.Recovery, audit.Keeper and audit.Shelves promise.
 //
 // Purpose: every archive runs the same suite (Run), so that whatever is built on one works on the next.
 // Invariant: each case gets a fresh archive; no case knows which database is behind it or reads an error's text.
@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,13 +23,16 @@ type Backend interface {
 	audit.Archive
 	audit.Reader
 	audit.Recovery
+	audit.Keeper
+	audit.Shelves
 	// Another opens the same data once more, as another process would. The caller closes it.
 	Another(t testing.TB) Backend
 }
 
-// Run runs the suite. open returns a fresh, empty archive; its clean-up must bear that the test closed it already. Archives
-// that also implement audit.BatchArchive are held to that contract as well.
-func Run(t *testing.T, open func(t testing.TB) Backend) {
+// Run runs the suite. open returns a fresh, empty archive with the given clock, which those that Another opens share; its
+// clean-up must bear that the test closed it already. Archives that also implement audit.BatchArchive or audit.Reclaimer are
+// held to that contract as well.
+func Run(t *testing.T, open func(t testing.TB, now func() time.Time) Backend) {
 	groups := []struct {
 		name  string
 		cases []testCase
@@ -37,14 +41,17 @@ func Run(t *testing.T, open func(t testing.TB) Backend) {
 		{"flows", flowCases}, {"flow queries", flowQueryCases}, {"queries", queryCases}, {"paging", pagingCases},
 		{"durability", durabilityCases}, {"unreadable", unreadableCases}, {"hostile", hostileCases}, {"sandbox", sandboxCases},
 		{"history", historyCases}, {"scans", scanCases},
+		{"shelves", shelfCases}, {"edges", edgeCases}, {"dropping", dropCases}, {"dropping under load", dropLoadCases},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
 			for _, c := range g.cases {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
-					b := open(t)
-					c.run(&world{T: t, Backend: b, epochs: map[int]audit.Epoch{}})
+					w := &world{T: t, epochs: map[int]audit.Epoch{}}
+					w.clock.Store(at(3600).UnixNano())
+					w.Backend = open(t, w.now)
+					c.run(w)
 				})
 			}
 		})
@@ -62,7 +69,12 @@ type world struct {
 	Backend
 	epochs map[int]audit.Epoch
 	count  int
+	clock  atomic.Int64
 }
+
+func (w *world) now() time.Time { return time.Unix(0, w.clock.Load()).UTC() }
+
+func (w *world) set(now time.Time) { w.clock.Store(now.UnixNano()) }
 
 // Organizations of the tests, and a moment to count from.
 const (
@@ -74,10 +86,13 @@ var began = time.Date(2026, 11, 20, 8, 0, 0, 123456789, time.UTC)
 
 func at(seconds int) time.Time { return began.Add(time.Duration(seconds) * time.Second) }
 
-// id makes a UUIDv7-like id that sorts by n.
-func id(kind string, n int) string {
+// id makes a UUIDv7 of the n-th second that sorts by n.
+func id(kind string, n int) string { return idAt(at(n), kind) }
+
+// idAt makes a UUIDv7 of a moment, always the same for the same kind.
+func idAt(moment time.Time, kind string) string {
 	sum := sha256.Sum256([]byte(kind))
-	return fmt.Sprintf("0193%04x-%04x-7%03x-8%03x-%x", n>>16, n&0xffff, 0, 0, sum[:6])
+	return fmt.Sprintf("%s-7000-8000-%x", audit.FirstID(moment), sum[:6])
 }
 
 // event makes an event of organization A, with a sealed part.

@@ -129,6 +129,7 @@ var storeCases = []testCase{
 		}
 	}},
 	{"times keep their nanoseconds and far ends do no harm", func(w *world) {
+		w.retain(orgA, audit.Retention{SignIn: 1, Administration: 1, Activity: 1, Hold: true})
 		var want []string
 		for _, t := range []time.Time{{}, time.Unix(0, 1).UTC(), time.Date(1, 2, 3, 4, 5, 6, 7, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), began} {
 			e := w.event(func(e *audit.Event) { e.Time = t })

@@ -27,11 +27,14 @@ func (a *Archive) Append(ctx context.Context, b audit.Batch) (audit.Appended, er
 // left out and say so.
 func (a *Archive) AppendAll(ctx context.Context, batches []audit.Batch) ([]audit.Appended, error) {
 	var done []audit.Appended
-	err := a.inWrite(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		w := newWriter(ctx, tx, &a.stmts)
+	err := a.inWrite(ctx, func(ctx context.Context, tx *connection) error {
+		shelves, err := a.catalogue(ctx, tx)
+		if err != nil {
+			return err
+		}
+		w := newWriter(ctx, tx, shelves)
 		done = make([]audit.Appended, len(batches))
 		for i := range batches {
-			var err error
 			if done[i], err = w.batch(&batches[i]); err != nil {
 				return err
 			}
@@ -48,13 +51,17 @@ func (a *Archive) AppendAll(ctx context.Context, batches []audit.Batch) ([]audit
 // written by finish.
 type writer struct {
 	ctx           context.Context //nolint:containedctx // lives as long as the transaction
-	tx            *sql.Tx
-	stmts         *statements
+	tx            *connection
+	shelves       *catalogue
 	organizations map[string]*organization
 	flows         map[string]*flowState
 	flowOrder     []*flowState // rows are written in the order they were met
 	spans         map[span][2]int64
-	indexRows     []indexRow
+	contents      contents
+	types         map[audit.Type]struct{}
+	elsewhere     map[string]struct{} // ids stored already on another shelf than they would go to
+	placed        map[string]int64    // where ids of this transaction went
+	indexRows     map[int64][]indexRow
 }
 
 // indexRow is a row of event_index or flow_index.
@@ -66,30 +73,58 @@ type indexRow struct {
 
 type organization struct {
 	number, last, recorded, revision int64
+	name                             string
+	keeps                            audit.Retention
 }
 
-type span struct{ organization, block int64 }
+type span struct{ shelf, organization, block int64 }
 
-func newWriter(ctx context.Context, tx *sql.Tx, stmts *statements) *writer {
-	return &writer{ctx: ctx, tx: tx, stmts: stmts,
-		organizations: map[string]*organization{}, flows: map[string]*flowState{}, spans: map[span][2]int64{}}
+func newWriter(ctx context.Context, tx *connection, shelves *catalogue) *writer {
+	return &writer{ctx: ctx, tx: tx, shelves: shelves,
+		organizations: map[string]*organization{}, flows: map[string]*flowState{}, spans: map[span][2]int64{}, contents: contents{},
+		types: map[audit.Type]struct{}{}, elsewhere: map[string]struct{}{}, placed: map[string]int64{}, indexRows: map[int64][]indexRow{}}
 }
 
-// exec runs a prepared statement in the transaction.
-func (w *writer) exec(s *sql.Stmt, args ...any) error {
-	_, err := w.tx.StmtContext(w.ctx, s).ExecContext(w.ctx, args...)
+// exec runs a statement that belongs to no shelf.
+func (w *writer) exec(text string, args ...any) error {
+	stmt, err := w.tx.stmts.get(w.ctx, text)
+	if err == nil {
+		_, err = stmt.ExecContext(w.ctx, args...)
+	}
 	return err
 }
 
-func (w *writer) row(s *sql.Stmt, args ...any) *sql.Row {
-	return w.tx.StmtContext(w.ctx, s).QueryRowContext(w.ctx, args...)
+// scan runs one that answers a row, and reads it into dest.
+func (w *writer) scan(text string, args []any, dest ...any) error {
+	stmt, err := w.tx.stmts.get(w.ctx, text)
+	if err != nil {
+		return err
+	}
+	return stmt.QueryRowContext(w.ctx, args...).Scan(dest...)
+}
+
+// execOn and scanOn do the same with a shelf's statement.
+func (w *writer) execOn(shelf int64, text string, args ...any) error {
+	stmt, err := w.tx.stmts.of(w.ctx, shelf, text)
+	if err == nil {
+		_, err = stmt.ExecContext(w.ctx, args...)
+	}
+	return err
+}
+
+func (w *writer) scanOn(shelf int64, text string, args []any, dest ...any) error {
+	stmt, err := w.tx.stmts.of(w.ctx, shelf, text)
+	if err != nil {
+		return err
+	}
+	return stmt.QueryRowContext(w.ctx, args...).Scan(dest...)
 }
 
 // batch stores one partition's events. The transaction is immediate, so nobody can take the partition after the look at its
 // epoch and before the commit.
 func (w *writer) batch(b *audit.Batch) (audit.Appended, error) {
 	var epoch audit.Epoch
-	err := w.row(w.stmts.epoch, b.Partition).Scan(&epoch)
+	err := w.scan(sqlEpoch, []any{b.Partition}, &epoch)
 	if errors.Is(err, sql.ErrNoRows) || (err == nil && epoch != b.Epoch) {
 		return audit.Appended{Fenced: true}, nil // nobody's partition is not the caller's either
 	}
@@ -97,28 +132,66 @@ func (w *writer) batch(b *audit.Batch) (audit.Appended, error) {
 		return audit.Appended{}, err
 	}
 	for _, k := range b.Keys {
-		if err := w.exec(w.stmts.key, k.OrganizationUID, k.Wrapped); err != nil {
+		if err := w.exec(sqlKey, k.OrganizationUID, k.Wrapped); err != nil {
 			return audit.Appended{}, err
 		}
 	}
-	var done audit.Appended
+	incoming := make([]arrival, len(b.Entries))
 	for i := range b.Entries {
-		if err := w.entry(b.Partition, &b.Entries[i], &done); err != nil {
+		if incoming[i], err = w.arrive(b.Partition, &b.Entries[i]); err != nil {
+			return audit.Appended{}, err
+		}
+	}
+	if err := w.lookElsewhere(incoming); err != nil {
+		return audit.Appended{}, err
+	}
+	var done audit.Appended
+	for i := range incoming {
+		if err := w.store(b.Partition, &incoming[i], &done); err != nil {
 			return audit.Appended{}, err
 		}
 	}
 	return done, nil
 }
 
-// entry gives one event the next sequence number and stores it, unless its id is there already.
-func (w *writer) entry(partition int, entry *audit.Entry, done *audit.Appended) error {
-	e, body := storable(partition, entry)
-	o, err := w.organization(e.OrganizationUID)
+// arrival is an event with where it belongs.
+type arrival struct {
+	audit.Event
+	body         []byte
+	organization *organization
+	place        audit.Shelf
+	stray        bool
+}
+
+func (w *writer) arrive(partition int, entry *audit.Entry) (arrival, error) {
+	var in arrival
+	var err error
+	in.Event, in.body = storable(partition, entry)
+	if in.organization, err = w.organization(in.OrganizationUID); err != nil {
+		return in, err
+	}
+	moment, own := audit.Moment(in.ID, in.RecordedTime)
+	in.place, in.stray = audit.ShelfOf(in.organization.keeps.Days(audit.CategoryOf(in.Type)), moment), !own
+	return in, nil
+}
+
+// store gives one event the next sequence number and stores it, unless its id is there already.
+func (w *writer) store(partition int, in *arrival, done *audit.Appended) error {
+	if w.isElsewhere(in) {
+		done.Duplicates++
+		return nil
+	}
+	s, err := w.shelf(in.place, in.stray)
 	if err != nil {
 		return err
 	}
+	o, e := in.organization, &in.Event
 	pos := position(o.number, o.last+1)
-	flags, inserted, err := w.insert(pos, position(o.number, 0), &e, body)
+	f, err := w.flowOf(partition, in)
+	if err != nil {
+		return err
+	}
+	flags, inserted, err := w.insert(s, pos, in, f)
 	if err != nil {
 		return err
 	}
@@ -134,20 +207,44 @@ func (w *writer) entry(partition int, entry *audit.Entry, done *audit.Appended) 
 	o.last = e.Sequence
 	o.recorded = max(o.recorded, nanos(e.RecordedTime))
 	o.revision = max(o.revision, e.Revision)
-	w.widen(o.number, e.Sequence, nanos(e.Time))
-	for _, x := range e.Indexes {
-		w.indexRows = append(w.indexRows, indexRow{x.Purpose, x.Value, pos})
-	}
-	if err := w.history(o.number, &e, body); err != nil {
-		return err
-	}
-	return w.flow(partition, o.number, &e)
+	o.name = e.Organization
+	w.placed[e.ID] = s.number
+	w.note(s, o, e, pos)
+	w.follow(f, s, in)
+	return w.history(o.number, e, in.body)
 }
 
-// insert stores the row; false when an event with this id is stored already.
-func (w *writer) insert(pos, first int64, e *audit.Event, body []byte) (flags int64, inserted bool, err error) {
+// note collects what finish writes for an event.
+func (w *writer) note(s *shelf, o *organization, e *audit.Event, pos int64) {
+	at := nanos(e.Time)
+	w.contents.event(contentKey{o.number, s.number, categoryNumber(audit.CategoryOf(e.Type))}, e.Sequence, at)
+	w.types[e.Type] = struct{}{}
+	key := span{s.number, o.number, e.Sequence >> blockBits}
+	if have, ok := w.spans[key]; ok {
+		w.spans[key] = [2]int64{min(have[0], at), max(have[1], at)}
+	} else {
+		w.spans[key] = [2]int64{at, at}
+	}
+	for _, x := range e.Indexes {
+		w.indexRows[s.number] = append(w.indexRows[s.number], indexRow{x.Purpose, x.Value, pos})
+	}
+}
+
+// insert stores the row; false when an event with this id is on the shelf already.
+func (w *writer) insert(s *shelf, pos int64, in *arrival, f *flowState) (flags int64, inserted bool, err error) {
+	e, first := &in.Event, position(in.organization.number, 0)
 	if e.Type == audit.TypeUnreadable {
-		flags = flagUnreadable
+		flags |= flagUnreadable
+	}
+	if in.stray {
+		flags |= flagStray
+	}
+	forked, err := w.forkedElsewhere(s, e, first, pos, f)
+	if err != nil {
+		return 0, false, err
+	}
+	if forked {
+		flags |= flagForked
 	}
 	if e.Sandbox {
 		flags |= flagSandbox
@@ -156,41 +253,37 @@ func (w *writer) insert(pos, first int64, e *audit.Event, body []byte) (flags in
 	if s := e.Sealed; s != nil {
 		salt, data, digest = s.Salt, s.Data, s.Digest
 	}
-	err = w.row(w.stmts.event, pos, e.ID, nanos(e.Time), nanos(e.RecordedTime), string(e.Type), int64(e.Outcome),
+	err = w.scanOn(s.number, sqlEvent, []any{pos, e.ID, nanos(e.Time), nanos(e.RecordedTime), string(e.Type), int64(e.Outcome),
 		text(e.Site), text(e.Flow), e.Step, text(e.Connection), text(e.Reason), int64(e.Class),
 		flags, e.Step, text(e.Flow), e.Step, first, pos,
-		salt, data, digest, packIndexes(e.Indexes), body).Scan(&flags)
+		salt, data, digest, packIndexes(e.Indexes), in.body}, &flags)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
 	return flags, err == nil, err
 }
 
-// organization returns where an organization's record stands, giving it a number when it is new.
+// organization returns where an organization's record stands and how long it is kept, giving it a number when it is new.
 func (w *writer) organization(uid string) (*organization, error) {
 	if o, ok := w.organizations[uid]; ok {
 		return o, nil
 	}
 	o := &organization{}
-	err := w.row(w.stmts.organization, uid).Scan(&o.number, &o.last, &o.recorded, &o.revision)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = w.row(w.stmts.newOrganization, uid).Scan(&o.number)
-	}
+	var number, last, recorded, revision sql.NullInt64
+	var name sql.NullString
+	var r retentionRow
+	err := w.scan(sqlOrganization, []any{uid}, &number, &last, &recorded, &revision, &name, &r.signIn, &r.administration, &r.activity, &r.hold)
 	if err != nil {
 		return nil, err
 	}
+	o.number, o.last, o.recorded, o.revision, o.name, o.keeps = number.Int64, last.Int64, recorded.Int64, revision.Int64, name.String, r.retention()
+	if !number.Valid {
+		if err := w.scan(sqlNewOrganization, []any{uid}, &o.number); err != nil {
+			return nil, err
+		}
+	}
 	w.organizations[uid] = o
 	return o, nil
-}
-
-// widen notes an event's time for event_span.
-func (w *writer) widen(organization, sequence, at int64) {
-	key := span{organization, sequence >> blockBits}
-	if s, ok := w.spans[key]; ok {
-		w.spans[key] = [2]int64{min(s[0], at), max(s[1], at)}
-		return
-	}
-	w.spans[key] = [2]int64{at, at}
 }
 
 // finish writes what the events share.
@@ -198,16 +291,28 @@ func (w *writer) finish() error {
 	if err := w.writeFlows(); err != nil {
 		return err
 	}
-	if err := w.many(w.stmts.eventIndex, w.stmts.eventIndexes, w.indexRows); err != nil {
-		return err
+	for shelf, rows := range w.indexRows {
+		if err := w.many(shelf, sqlEventIndex, sqlEventIndexes, rows); err != nil {
+			return err
+		}
 	}
 	for key, s := range w.spans {
-		if err := w.exec(w.stmts.span, key.organization, key.block, s[0], s[1]); err != nil {
+		if err := w.execOn(key.shelf, sqlSpan, key.organization, key.block, s[0], s[1]); err != nil {
+			return err
+		}
+	}
+	for _, args := range w.contents.rows() {
+		if err := w.exec(saveContent, args...); err != nil {
+			return err
+		}
+	}
+	for t := range w.types {
+		if err := w.exec(sqlType, string(t)); err != nil {
 			return err
 		}
 	}
 	for _, o := range w.organizations {
-		if err := w.exec(w.stmts.saveOrganization, o.last, o.recorded, o.revision, o.number); err != nil {
+		if err := w.exec(sqlSaveOrganization, o.last, o.recorded, o.revision, o.name, o.number); err != nil {
 			return err
 		}
 	}
@@ -215,21 +320,21 @@ func (w *writer) finish() error {
 }
 
 // many inserts index rows, in the order of their table, manyRows at a time.
-func (w *writer) many(one, several *sql.Stmt, rows []indexRow) error {
+func (w *writer) many(shelf int64, one, several string, rows []indexRow) error {
 	slices.SortFunc(rows, func(a, b indexRow) int {
 		return cmp.Or(cmp.Compare(a.purpose, b.purpose), bytes.Compare(a.value, b.value), cmp.Compare(a.target, b.target))
 	})
 	args := make([]any, 0, 3*manyRows)
 	for len(rows) > 0 {
-		stmt, n := one, 1
+		text, n := one, 1
 		if len(rows) >= manyRows {
-			stmt, n = several, manyRows
+			text, n = several, manyRows
 		}
 		args = args[:0]
 		for _, r := range rows[:n] {
 			args = append(args, int64(r.purpose), r.value, r.target)
 		}
-		if err := w.exec(stmt, args...); err != nil {
+		if err := w.execOn(shelf, text, args...); err != nil {
 			return err
 		}
 		rows = rows[n:]

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
@@ -18,9 +19,12 @@ import (
 
 // Archive is the record in one SQLite file. Safe for concurrent use; several processes of one host may open the same file.
 type Archive struct {
-	write *sql.DB // one connection
+	write *sql.DB // one connection, which is writer's
 	read  *sql.DB // a few connections that can only query
-	stmts statements
+	now   func() time.Time
+	known atomic.Pointer[catalogue] // as last read
+	turn  chan struct{}             // held by whoever writes
+	conn  *connection               // nil until the first write, and after one that broke it
 }
 
 var (
@@ -28,11 +32,14 @@ var (
 	_ audit.BatchArchive = (*Archive)(nil)
 	_ audit.Reader       = (*Archive)(nil)
 	_ audit.Recovery     = (*Archive)(nil)
+	_ audit.Keeper       = (*Archive)(nil)
+	_ audit.Shelves      = (*Archive)(nil)
+	_ audit.Reclaimer    = (*Archive)(nil)
 )
 
 // Open opens the archive at path, creates the file (mode 0600) when there is none, and brings its schema up to date. A file
-// that a newer binary has migrated is refused with ARCHIVE_NEWER.
-func Open(ctx context.Context, path string) (*Archive, error) {
+// that a newer binary has migrated is refused with ARCHIVE_NEWER. now tells readers which events are past their retention.
+func Open(ctx context.Context, path string, now func() time.Time) (*Archive, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, wrap(err)
@@ -44,7 +51,7 @@ func Open(ctx context.Context, path string) (*Archive, error) {
 	if err := f.Close(); err != nil {
 		return nil, wrap(err)
 	}
-	a := &Archive{}
+	a := &Archive{now: now, turn: make(chan struct{}, 1)}
 	if err := a.open(ctx, abs); err != nil {
 		return nil, errors.Join(wrap(err), a.Close())
 	}
@@ -52,17 +59,15 @@ func Open(ctx context.Context, path string) (*Archive, error) {
 }
 
 func (a *Archive) open(ctx context.Context, path string) (err error) {
-	// A checkpoint every 32 MiB instead of 4 writes pages of the indexes once that many batches touch.
-	pragmas := []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)", "cache_size(-64000)"}
+	// A checkpoint every 32 MiB instead of 4 writes pages of the indexes once that many batches touch. What is deleted is
+	// overwritten, so that a free page tells nothing.
+	pragmas := []string{"journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)", "cache_size(-64000)"}
 	if a.write, err = sql.Open("sqlite", dsn(path, pragmas...)+"&_txlock=immediate"); err != nil {
 		return err
 	}
 	a.write.SetMaxOpenConns(1)
 	a.write.SetMaxIdleConns(1)
 	if err := migrate(ctx, a.write); err != nil {
-		return err
-	}
-	if err := a.stmts.prepare(ctx, a.write); err != nil {
 		return err
 	}
 	if a.read, err = sql.Open("sqlite", dsn(path, "query_only(1)", "cache_size(-8000)")); err != nil {
@@ -88,7 +93,9 @@ func (a *Archive) Close() error {
 		all = append(all, a.read.Close())
 	}
 	if a.write != nil {
-		all = append(all, a.stmts.close(), a.write.Close())
+		a.turn <- struct{}{}
+		all = append(all, a.drop(), a.write.Close())
+		<-a.turn
 	}
 	return wrap(errors.Join(all...))
 }
@@ -96,7 +103,7 @@ func (a *Archive) Close() error {
 // Take raises the partition's epoch and returns it.
 func (a *Archive) Take(ctx context.Context, partition int, holder string) (audit.Epoch, error) {
 	var epoch audit.Epoch
-	err := a.inWrite(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := a.inWrite(ctx, func(ctx context.Context, tx *connection) error {
 		return tx.QueryRowContext(ctx, `INSERT INTO partition_epoch (partition, epoch, holder) VALUES (?, 1, ?)
 			ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1, holder = excluded.holder RETURNING epoch`,
 			partition, holder).Scan(&epoch)
@@ -114,6 +121,7 @@ func (a *Archive) Installation(ctx context.Context) (*audit.Installation, error)
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
 func installation(ctx context.Context, q querier) (*audit.Installation, error) {
@@ -133,7 +141,7 @@ func installation(ctx context.Context, q querier) (*audit.Installation, error) {
 
 // SetInstallation stores it once. Storing the same again is fine, another one is INSTALLATION_MISMATCH.
 func (a *Archive) SetInstallation(ctx context.Context, i audit.Installation) error {
-	return a.inWrite(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return a.inWrite(ctx, func(ctx context.Context, tx *connection) error {
 		have, err := installation(ctx, tx)
 		if err != nil {
 			return err
@@ -154,27 +162,8 @@ func (a *Archive) SetInstallation(ctx context.Context, i audit.Installation) err
 // Empty reports whether no event was ever archived.
 func (a *Archive) Empty(ctx context.Context) (bool, error) {
 	var empty bool
-	err := a.read.QueryRowContext(ctx, `SELECT NOT EXISTS (SELECT 1 FROM event)`).Scan(&empty)
+	err := a.read.QueryRowContext(ctx, `SELECT NOT EXISTS (SELECT 1 FROM organization_sequence WHERE last_sequence > 0)`).Scan(&empty)
 	return empty, wrap(err)
-}
-
-// inWrite runs fn in one immediate transaction on the writing connection. Waiting for the connection ends with ctx; the
-// transaction itself does not: it is short, and a commit cut off half-way would leave the caller guessing.
-func (a *Archive) inWrite(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
-	conn, err := a.write.Conn(ctx)
-	if err != nil {
-		return wrap(err)
-	}
-	defer conn.Close() //nolint:errcheck // gives the connection back
-	whole := context.WithoutCancel(ctx)
-	tx, err := conn.BeginTx(whole, nil)
-	if err != nil {
-		return wrap(err)
-	}
-	if err := fn(whole, tx); err != nil {
-		return errors.Join(wrap(err), tx.Rollback()) // a rollback that fails ends the connection: nothing of it stays
-	}
-	return wrap(tx.Commit())
 }
 
 // inRead runs fn on one state of the file.
@@ -185,30 +174,4 @@ func (a *Archive) inRead(ctx context.Context, fn func(*sql.Tx) error) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // it only read
 	return wrap(fn(tx))
-}
-
-// nanos is how a time is stored: 0 for none; what int64 cannot hold becomes the nearest it can.
-func nanos(t time.Time) int64 {
-	switch {
-	case t.IsZero():
-		return 0
-	case t.Before(earliest):
-		return earliest.UnixNano()
-	case t.After(latest):
-		return latest.UnixNano()
-	default:
-		return t.UnixNano()
-	}
-}
-
-var (
-	earliest = time.Date(1678, 1, 1, 0, 0, 0, 0, time.UTC)
-	latest   = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
-)
-
-func fromNanos(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
 }

@@ -18,13 +18,20 @@ import (
 	"github.com/postern-audit/postern/audit/sqlite"
 )
 
-const crashFile = "POSTERN_CRASH_FILE" // set in the child: the archive to write to until it is killed
+const (
+	crashFile = "POSTERN_CRASH_FILE" // set in the child: the archive to write to until it is killed
+	adoptFile = "POSTERN_ADOPT_FILE" // set in the child: the archive of schema 1 to open
+)
 
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(crashFile) != "":
 		err := writeUntilKilled(os.Getenv(crashFile), os.Getenv("POSTERN_CRASH_FROM"))
 		fmt.Fprintln(os.Stderr, "the child ended by itself:", err)
+	case os.Getenv(adoptFile) != "":
+		fmt.Fprintln(os.Stdout, "child: opening")
+		_, err := sqlite.Open(context.Background(), os.Getenv(adoptFile), someday)
+		fmt.Fprintln(os.Stdout, "child:", err)
 	case os.Getenv(limitedFile) != "":
 		fmt.Fprintln(os.Stdout, "child:", fillAndRecover(context.Background(), os.Getenv(limitedFile)))
 	default:
@@ -39,14 +46,14 @@ func crashEvents(n int) ([]audit.Entry, error) {
 	var out []audit.Entry
 	for i := range crashBatch {
 		org := []string{"org-even", "org-odd"}[i%2]
-		e := audit.Event{ID: fmt.Sprintf("event-%06d-%02d", n, i), Type: audit.TypeSignInStarted, Organization: org, OrganizationUID: org,
+		e := audit.Event{ID: fmt.Sprintf("event-%06d-%02d", n, i), Time: someday(), Type: audit.TypeSignInStarted, Organization: org, OrganizationUID: org,
 			Flow: fmt.Sprintf("flow-%d-%d", n, i), Step: 1, Site: "portal", Indexes: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte{byte(i)}}},
 			Sealed: &audit.Sealed{Salt: make([]byte, 16), Data: make([]byte, 200), Digest: make([]byte, 32)}, Directory: crashWrite(n, i)}
 		raw, err := codec.New(nil).Encode(&e)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, audit.Entry{OutboxID: "1-0", Event: e, Raw: raw})
+		out = append(out, audit.Entry{OutboxID: "1-0", RecordedTime: someday(), Event: e, Raw: raw})
 	}
 	return out, nil
 }
@@ -64,7 +71,7 @@ func writeUntilKilled(path, from string) error {
 		return err
 	}
 	ctx := context.Background()
-	a, err := sqlite.Open(ctx, path)
+	a, err := sqlite.Open(ctx, path, someday)
 	if err != nil {
 		return err
 	}
@@ -177,6 +184,47 @@ func checkHistory(t *testing.T, a backend, org string, half, events int) {
 		items, err := a.ItemsAt(t.Context(), org, versions[i].DirectoryCommit, []audit.DirectoryKey{w.Items[0].Key, w.Items[1].Key})
 		if err != nil || len(items) != 2 || string(items[w.Items[0].Key]) != string(w.Organization) || string(versions[i].Record) != string(w.Organization) {
 			t.Fatalf("%s: version %d is %q with %q, want %q; %v", org, versions[i].Sequence, versions[i].Record, items, w.Organization, err)
+		}
+	}
+}
+
+// TestKilledWhileTakingOverAnOldArchive kills a process that migrates, as soon as its write-ahead log has grown to some length.
+func TestKilledWhileTakingOverAnOldArchive(t *testing.T) {
+	for length := int64(0); ; length += 60_000 {
+		path := oldArchive(t)
+		child := exec.CommandContext(t.Context(), os.Args[0])
+		child.Env = append(os.Environ(), adoptFile+"="+path)
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		lines.Scan()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			lines.Scan() // its end, one way or another
+		}()
+		for ended := false; !ended; {
+			info, err := os.Stat(path + "-wal")
+			if err == nil && info.Size() >= length {
+				break
+			}
+			select {
+			case <-done:
+				ended = true
+			default:
+			}
+		}
+		_ = child.Process.Kill() // it may be over
+		<-done
+		killed := child.Wait() != nil
+		sameRecord(t, openAt(t, path, oldLast), oldRecord(t))
+		if !killed {
+			return
 		}
 	}
 }

@@ -3,30 +3,36 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"github.com/postern-audit/postern/audit"
 )
 
-// ScanPlans is Plans for what goes through flows: the rows of each branch, then the events.
-func (a *Archive) ScanPlans(ctx context.Context, s audit.FlowScan) (plans []string, err error) {
+// ScanPlans is Plans for what goes through flows: on each shelf the rows of each branch, then the events.
+func (a *Archive) ScanPlans(ctx context.Context, s audit.FlowScan) (flows, events []string, err error) {
 	err = a.inRead(ctx, func(tx *sql.Tx) error {
-		number, err := numberOf(ctx, tx, s.OrganizationUID)
+		v, err := a.loaded(ctx, tx, s.OrganizationUID)
 		if err != nil {
 			return err
 		}
-		c := scanConditions(&s)
-		for _, b := range scanPath(number, &s) {
-			plan, err := explain(ctx, tx, scanText(b, c), append(append(b.args, c.args...), s.Limit))
+		for _, p := range v.scanParts(&s) {
+			c := v.scanConditions(&s, p.shelf)
+			for _, b := range scanPath(v.number, &s) {
+				plan, err := explain(ctx, tx, p.text(scanText(b, c)), slices.Concat(b.args, c.args, []any{s.Limit}))
+				if err != nil {
+					return err
+				}
+				flows = append(flows, plan)
+			}
+			var some clause
+			in(&some, "e.flow", []string{"a", "b"})
+			plan, err := explain(ctx, tx, p.text(flowEventsText(some)), append(some.args, position(v.number, 0), position(v.number+1, 0)))
 			if err != nil {
 				return err
 			}
-			plans = append(plans, plan)
+			events = append(events, plan)
 		}
-		var events clause
-		in(&events, "e.flow", []string{"a", "b"})
-		plan, err := explain(ctx, tx, flowEventsText(events), append(events.args, position(number, 0), position(number+1, 0)))
-		plans = append(plans, plan)
-		return err
+		return nil
 	})
-	return plans, err
+	return flows, events, err
 }

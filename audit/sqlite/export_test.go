@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 
 	"github.com/postern-audit/postern/audit"
@@ -10,30 +11,55 @@ import (
 
 // Pragma reads a setting of the writing connection.
 func (a *Archive) Pragma(ctx context.Context, name string) (value string) {
-	if err := a.write.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value); err != nil {
+	err := a.inWrite(ctx, func(ctx context.Context, tx *connection) error {
+		return tx.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
+	})
+	if err != nil {
 		return err.Error()
 	}
 	return value
 }
 
-// Plans returns how SQLite would answer the statements behind a query, one line per step.
+// KeptShelves returns for how many shelves statements are prepared.
+func (a *Archive) KeptShelves() int { return len(a.conn.stmts.shelves) }
+
+// Tables lists the file's tables.
+func (a *Archive) Tables(ctx context.Context) []string {
+	rows, err := a.read.QueryContext(ctx, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	names, err := collect(rows, func(r *sql.Rows) (name string, err error) { return name, r.Scan(&name) })
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return names
+}
+
+// Plans returns how SQLite would answer the statements behind a query, shelf by shelf, one line per step.
 func (a *Archive) Plans(ctx context.Context, q audit.Query) (plans []string, err error) {
 	err = a.inRead(ctx, func(tx *sql.Tx) error {
-		s, _, err := newSearch(ctx, tx, &q)
+		s, err := a.newSearch(ctx, tx, &q)
 		if err != nil {
 			return err
 		}
-		path, err := s.choose()
-		if err != nil {
-			return err
-		}
-		for _, b := range path {
-			query, args := s.text(b)
-			plan, err := explain(ctx, tx, query, args)
+		for _, p := range s.inOrder() {
+			w, err := s.walkOn(p)
+			if err != nil || w == nil {
+				return err
+			}
+			path, err := w.choose()
 			if err != nil {
 				return err
 			}
-			plans = append(plans, plan)
+			for _, b := range path {
+				query, args := w.statement(b)
+				plan, err := explain(ctx, tx, query, args)
+				if err != nil {
+					return err
+				}
+				plans = append(plans, plan)
+			}
 		}
 		return nil
 	})
@@ -42,15 +68,28 @@ func (a *Archive) Plans(ctx context.Context, q audit.Query) (plans []string, err
 
 // FlowPlans is Plans for flows.
 func (a *Archive) FlowPlans(ctx context.Context, q audit.FlowQuery) (plans []string, err error) {
-	c := flowConditions(&q)
-	for _, b := range flowPath(&q) {
-		plan, err := explain(ctx, a.read, flowText(b, c), append(append(b.args, c.args...), q.Limit))
+	err = a.inRead(ctx, func(tx *sql.Tx) error {
+		v, err := a.view(ctx, tx, q.OrganizationUID)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		plans = append(plans, plan)
-	}
-	return plans, nil
+		if err := v.load(ctx, tx); err != nil {
+			return err
+		}
+		for _, p := range v.flowParts() {
+			c := flowConditions(&q)
+			v.onlyShownFlows(&c, p.shelf)
+			for _, b := range flowPath(&q, v.number) {
+				plan, err := explain(ctx, tx, p.text(flowText(b, c)), slices.Concat(b.args, c.args, []any{q.Limit}))
+				if err != nil {
+					return err
+				}
+				plans = append(plans, plan)
+			}
+		}
+		return nil
+	})
+	return plans, err
 }
 
 func explain(ctx context.Context, tx querier, query string, args []any) (string, error) {

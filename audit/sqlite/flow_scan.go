@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"slices"
 
 	"github.com/postern-audit/postern/audit"
@@ -19,22 +18,28 @@ const (
 	flowsAtOnce = 200
 )
 
-// ScanFlows walks the index of starts, of each site when some are named, and reads the events of what it found.
+// ScanFlows goes through the shelves with flows, the one with the earliest start in front, until none of the others can have a flow for
+// the page. On a shelf it walks the index of starts, of each site when some are named. Then it reads the events of what it found.
 func (a *Archive) ScanFlows(ctx context.Context, s audit.FlowScan) ([]audit.FlowRecord, error) {
 	if s.Limit <= 0 {
 		return nil, nil
 	}
 	var out []audit.FlowRecord
 	err := a.inRead(ctx, func(tx *sql.Tx) error {
-		number, err := numberOf(ctx, tx, s.OrganizationUID)
-		if err != nil || number == 0 {
+		v, err := a.loaded(ctx, tx, s.OrganizationUID)
+		if err != nil || v == nil {
 			return err
 		}
-		rows, err := scanRows(ctx, tx, number, &s)
-		if err != nil {
-			return err
+		var page []storedFlow
+		for _, p := range v.scanParts(&s) {
+			if len(page) == s.Limit && nanos(page[len(page)-1].row.Started) < p.flows().started.low {
+				break
+			}
+			if page, err = v.scanOn(ctx, tx, &s, p.shelf, page); err != nil {
+				return err
+			}
 		}
-		out, err = withEvents(ctx, tx, number, s.OrganizationUID, rows)
+		out, err = v.withEvents(ctx, tx, s.OrganizationUID, page)
 		return err
 	})
 	return out, err
@@ -44,26 +49,37 @@ func (a *Archive) ScanFlows(ctx context.Context, s audit.FlowScan) ([]audit.Flow
 func (a *Archive) CountFlows(ctx context.Context, s audit.FlowScan) (int64, error) {
 	var sum int64
 	err := a.inRead(ctx, func(tx *sql.Tx) error {
-		number, err := numberOf(ctx, tx, s.OrganizationUID)
-		if err != nil || number == 0 {
+		v, err := a.loaded(ctx, tx, s.OrganizationUID)
+		if err != nil || v == nil {
 			return err
 		}
-		for _, b := range scanPath(number, &s) {
-			c := scanConditions(&s)
-			var n int64
-			args := append(append(slices.Clone(b.args), c.args...), maxCounted)
-			err := tx.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM `+b.from+` WHERE `+b.where+c.text+` LIMIT ?)`, args...).Scan(&n)
-			if err != nil {
-				return err
-			}
-			if sum += n; sum >= maxCounted {
-				sum = 0
-				return nil
+		for _, p := range v.scanParts(&s) {
+			c := v.scanConditions(&s, p.shelf)
+			for _, b := range scanPath(v.number, &s) {
+				var n int64
+				err := tx.QueryRowContext(ctx, p.text(`SELECT count(*) FROM (SELECT 1 FROM `+b.from+` WHERE `+b.where+c.text+` LIMIT ?)`),
+					slices.Concat(b.args, c.args, []any{maxCounted})...).Scan(&n)
+				if err != nil {
+					return err
+				}
+				if sum += n; sum >= maxCounted {
+					sum = 0
+					return nil
+				}
 			}
 		}
 		return nil
 	})
 	return sum, err
+}
+
+// loaded is the view of an organization with its parts; nil when nothing of it is archived.
+func (a *Archive) loaded(ctx context.Context, tx querier, organizationUID string) (*view, error) {
+	v, err := a.view(ctx, tx, organizationUID)
+	if err != nil || !v.known {
+		return nil, err
+	}
+	return v, v.load(ctx, tx)
 }
 
 // Steps seeks each flow's events and keeps those asked for.
@@ -83,46 +99,54 @@ func (a *Archive) Steps(ctx context.Context, organizationUID string, steps []aud
 	flows = slices.Compact(flows)
 	var out []audit.Event
 	err := a.inRead(ctx, func(tx *sql.Tx) error {
-		number, err := numberOf(ctx, tx, organizationUID)
-		if err != nil || number == 0 {
+		v, err := a.loaded(ctx, tx, organizationUID)
+		if err != nil || v == nil {
 			return err
 		}
-		events, err := eventsOf(ctx, tx, number, organizationUID, flows)
-		for i := range events {
-			if e := &events[i]; !e.Forked && wanted[audit.StepRef{Flow: e.Flow, Step: e.Step}] {
-				out = append(out, *e)
+		for _, p := range v.parts {
+			events, err := v.eventsOf(ctx, tx, organizationUID, p.shelf, flows)
+			if err != nil {
+				return err
+			}
+			for i := range events {
+				if e := &events[i]; !e.Forked && wanted[audit.StepRef{Flow: e.Flow, Step: e.Step}] {
+					out = append(out, *e)
+				}
 			}
 		}
-		return err
+		return nil
 	})
 	return out, err
 }
 
-// numberOf returns an organization's number, 0 when nothing of it is archived.
-func numberOf(ctx context.Context, tx querier, uid string) (number int64, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT organization FROM organization_sequence WHERE organization_uid = ?`, uid).Scan(&number)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
-	return number, err
+// scanParts lists the parts that may have flows of the scan, the one with the earliest start in front.
+func (v *view) scanParts(s *audit.FlowScan) []*part {
+	out := slices.DeleteFunc(v.flowParts(), func(p *part) bool {
+		starts := p.flows().started
+		return !s.AfterTime.IsZero() && starts.high < nanos(s.AfterTime) || !s.Start.IsZero() && starts.high < nanos(s.Start) ||
+			!s.End.IsZero() && starts.low >= nanos(s.End)
+	})
+	slices.SortFunc(out, func(a, b *part) int { return cmp.Compare(a.flows().started.low, b.flows().started.low) })
+	return out
 }
 
 // scanPath lists the branches to walk: sites, else all of the organization.
 func scanPath(number int64, s *audit.FlowScan) []branch {
 	if len(s.Sites) == 0 || len(s.Sites) > maxBranches {
-		return []branch{{from: "flow f INDEXED BY flow_started", where: "f.organization = ?", args: []any{number}}}
+		return []branch{{from: "flow_# f INDEXED BY flow_started_#", where: "f.organization = ?", args: []any{number}}}
 	}
 	sites := slices.Compact(slices.Sorted(slices.Values(s.Sites)))
 	out := make([]branch, 0, len(sites))
 	for _, site := range sites {
-		out = append(out, branch{from: "flow f INDEXED BY flow_site", where: "f.organization = ? AND f.site = ?", args: []any{number, site}})
+		out = append(out, branch{from: "flow_# f INDEXED BY flow_site_#", where: "f.organization = ? AND f.site = ?", args: []any{number, site}})
 	}
 	return out
 }
 
-// scanConditions are place and time range.
-func scanConditions(s *audit.FlowScan) clause {
+// scanConditions are place, time range and what may be seen.
+func (v *view) scanConditions(s *audit.FlowScan, on *shelf) clause {
 	var c clause
+	v.onlyShownFlows(&c, on)
 	if !s.AfterTime.IsZero() {
 		c.and("(f.started, f.id) > (?, ?)", nanos(s.AfterTime), s.AfterID)
 	}
@@ -140,57 +164,77 @@ func scanConditions(s *audit.FlowScan) clause {
 
 // scanText is the query for a branch's rows. Endings are looked at in the row: nearly every flow has one.
 func scanText(b branch, c clause) string {
-	return `SELECT ` + flowColumns + ` FROM organization_sequence o CROSS JOIN ` + b.from + ` WHERE o.organization = f.organization AND ` + b.where +
+	return `SELECT f.places, ` + flowColumns + ` FROM organization_sequence o CROSS JOIN ` + b.from + ` WHERE o.organization = f.organization AND ` + b.where +
 		c.text + ` AND f.ended IS NOT NULL ORDER BY f.started, f.id LIMIT ?`
 }
 
-func scanRows(ctx context.Context, tx querier, number int64, s *audit.FlowScan) ([]audit.FlowRow, error) {
-	var out []audit.FlowRow
-	c := scanConditions(s)
-	for _, b := range scanPath(number, s) {
-		rows, err := tx.QueryContext(ctx, scanText(b, c), append(append(slices.Clone(b.args), c.args...), s.Limit)...)
+// scanOn adds a shelf's flows to the page.
+func (v *view) scanOn(ctx context.Context, tx querier, s *audit.FlowScan, on *shelf, page []storedFlow) ([]storedFlow, error) {
+	c := v.scanConditions(s, on)
+	for _, b := range scanPath(v.number, s) {
+		rows, err := tx.QueryContext(ctx, on.text(scanText(b, c)), slices.Concat(b.args, c.args, []any{s.Limit})...)
 		if err != nil {
 			return nil, err
 		}
-		found, err := collect(rows, func(r *sql.Rows) (audit.FlowRow, error) { return scanFlow(r.Scan) })
+		found, err := collect(rows, func(r *sql.Rows) (f storedFlow, err error) {
+			var places string
+			f.shelf = on
+			f.row, err = scanFlow(r.Scan, &places)
+			f.places = parsePlaces(places)
+			return f, err
+		})
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, found...)
+		page = append(page, found...)
 	}
-	slices.SortFunc(out, func(x, y audit.FlowRow) int { return cmp.Or(x.Started.Compare(y.Started), cmp.Compare(x.ID, y.ID)) })
-	return out[:min(len(out), s.Limit)], nil
+	slices.SortFunc(page, func(x, y storedFlow) int {
+		return cmp.Or(x.row.Started.Compare(y.row.Started), cmp.Compare(x.row.ID, y.row.ID))
+	})
+	return page[:min(len(page), s.Limit)], nil
 }
 
 // withEvents puts flows and their events together.
-func withEvents(ctx context.Context, tx querier, number int64, uid string, rows []audit.FlowRow) ([]audit.FlowRecord, error) {
-	out := make([]audit.FlowRecord, len(rows))
-	at := make(map[string]int, len(rows))
-	ids := make([]string, len(rows))
-	for i := range rows {
-		out[i].FlowRow, ids[i], at[rows[i].ID] = rows[i], rows[i].ID, i
-	}
-	events, err := eventsOf(ctx, tx, number, uid, ids)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(events, func(a, b audit.Event) int { return cmp.Compare(a.Sequence, b.Sequence) })
-	for i := range events {
-		if n, ok := at[events[i].Flow]; ok {
-			out[n].Events = append(out[n].Events, events[i])
+func (v *view) withEvents(ctx context.Context, tx querier, uid string, flows []storedFlow) ([]audit.FlowRecord, error) {
+	out := make([]audit.FlowRecord, len(flows))
+	at := make(map[string]int, len(flows))
+	ids := map[int64][]string{} // by shelf
+	for i := range flows {
+		f := &flows[i]
+		out[i].FlowRow, at[f.row.ID] = f.row, i
+		for _, number := range append([]int64{f.shelf.number}, f.places...) {
+			ids[number] = append(ids[number], f.row.ID)
 		}
+	}
+	for number, list := range ids {
+		s := v.catalogue.number[number]
+		if s == nil {
+			continue // dropped since
+		}
+		events, err := v.eventsOf(ctx, tx, uid, s, list)
+		if err != nil {
+			return nil, err
+		}
+		for i := range events {
+			if n, ok := at[events[i].Flow]; ok {
+				out[n].Events = append(out[n].Events, events[i])
+			}
+		}
+	}
+	for i := range out {
+		slices.SortFunc(out[i].Events, func(a, b audit.Event) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	}
 	return out, nil
 }
 
-// eventsOf reads the events of flows, as long as they are the organization's.
-func eventsOf(ctx context.Context, tx querier, number int64, uid string, flows []string) ([]audit.Event, error) {
+// eventsOf reads the events of flows on a shelf, as long as they are the organization's and may be seen.
+func (v *view) eventsOf(ctx context.Context, tx querier, uid string, s *shelf, flows []string) ([]audit.Event, error) {
 	var out []audit.Event
 	for chunk := range slices.Chunk(flows, flowsAtOnce) {
 		var c clause
 		in(&c, "e.flow", chunk)
-		args := append(c.args, position(number, 0), position(number+1, 0)-1)
-		rows, err := tx.QueryContext(ctx, flowEventsText(c), args...)
+		args := append(c.args, position(v.number, 0), position(v.number+1, 0)-1)
+		rows, err := tx.QueryContext(ctx, s.text(flowEventsText(c)), args...)
 		if err != nil {
 			return nil, err
 		}
@@ -198,11 +242,11 @@ func eventsOf(ctx context.Context, tx querier, number int64, uid string, flows [
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, found...)
+		out = append(out, slices.DeleteFunc(found, func(e audit.Event) bool { return !v.shows(&e) })...)
 	}
 	return out, nil
 }
 
 func flowEventsText(c clause) string {
-	return `SELECT ` + eventColumns + ` FROM event e INDEXED BY event_flow WHERE 1` + c.text + ` AND e.position BETWEEN ? AND ?`
+	return `SELECT ` + eventColumns + ` FROM event_# e INDEXED BY event_flow_# WHERE 1` + c.text + ` AND e.position BETWEEN ? AND ?`
 }

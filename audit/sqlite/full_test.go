@@ -36,7 +36,7 @@ func TestAFullDiskIsUnavailableAndHarmless(t *testing.T) {
 // fillAndRecover appends until the limit bites, checks what is there, lifts the limit and goes on.
 func fillAndRecover(ctx context.Context, path string) error {
 	signal.Ignore(syscall.SIGXFSZ) // the write fails instead
-	a, err := sqlite.Open(ctx, path)
+	a, err := sqlite.Open(ctx, path, someday)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (w *writer) history(organization int64, e *audit.Event, body []byte) error 
 	if d == nil {
 		return nil
 	}
-	if err := w.exec(w.stmts.historyCommit, organization, e.Sequence, e.Revision, nanos(e.RecordedTime), d.BackTo); err != nil {
+	if err := w.exec(sqlHistoryCommit, organization, e.Sequence, e.Revision, nanos(e.RecordedTime), d.BackTo); err != nil {
 		return err
 	}
 	if d.Organization != nil {
@@ -26,7 +26,7 @@ func (w *writer) history(organization int64, e *audit.Event, body []byte) error 
 		if s := e.Sealed; s != nil {
 			salt, data, digest = s.Salt, s.Data, s.Digest
 		}
-		if err := w.exec(w.stmts.historyOrganization, organization, e.Sequence, e.Revision, nanos(e.RecordedTime),
+		if err := w.exec(sqlHistoryOrganization, organization, e.Sequence, e.Revision, nanos(e.RecordedTime),
 			audit.ChangesPolicy(e.Type), salt, data, digest, body, d.Organization); err != nil {
 			return err
 		}
@@ -38,9 +38,9 @@ func (w *writer) history(organization int64, e *audit.Event, body []byte) error 
 func (w *writer) items(organization, sequence int64, items []audit.DirectoryItem) error {
 	args := make([]any, 0, 4*min(len(items), manyRows))
 	for len(items) > 0 {
-		stmt, n := w.stmts.historyItem, 1
+		stmt, n := sqlHistoryItem, 1
 		if len(items) >= manyRows {
-			stmt, n = w.stmts.historyItems, manyRows
+			stmt, n = sqlHistoryItems, manyRows
 		}
 		args = args[:0]
 		for _, item := range items[:n] {

@@ -21,7 +21,7 @@ func TestAnArchiveOfANewerBinaryIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	change(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
-	_, err := sqlite.Open(t.Context(), path)
+	_, err := sqlite.Open(t.Context(), path, someday)
 	if errs.KindOf(err) != errs.FailedPrecondition || !errs.Is(err, "ARCHIVE_NEWER") {
 		t.Errorf("got %v", err)
 	}
@@ -46,7 +46,7 @@ func TestSeveralProcessesMayOpenANewArchiveAtOnce(t *testing.T) {
 	results := make(chan error, 8)
 	for range cap(results) {
 		wg.Go(func() {
-			a, err := sqlite.Open(t.Context(), path)
+			a, err := sqlite.Open(t.Context(), path, someday)
 			if err == nil {
 				_, err = a.Take(t.Context(), 0, "x")
 				err = errors.Join(err, a.Close())
@@ -89,7 +89,7 @@ func TestWhatCannotBeOpenedSaysSoWithoutTheDriversWords(t *testing.T) {
 		dir:                                   "ARCHIVE_UNAVAILABLE",
 		filepath.Join(dir, "missing", "x.db"): "ARCHIVE_UNAVAILABLE",
 	} {
-		_, err := sqlite.Open(t.Context(), path)
+		_, err := sqlite.Open(t.Context(), path, someday)
 		e := errs.As(err)
 		if e == nil || e.Reason != reason {
 			t.Errorf("%s: %v", path, err)

@@ -33,8 +33,8 @@ func entries(t testing.TB, from, n int) []audit.Entry {
 		i := from + k
 		at := time.UnixMilli(1_700_000_000_000 + int64(i)*10).UTC()
 		subject := fmt.Sprintf("%017d", i/5%1000)
-		e := audit.Event{ID: fmt.Sprintf("01930000-0000-7000-8000-%012d", i), Type: types[i%5], Time: at, Organization: "acme", OrganizationUID: "org",
-			Site: fmt.Sprint("site-", i/5%10), SiteUID: fmt.Sprintf("01930000-0001-7000-8000-%012d", i/5%10), Flow: fmt.Sprintf("01930000-0002-7000-8000-%012d", i/5),
+		e := audit.Event{ID: fmt.Sprintf("%s-7000-8000-%012d", audit.FirstID(at), i), Type: types[i%5], Time: at, Organization: "acme", OrganizationUID: "org",
+			Site: fmt.Sprint("site-", i/5%10), SiteUID: fmt.Sprintf("01930000-0001-7000-8000-%012d", i/5%10), Flow: fmt.Sprintf("%s-7002-8000-%012d", audit.FirstID(time.UnixMilli(1_700_000_000_000+int64(i/5)*50)), i/5),
 			Step: i%5 + 1, SupportCode: fmt.Sprintf("%05d-%05d", i/5/100000, i/5%100000), Caller: "unix:1000", Class: audit.ClassExternal,
 			Outcome: audit.OutcomeOf(types[i%5]), Evidence: audit.EvidenceAsserted, Method: "password", Client: audit.ClientWeb,
 			Sealed: &audit.Sealed{Salt: make([]byte, 16), Data: make([]byte, 180), Digest: make([]byte, 32)}}
@@ -61,8 +61,8 @@ func TestQueriesWalkAnIndexInOrder(t *testing.T) {
 		want string
 	}{
 		{audit.Query{}, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
-		{audit.Query{Sites: []string{"site-1"}}, "event_site (site=? AND rowid>? AND rowid<?)"},
-		{audit.Query{Types: []string{"mfa.*"}}, "event_type (type=? AND rowid>? AND rowid<?)"},
+		{audit.Query{Sites: []string{"site-1"}}, "event_site_1 (site=? AND rowid>? AND rowid<?)"},
+		{audit.Query{Types: []string{"mfa.*"}}, "event_type_1 (type=? AND rowid>? AND rowid<?)"},
 		{audit.Query{Subjects: []audit.Index{subject}}, "PRIMARY KEY (purpose=? AND value=? AND position>? AND position<?)"},
 		{audit.Query{Networks: []audit.Index{subject}}, "PRIMARY KEY (purpose=? AND value=? AND position>? AND position<?)"},
 		{audit.Query{Sites: []string{"site-1"}, Types: []string{"mfa.verified"}}, "event_site"},                                      // 500 rows against 1000
@@ -94,11 +94,11 @@ func TestFlowQueriesWalkAnIndexInOrder(t *testing.T) {
 		want   string
 		sorted bool // a subject's or a code's own flows are few
 	}{
-		{audit.FlowQuery{}, "flow_started (organization=?", false},
-		{audit.FlowQuery{BeforeTime: time.UnixMilli(1_700_000_001_000), BeforeID: "x", Start: time.UnixMilli(1)}, "flow_started (organization=? AND started", false},
-		{audit.FlowQuery{Sites: []string{"site-1", "site-2"}, BeforeTime: time.UnixMilli(1_700_000_001_000)}, "flow_site (organization=? AND site=? AND (started,id)<(?,?))", false},
+		{audit.FlowQuery{}, "flow_started_1 (organization=?", false},
+		{audit.FlowQuery{BeforeTime: time.UnixMilli(1_700_000_001_000), BeforeID: "x", Start: time.UnixMilli(1)}, "flow_started_1 (organization=? AND started", false},
+		{audit.FlowQuery{Sites: []string{"site-1", "site-2"}, BeforeTime: time.UnixMilli(1_700_000_001_000)}, "flow_site_1 (organization=? AND site=? AND (started,id)<(?,?))", false},
 		{audit.FlowQuery{Subjects: []audit.Index{subject}}, "x USING PRIMARY KEY (purpose=? AND value=?)", true},
-		{audit.FlowQuery{SupportCodes: []string{"a"}}, "flow_code (organization=? AND support_code=?)", true},
+		{audit.FlowQuery{SupportCodes: []string{"a"}}, "flow_code_1 (organization=? AND support_code=?)", true},
 	} {
 		c.q.OrganizationUID, c.q.Limit = "org", 50
 		plans, err := a.FlowPlans(t.Context(), c.q)
@@ -113,25 +113,68 @@ func TestFlowQueriesWalkAnIndexInOrder(t *testing.T) {
 	}
 }
 
-// BenchmarkAppend stores batches of 500 events with seven blind indexes each, steps of flows of five.
-func BenchmarkAppend(b *testing.B) {
-	a := open(b, filepath.Join(b.TempDir(), "postern.db"))
-	epoch, err := a.Take(b.Context(), 0, "bench")
-	if err != nil {
-		b.Fatal(err)
+// TestEdgesKeepThePlans looks at a shelf that an edge cuts, and at one of many.
+func TestEdgesKeepThePlans(t *testing.T) {
+	now := someday().Add(60 * 24 * time.Hour)
+	a := openAt(t, filepath.Join(t.TempDir(), "postern.db"), func() time.Time { return now })
+	fill(t, a, 1000)
+	if err := a.SetRetention(t.Context(), "org", audit.Retention{SignIn: 60, Administration: 30, Activity: 300}); err != nil {
+		t.Fatal(err)
 	}
-	b.ReportAllocs()
-	rows := 0
-	for b.Loop() {
-		b.StopTimer()
-		batch := audit.Batch{Epoch: epoch, Entries: entries(b, rows, 500)}
-		b.StartTimer()
-		if _, err := a.Append(b.Context(), batch); err != nil {
-			b.Fatal(err)
+	now = now.Add(5 * time.Second) // half of them
+	for want, q := range map[string]audit.Query{
+		"INTEGER PRIMARY KEY (rowid>? AND rowid<?)":             {},
+		"event_site_1 (site=? AND rowid>? AND rowid<?)":         {Sites: []string{"site-1"}},
+		"event_type_1 (type=? AND rowid>? AND rowid<?)":         {Types: []string{"mfa.*"}},
+		"(purpose=? AND value=? AND position>? AND position<?)": {Subjects: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte(fmt.Sprintf("%017d", 7))}}},
+	} {
+		q.OrganizationUID, q.Limit = "org", 1000
+		plans, err := a.Plans(t.Context(), q)
+		if err != nil || len(plans) != 1 || !strings.Contains(plans[0], want) || strings.Contains(plans[0], "SCAN") || strings.Contains(plans[0], "TEMP B-TREE") {
+			t.Errorf("%+v: %v\n%v", q, err, plans)
 		}
-		rows += 500
 	}
-	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+	if got, err := a.Events(t.Context(), audit.Query{OrganizationUID: "org", Limit: 1000}); err != nil || len(got) != 500 {
+		t.Errorf("%d events shown, %v", len(got), err)
+	}
+	plans, err := a.FlowPlans(t.Context(), audit.FlowQuery{OrganizationUID: "org", Limit: 10})
+	if err != nil || len(plans) != 1 || !strings.Contains(plans[0], "flow_started_1 (organization=?)") || strings.Contains(plans[0], "TEMP B-TREE") {
+		t.Errorf("%v\n%v", err, plans)
+	}
+}
+
+// BenchmarkAppend stores batches of 500 events with seven blind indexes each, steps of flows of five: where all is kept alike,
+// and where ids have to be looked for on the shelves of two other retentions.
+func BenchmarkAppend(b *testing.B) {
+	for name, others := range map[string][]int{"alike": nil, "three": {30, 365}} {
+		b.Run(name, func(b *testing.B) {
+			a := open(b, filepath.Join(b.TempDir(), "postern.db"))
+			for i, days := range others {
+				if err := a.SetRetention(b.Context(), fmt.Sprint("other-", i), audit.Retention{SignIn: days, Administration: days, Activity: days}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := a.Ahead(b.Context(), someday()); err != nil {
+				b.Fatal(err)
+			}
+			epoch, err := a.Take(b.Context(), 0, "bench")
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			rows := 0
+			for b.Loop() {
+				b.StopTimer()
+				batch := audit.Batch{Epoch: epoch, Entries: entries(b, rows, 500)}
+				b.StartTimer()
+				if _, err := a.Append(b.Context(), batch); err != nil {
+					b.Fatal(err)
+				}
+				rows += 500
+			}
+			b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
 }
 
 // BenchmarkEvents reads pages of 100 by site, newest first.

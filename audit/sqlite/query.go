@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,23 +13,21 @@ import (
 
 // Events returns up to q.Limit events in sequence order, or reverse.
 //
-// Every filter that has an index is a candidate for the path: the one with the fewest rows in reach is walked, value by
-// value, in sequence order and only as far as the limit needs; the other filters are checked on the rows it meets.
+// Shelves are searched one by one, the one with the nearest sequence numbers first, until none of the others can have an event
+// that belongs on the page. On a shelf every filter that has an index is a candidate for the path: the one with the fewest rows
+// in reach is walked, value by value, in sequence order and only as far as the limit needs; the other filters are checked on
+// the rows it meets.
 func (a *Archive) Events(ctx context.Context, q audit.Query) ([]audit.Event, error) {
 	var out []audit.Event
 	if q.Limit <= 0 {
 		return nil, nil
 	}
 	err := a.inRead(ctx, func(tx *sql.Tx) error {
-		s, ok, err := newSearch(ctx, tx, &q)
-		if err != nil || !ok {
+		s, err := a.newSearch(ctx, tx, &q)
+		if err != nil || s == nil {
 			return err
 		}
-		path, err := s.choose()
-		if err != nil {
-			return err
-		}
-		found, err := s.walk(path)
+		found, err := s.gather()
 		if err != nil {
 			return err
 		}
@@ -40,11 +39,127 @@ func (a *Archive) Events(ctx context.Context, q audit.Query) ([]audit.Event, err
 
 // search is one query on one state of the file.
 type search struct {
-	ctx      context.Context //nolint:containedctx // lives as long as the query
-	tx       querier
-	q        *audit.Query
+	ctx       context.Context //nolint:containedctx // lives as long as the query
+	tx        querier
+	q         *audit.Query
+	view      *view
+	low, high int64    // sequence numbers, exclusive and inclusive
+	kinds     []string // the stored types that q.Types names
+}
+
+// hit is where a found event lies.
+type hit struct {
+	position int64
+	shelf    *shelf
+}
+
+// newSearch turns organization and position into a range of sequence numbers; nil when nothing can match.
+func (a *Archive) newSearch(ctx context.Context, tx querier, q *audit.Query) (*search, error) {
+	v, err := a.view(ctx, tx, q.OrganizationUID)
+	if err != nil || !v.known {
+		return nil, err
+	}
+	if err := v.load(ctx, tx); err != nil {
+		return nil, err
+	}
+	s := &search{ctx: ctx, tx: tx, q: q, view: v, high: v.last}
+	if q.Descending {
+		if q.After > 0 {
+			s.high = min(s.high, q.After-1)
+		}
+	} else {
+		s.low = max(0, q.After)
+	}
+	if len(q.Types) > 0 {
+		if s.kinds, err = s.types(); err != nil || len(s.kinds) == 0 {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// gather returns where the events of the page lie, in their order.
+func (s *search) gather() ([]hit, error) {
+	var page []hit
+	for _, p := range s.inOrder() {
+		reach := *s
+		if len(page) == s.q.Limit { // full: only what comes before its last event matters
+			edge := sequenceOf(page[len(page)-1].position)
+			if s.q.Descending {
+				reach.low = max(reach.low, edge)
+			} else {
+				reach.high = min(reach.high, edge-1)
+			}
+		}
+		found, err := reach.onShelf(p)
+		if err != nil {
+			return nil, err
+		}
+		page = s.merge(page, found, p.shelf)
+	}
+	return page, nil
+}
+
+// inOrder lists the parts, the one whose events come first on the page in front.
+func (s *search) inOrder() []*part {
+	return slices.SortedFunc(slices.Values(s.view.parts), func(a, b *part) int {
+		if s.q.Descending {
+			return cmp.Compare(b.events.sequence.high, a.events.sequence.high)
+		}
+		return cmp.Compare(a.events.sequence.low, b.events.sequence.low)
+	})
+}
+
+// merge adds what was found on a shelf to the page.
+func (s *search) merge(page []hit, found []int64, on *shelf) []hit {
+	for _, pos := range found {
+		page = append(page, hit{pos, on})
+	}
+	slices.SortFunc(page, func(a, b hit) int {
+		if s.q.Descending {
+			return cmp.Compare(b.position, a.position)
+		}
+		return cmp.Compare(a.position, b.position)
+	})
+	return page[:min(len(page), s.q.Limit)]
+}
+
+// onShelf returns the positions of a part's first matching events.
+func (s *search) onShelf(p *part) ([]int64, error) {
+	w, err := s.walkOn(p)
+	if err != nil || w == nil {
+		return nil, err
+	}
+	path, err := w.choose()
+	if err != nil {
+		return nil, err
+	}
+	return w.walk(path)
+}
+
+// walk is a search on one shelf.
+type walk struct {
+	*search
+	shelf    *shelf
 	from, to int64 // positions, exclusive and inclusive
 	where    clause
+}
+
+// walkOn narrows the search to what a part can have; nil when that is nothing.
+func (s *search) walkOn(p *part) (*walk, error) {
+	have := &p.events
+	low, high := max(s.low, have.sequence.low-1), min(s.high, have.sequence.high)
+	if have.events == 0 || low >= high || (!s.q.Start.IsZero() && have.time.high < nanos(s.q.Start)) || (!s.q.End.IsZero() && have.time.low >= nanos(s.q.End)) {
+		return nil, nil //nolint:nilnil // as documented
+	}
+	low, high, err := s.withinTime(p.shelf, low, high)
+	if err != nil || low >= high {
+		return nil, err
+	}
+	w := &walk{search: s, shelf: p.shelf, from: position(s.view.number, low), to: position(s.view.number, high)}
+	w.where = w.conditions()
+	s.view.onlyShown(&w.where, p)
+	return w, nil
 }
 
 // clause is a condition with its arguments.
@@ -65,64 +180,38 @@ type branch struct {
 	indexed     bool // walks event_index
 }
 
-// newSearch turns organization, position and time range into a range of positions. False when nothing can match.
-func newSearch(ctx context.Context, tx querier, q *audit.Query) (*search, bool, error) {
-	var number, last int64
-	err := tx.QueryRowContext(ctx, `SELECT organization, last_sequence FROM organization_sequence WHERE organization_uid = ?`, q.OrganizationUID).Scan(&number, &last)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	low, high := int64(0), last
-	if q.Descending {
-		if q.After > 0 {
-			high = min(high, q.After-1)
-		}
-	} else {
-		low = max(low, q.After)
-	}
-	if low, high, err = withinTime(ctx, tx, q, number, low, high); err != nil || low >= high {
-		return nil, false, err
-	}
-	s := &search{ctx: ctx, tx: tx, q: q, from: position(number, low), to: position(number, high)}
-	s.where, err = s.conditions()
-	return s, err == nil, err
-}
-
-// withinTime narrows sequence numbers (low, high] to the blocks in which the time range lies.
-func withinTime(ctx context.Context, tx querier, q *audit.Query, number, low, high int64) (int64, int64, error) {
-	var block int64
-	if !q.Start.IsZero() {
-		err := tx.QueryRowContext(ctx, `SELECT block FROM event_span WHERE organization = ? AND block >= ? AND max_time >= ? ORDER BY block LIMIT 1`,
-			number, (low+1)>>blockBits, nanos(q.Start)).Scan(&block)
+// withinTime narrows sequence numbers (low, high] to the blocks of a shelf in which the time range lies.
+func (s *search) withinTime(on *shelf, low, high int64) (int64, int64, error) {
+	block := func(text string, args ...any) (n int64, found bool, err error) {
+		err = s.tx.QueryRowContext(s.ctx, on.text(text), args...).Scan(&n)
 		if errors.Is(err, sql.ErrNoRows) {
-			return 0, 0, nil
+			return 0, false, nil
 		}
-		if err != nil {
+		return n, err == nil, err
+	}
+	if !s.q.Start.IsZero() {
+		n, found, err := block(`SELECT block FROM event_span_# WHERE organization = ? AND block >= ? AND max_time >= ? ORDER BY block LIMIT 1`,
+			s.view.number, (low+1)>>blockBits, nanos(s.q.Start))
+		if !found {
 			return 0, 0, err
 		}
-		low = max(low, block<<blockBits-1)
+		low = max(low, n<<blockBits-1)
 	}
-	if !q.End.IsZero() {
-		err := tx.QueryRowContext(ctx, `SELECT block FROM event_span WHERE organization = ? AND block <= ? AND min_time < ? ORDER BY block DESC LIMIT 1`,
-			number, high>>blockBits, nanos(q.End)).Scan(&block)
-		if errors.Is(err, sql.ErrNoRows) {
-			return 0, 0, nil
-		}
-		if err != nil {
+	if !s.q.End.IsZero() {
+		n, found, err := block(`SELECT block FROM event_span_# WHERE organization = ? AND block <= ? AND min_time < ? ORDER BY block DESC LIMIT 1`,
+			s.view.number, high>>blockBits, nanos(s.q.End))
+		if !found {
 			return 0, 0, err
 		}
-		high = min(high, (block+1)<<blockBits-1)
+		high = min(high, (n+1)<<blockBits-1)
 	}
 	return low, high, nil
 }
 
 // conditions are all filters, checked on each row met. The plus signs keep SQLite from choosing another path than ours.
-func (s *search) conditions() (clause, error) {
+func (w *walk) conditions() clause {
 	var c clause
-	q := s.q
+	q := w.q
 	if !q.Start.IsZero() {
 		c.and("e.time >= ?", nanos(q.Start))
 	}
@@ -134,22 +223,13 @@ func (s *search) conditions() (clause, error) {
 	in(&c, "e.outcome", q.Outcomes)
 	in(&c, "e.connection", q.Connections)
 	in(&c, "e.reason", q.Reasons)
-	if len(q.Types) > 0 {
-		types, err := s.types()
-		if err != nil {
-			return c, err
-		}
-		in(&c, "+e.type", types)
-		if len(types) == 0 {
-			c.and("0")
-		}
-	}
 	if q.NoSandbox {
 		c.and("e.flags & ? = 0", flagSandbox)
 	}
+	in(&c, "+e.type", w.kinds)
 	anyIndex(&c, q.Subjects)
 	anyIndex(&c, q.Networks)
-	return c, nil
+	return c
 }
 
 // in adds "column is one of values"; no values, no condition.
@@ -174,10 +254,10 @@ func anyIndex(c *clause, indexes []audit.Index) {
 	for _, x := range indexes {
 		args = append(args, int64(x.Purpose), x.Value)
 	}
-	c.and("EXISTS (SELECT 1 FROM event_index x WHERE "+one+strings.Repeat(" OR "+one, len(indexes)-1)+")", args...)
+	c.and("EXISTS (SELECT 1 FROM event_index_# x WHERE "+one+strings.Repeat(" OR "+one, len(indexes)-1)+")", args...)
 }
 
-// types returns the stored types the filter names, families spelled out: it hops through event_type from name to name.
+// types returns the stored types the filter names, families spelled out.
 func (s *search) types() ([]string, error) {
 	var out []string
 	for _, t := range s.q.Types {
@@ -186,10 +266,7 @@ func (s *search) types() ([]string, error) {
 			out = append(out, t)
 			continue
 		}
-		rows, err := s.tx.QueryContext(s.ctx, `WITH RECURSIVE t (name) AS (
-			SELECT min(type) FROM event WHERE type > ? AND type < ?
-			UNION ALL SELECT (SELECT min(type) FROM event WHERE type > t.name AND type < ?) FROM t WHERE t.name IS NOT NULL)
-			SELECT name FROM t WHERE name IS NOT NULL`, family+".", family+"/", family+"/")
+		rows, err := s.tx.QueryContext(s.ctx, `SELECT type FROM type_seen WHERE type > ? AND type < ?`, family+".", family+"/")
 		if err != nil {
 			return nil, err
 		}

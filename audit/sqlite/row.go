@@ -14,7 +14,8 @@ const (
 
 	flagForked     = 1
 	flagUnreadable = 2
-	flagSandbox    = 4
+	flagStray      = 4
+	flagSandbox    = 8
 
 	blockBits = 10 // 1024 sequence numbers share a row of event_span
 )

@@ -27,6 +27,8 @@ type Identity struct {
 	Kind      Kind
 	Principal string // for example unix:1000 or key:local; empty for nobody
 	Operator  bool   // may do everything in every organization
+	// OrganizationUID is the one organization in which this identity has rights, empty for an operator and for nobody.
+	OrganizationUID string
 }
 
 // Nobody is what a record shows for a caller that proved nothing.

@@ -31,6 +31,7 @@ type Client struct {
 	Events         posternv1.EventServiceClient
 	Directory      posternv1.DirectoryServiceClient
 	Policy         posternv1.PolicyServiceClient
+	Keys           posternv1.KeyServiceClient
 	Health         healthpb.HealthClient
 
 	conn *grpc.ClientConn
@@ -64,6 +65,7 @@ func Dial(address string) (*Client, error) {
 		Events:         posternv1.NewEventServiceClient(conn),
 		Directory:      posternv1.NewDirectoryServiceClient(conn),
 		Policy:         posternv1.NewPolicyServiceClient(conn),
+		Keys:           posternv1.NewKeyServiceClient(conn),
 		Health:         healthpb.NewHealthClient(conn),
 		conn:           conn,
 	}, nil

@@ -10,6 +10,7 @@
 package config
 
 import (
+	"net/url"
 	"path/filepath"
 	"time"
 
@@ -59,7 +60,21 @@ type HTTP struct {
 	Address string `koanf:"address"`
 	// File with the key that HTTP callers send as "Authorization: Bearer". Written with mode 0600 when missing. Empty means
 	// http.key in data_dir.
-	KeyFile string `koanf:"key_file"`
+	KeyFile string     `koanf:"key_file"`
+	Events  HTTPEvents `koanf:"events"`
+}
+
+// HTTPEvents is the events API, which SIEM pollers read an organization's record through with a key of "postern key create".
+type HTTPEvents struct {
+	// Path it lies below, before the organization's id. Empty means that it is not served. Needs the component api.
+	Prefix string `koanf:"prefix"`
+	// Scheme and host of links, as pollers know this listener, for example https://audit.example.com; a Host header may name it too.
+	// Empty means http and the address.
+	PublicURL string `koanf:"public_url"`
+	// Requests to /events that a key may make each minute of the clock, at each process, 1 to 10000.
+	RequestsPerMinute int `koanf:"requests_per_minute"`
+	// The same for /events-stream, /events/{id} and /event-actions, each for itself, 1 to 10000.
+	StreamRequestsPerMinute int `koanf:"stream_requests_per_minute"`
 }
 
 // Redis is the store of live flows, policy and events on their way to the archive.
@@ -109,8 +124,18 @@ type RedisTLS struct {
 
 // Archive is where the record is kept for good.
 type Archive struct {
-	// File of the SQLite archive. Empty means archive.db in data_dir.
+	// File of the SQLite archive. Empty means archive.db in data_dir. Excludes url.
 	SQLite string `koanf:"sqlite"`
+	// PostgreSQL database to keep the archive in instead of SQLite, as postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full;
+	// several hosts may be named, with commas. It holds no password: see password_file. Empty means SQLite.
+	URL string `koanf:"url"`
+	// File whose first line is the password for PostgreSQL.
+	PasswordFile string `koanf:"password_file"`
+	// Connections to PostgreSQL of this process at most, 2 to 200.
+	MaxConnections int `koanf:"max_connections"`
+	// Start although PostgreSQL does not write every commit to disk (fsync, full_page_writes or synchronous_commit is off): what
+	// was archived may then be lost.
+	InsecureNoDurability bool `koanf:"insecure_no_durability"`
 }
 
 // Keys are the keysets. Without the master keyset everything sealed is gone: back it up, apart from the data. With neither file
@@ -198,13 +223,15 @@ func Default() Config {
 		DataDir:    "./data",
 		Components: []string{ComponentSignIn, ComponentArchiver, ComponentAPI},
 		Partitions: 64,
-		HTTP:       HTTP{Address: "127.0.0.1:8470"},
-		Redis:      Redis{Mode: RedisEmbedded},
-		SignIn:     SignIn{MinLifetime: time.Minute},
-		Outbound:   Outbound{Timeout: 5 * time.Second},
-		DNS:        DNS{Timeout: 2 * time.Second},
-		Deadlines:  Deadlines{Call: 10 * time.Second, Start: 30 * time.Second, Stop: 15 * time.Second},
-		Log:        Log{Level: "info", Format: "auto"},
+		HTTP: HTTP{Address: "127.0.0.1:8470",
+			Events: HTTPEvents{Prefix: "/admin/v1/orgs", RequestsPerMinute: 10, StreamRequestsPerMinute: 50}},
+		Redis:     Redis{Mode: RedisEmbedded},
+		Archive:   Archive{MaxConnections: 10},
+		SignIn:    SignIn{MinLifetime: time.Minute},
+		Outbound:  Outbound{Timeout: 5 * time.Second},
+		DNS:       DNS{Timeout: 2 * time.Second},
+		Deadlines: Deadlines{Call: 10 * time.Second, Start: 30 * time.Second, Stop: 15 * time.Second},
+		Log:       Log{Level: "info", Format: "auto"},
 	}
 }
 
@@ -219,6 +246,22 @@ func (c Config) HTTPKeyPath() string { return c.within(c.HTTP.KeyFile, "http.key
 
 // ArchivePath is the file of the SQLite archive.
 func (c Config) ArchivePath() string { return c.within(c.Archive.SQLite, "archive.db") }
+
+// ArchivePlace says where the archive is, for people: a file, or a database without its user.
+func (c Config) ArchivePlace() string {
+	if c.Archive.URL == "" {
+		return c.ArchivePath()
+	}
+	u, err := url.Parse(c.Archive.URL)
+	if err != nil {
+		return "PostgreSQL"
+	}
+	host := u.Host
+	if host == "" {
+		host = u.Query().Get("host")
+	}
+	return "PostgreSQL at " + host + u.Path
+}
 
 // within is a configured path, or a name in data_dir when none is.
 func (c Config) within(path, name string) string {

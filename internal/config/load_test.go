@@ -132,6 +132,13 @@ func TestValidateSaysWhatToDo(t *testing.T) {
 		"two passwords":           {[]string{"redis.password=x", "redis.password_file=/x"}, "redis.password_file: excludes"},
 		"half a certificate":      {[]string{"redis.tls.enabled=true", "redis.tls.cert_file=/x"}, "redis.tls.cert_file: and key_file"},
 		"tls settings without":    {[]string{"redis.tls.ca_file=/x"}, "redis.tls.enabled: must be true"},
+		"two archives":            {[]string{"archive.url=postgres://u@h/d", "archive.sqlite=/x"}, "archive.url: excludes archive.sqlite"},
+		"archive elsewhere":       {[]string{"archive.url=mysql://u@h/d"}, "archive.url: must be postgres://USER@HOST:PORT/DATABASE"},
+		"archive without a name":  {[]string{"archive.url=postgres://u@h"}, "archive.url: must be postgres://USER@HOST:PORT/DATABASE"},
+		"archive's password":      {[]string{"archive.url=postgres://u:tops3cret@h/d"}, "archive.url: must not hold a password"},
+		"archive's other one":     {[]string{"archive.url=postgres://u@h/d?password=tops3cret"}, "archive.url: must not hold a password"},
+		"password for SQLite":     {[]string{"archive.password_file=/x"}, "archive.password_file: is for archive.url"},
+		"archive connections":     {[]string{"archive.max_connections=1"}, "archive.max_connections: must be 2 to 200"},
 		"mode":                    {[]string{"redis.mode=memory"}, "redis.mode: must be embedded, standalone, sentinel or cluster"},
 		"lifetime":                {[]string{"signin.min_lifetime=2m"}, "signin.min_lifetime: must be 1s to 1m"},
 		"call":                    {[]string{"deadlines.call=0s"}, "deadlines.call: must be 100ms to 5m"},
@@ -144,7 +151,17 @@ func TestValidateSaysWhatToDo(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v\nwant one with %q", err, tc.want)
 			}
+			if err != nil && strings.Contains(err.Error(), "tops3cret") {
+				t.Errorf("the error shows a password: %v", err)
+			}
 		})
+	}
+}
+
+func TestSeveralHostsOfAnArchiveAreOnePlace(t *testing.T) {
+	c, err := config.Load(config.Sources{Set: []string{"archive.url=postgres://postern@db1:5432,db2:5432/postern?sslmode=verify-full"}})
+	if err != nil || c.ArchivePlace() != "PostgreSQL at db1:5432,db2:5432/postern" {
+		t.Errorf("%q, %v", c.ArchivePlace(), err)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +23,9 @@ func (c Config) Validate() error {
 	v.components(c)
 	v.check(c.Partitions >= 1 && c.Partitions <= 64, "partitions", "must be 1 to 64")
 	v.listen(c)
+	v.events(c.HTTP.Events)
 	v.redis(c.Redis)
+	v.archive(c.Archive)
 	v.check((c.Keys.MasterFile == "") == (c.Keys.HashFile == ""), "keys.master_file", "and hash_file must be set together, or neither")
 	v.between("signin.min_lifetime", c.SignIn.MinLifetime, time.Second, time.Minute)
 	v.outbound(c.Outbound)
@@ -83,6 +87,22 @@ func (v *validator) listen(c Config) {
 	}
 }
 
+// eventsPrefix is a path of plain segments. What the listener serves besides has segments of its own.
+var eventsPrefix = regexp.MustCompile(`^(/[a-z0-9_-]{1,63}){1,6}$`)
+
+func (v *validator) events(e HTTPEvents) {
+	first, _, _ := strings.Cut(strings.TrimPrefix(e.Prefix, "/"), "/")
+	v.check(e.Prefix == "" || eventsPrefix.MatchString(e.Prefix), "http.events.prefix",
+		"must be 1 to 6 segments of a-z, 0-9, _ and -, each after a slash, for example /admin/v1/orgs")
+	v.check(!slices.Contains([]string{"v1", "healthz", "readyz", "metrics"}, first), "http.events.prefix",
+		"must not begin with what the listener serves besides: /v1, /healthz, /readyz, /metrics")
+	u, err := url.Parse(e.PublicURL)
+	v.check(e.PublicURL == "" || err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil &&
+		strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == "", "http.events.public_url", "must be https or http, a host and nothing else")
+	v.check(e.RequestsPerMinute >= 1 && e.RequestsPerMinute <= 10000, "http.events.requests_per_minute", "must be 1 to 10000")
+	v.check(e.StreamRequestsPerMinute >= 1 && e.StreamRequestsPerMinute <= 10000, "http.events.stream_requests_per_minute", "must be 1 to 10000")
+}
+
 func (v *validator) hostPort(path, address string) bool {
 	_, port, err := net.SplitHostPort(address)
 	n, errPort := strconv.Atoi(port)
@@ -115,6 +135,22 @@ func (v *validator) redis(r Redis) {
 	v.check(r.Mode == RedisSentinel || r.SentinelUsername == "" && r.SentinelPasswordFile == "", "redis.sentinel_username", "and sentinel_password_file work in sentinel mode only")
 	v.check((r.TLS.CertFile == "") == (r.TLS.KeyFile == ""), "redis.tls.cert_file", "and key_file must be set together")
 	v.check(r.TLS.Enabled || r.TLS == RedisTLS{}, "redis.tls.enabled", "must be true for the other settings of redis.tls to count")
+}
+
+func (v *validator) archive(a Archive) {
+	v.check(a.MaxConnections >= 2 && a.MaxConnections <= 200, "archive.max_connections", "must be 2 to 200")
+	if a.URL == "" {
+		v.check(a.PasswordFile == "", "archive.password_file", "is for archive.url, which is not set")
+		return
+	}
+	u, err := url.Parse(a.URL)
+	ok := err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") && strings.Trim(u.Path, "/") != "" && u.Fragment == ""
+	v.check(ok, "archive.url", "must be postgres://USER@HOST:PORT/DATABASE")
+	v.check(a.SQLite == "", "archive.url", "excludes archive.sqlite; remove one")
+	if ok {
+		_, password := u.User.Password()
+		v.check(!password && !u.Query().Has("password"), "archive.url", "must not hold a password; put it into a file and name that in archive.password_file")
+	}
 }
 
 // maxResolvers bounds who is asked about one domain.

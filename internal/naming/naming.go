@@ -23,6 +23,7 @@ const (
 	purposeIdentity   = "identity"
 	purposeOwner      = "account owner"
 	purposeOwnerEmail = "address owner"
+	purposeAPIKey     = "api-key"
 )
 
 // Namer names things of one installation. Safe for concurrent use.
@@ -79,4 +80,9 @@ func (n Namer) Identifier(organizationUID, typed string) string {
 // ApplyKey names one administrative call and what it asked for.
 func (n Namer) ApplyKey(caller, method, parent, requestID string, canonical []byte) policy.ApplyKey {
 	return policy.ApplyKey{Key: n.n.NameStrings(purposeApply, caller, method, parent, requestID), Digest: n.n.Name(purposeRequest, canonical)}
+}
+
+// APIKey hashes the secret of an API key of one organization.
+func (n Namer) APIKey(organizationUID string, id, secret []byte) [32]byte {
+	return n.n.Name(purposeAPIKey, []byte(organizationUID), id, secret)
 }

@@ -59,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	if w.sets, err = seal.LoadOrCreate(t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	if w.archive, err = sqlite.Open(t.Context(), filepath.Join(w.dir, "archive.db")); err != nil {
+	if w.archive, err = sqlite.Open(t.Context(), filepath.Join(w.dir, "archive.db"), time.Now); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.archive.Close() })

@@ -179,6 +179,19 @@ func (s Space) Claims(organizationUID string, first byte) string {
 	return s.prefix + "claims:" + organizationUID + ":" + hex.EncodeToString([]byte{first})
 }
 
+// APIKeys is the hash of an organization's API keys, by id.
+func (s Space) APIKeys(organizationUID string) string { return s.prefix + "apikeys:" + organizationUID }
+
+// APIKeyUses is the hash of their last uses, by id.
+func (s Space) APIKeyUses(organizationUID string) string {
+	return s.prefix + "apikeyuses:" + organizationUID
+}
+
+// APIKeySecret is the sealed secret of a key that was just made.
+func (s Space) APIKeySecret(organizationUID, id string) string {
+	return s.prefix + "apikeysecret:" + organizationUID + ":" + id
+}
+
 // Tally is the counters of a site's hour.
 func (s Space) Tally(organizationUID, siteUID string, hour time.Time) string {
 	return s.prefix + "tally:" + organizationUID + ":" + siteUID + ":" + hour.UTC().Format(TallyHour)

@@ -66,6 +66,15 @@ func (m *Metrics) Swept(n int) { m.swept.Add(float64(n)) }
 // SweepFailed counts rounds of the sweeper that had trouble.
 func (m *Metrics) SweepFailed() { m.sweepFailed.Inc() }
 
+// Pruned counts what was dropped from the archive. With PruneFailed it is what package pruner tells.
+func (m *Metrics) Pruned(events, flows int64) {
+	m.pruned.WithLabelValues("events").Add(float64(events))
+	m.pruned.WithLabelValues("flows").Add(float64(flows))
+}
+
+// PruneFailed counts trouble with that, by a closed list of steps.
+func (m *Metrics) PruneFailed(step string) { m.pruneFailed.WithLabelValues(step).Inc() }
+
 // RoundTrips returns what to call for every round trip of a client to Redis: signin or archiver.
 func (m *Metrics) RoundTrips(client string) func() { return m.trips.WithLabelValues(client).Inc }
 

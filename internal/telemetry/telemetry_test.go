@@ -108,11 +108,14 @@ func TestTheRestIsCounted(t *testing.T) {
 	m.Failed("archive")
 	m.Swept(4)
 	m.SweepFailed()
+	m.Pruned(7, 3)
+	m.PruneFailed("drop")
 	page := scrape(t, m)
 	for _, want := range []string{
 		"postern_outbox_entries 3", "postern_archive_lag_seconds 5", "postern_ready 1", `postern_refusals_total{code="NOT_FOUND"} 1`,
 		`postern_calls_total{code="OK",method="/postern.v1.SignInService/StartFlow"} 1`, "postern_archived_total 2",
 		`postern_archive_failures_total{reason="archive"} 1`, "postern_swept_total 4", "postern_sweep_failures_total 1",
+		`postern_pruned_total{what="events"} 7`, `postern_pruned_total{what="flows"} 3`, `postern_prune_failures_total{step="drop"} 1`,
 	} {
 		if !strings.Contains(page, want+"\n") {
 			t.Errorf("no %q in:\n%s", want, page)
@@ -128,7 +131,7 @@ func TestNoLabelNamesATenantOrAPerson(t *testing.T) {
 	for _, metric := range telemetry.NewMetrics(time.Now).Catalog() {
 		for _, label := range metric.Labels {
 			switch label {
-			case "result", "ending", "evidence", "reason", "method", "code", "client", "version", "go", "outcome", "detail", "type":
+			case "result", "ending", "evidence", "reason", "method", "code", "client", "version", "go", "outcome", "detail", "type", "what", "step":
 			default:
 				t.Errorf("%s has label %s; if its values are few and name nobody, add it here", metric.Name, label)
 			}

@@ -40,7 +40,7 @@ func Requests() []protoreflect.MessageDescriptor {
 	for _, file := range []protoreflect.FileDescriptor{
 		posternv1.File_postern_v1_sign_in_proto, posternv1.File_postern_v1_flow_proto, posternv1.File_postern_v1_event_service_proto,
 		posternv1.File_postern_v1_directory_proto, posternv1.File_postern_v1_policy_proto, posternv1.File_postern_v1_authenticator_proto,
-		posternv1.File_postern_v1_identity_proto,
+		posternv1.File_postern_v1_identity_proto, posternv1.File_postern_v1_key_proto,
 	} {
 		for i := range file.Services().Len() {
 			methods := file.Services().Get(i).Methods()

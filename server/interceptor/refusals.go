@@ -100,17 +100,18 @@ func away(r Refusal) bool {
 // place finds the organization a refusal belongs to; it stays in system unless everything says otherwise. Of what is written
 // later it only notes the organization's id: looking anything up now would wait for a store that is away.
 func (r *Refusals) place(ctx context.Context, key *foldKey, refusal Refusal, later bool) {
-	if refusal.Organization == "" || !refusal.Identity.Operator {
+	who := refusal.Identity
+	if refusal.Organization == "" || !who.Operator && who.OrganizationUID == "" {
 		return
 	}
 	if later {
-		if refusal.Flow == "" {
+		if refusal.Flow == "" && who.Operator {
 			key.organization, key.organizationUID = refusal.Organization, ""
 		}
 		return
 	}
 	uid, err := r.Organizations.Resolve(ctx, refusal.Organization)
-	if err != nil || uid == "" || refusal.Flow != "" && !r.Flows.Recorded(ctx, uid, refusal.Flow) {
+	if err != nil || uid == "" || !who.Operator && uid != who.OrganizationUID || refusal.Flow != "" && !r.Flows.Recorded(ctx, uid, refusal.Flow) {
 		return
 	}
 	key.organization, key.organizationUID = refusal.Organization, uid

@@ -48,6 +48,7 @@ func (g *Gateway) calls() (http.Handler, error) {
 		posternv1.RegisterSignInServiceHandler, posternv1.RegisterFlowServiceHandler, posternv1.RegisterEventServiceHandler,
 		posternv1.RegisterDirectoryServiceHandler, posternv1.RegisterPolicyServiceHandler,
 		posternv1.RegisterAuthenticatorServiceHandler, posternv1.RegisterIdentityServiceHandler,
+		posternv1.RegisterKeyServiceHandler,
 	} {
 		if err := register(context.Background(), mux, g.client); err != nil {
 			return nil, err
@@ -60,6 +61,14 @@ func (g *Gateway) calls() (http.Handler, error) {
 // goes on all the same, so that the server refuses and records it as the call it is.
 func (g *Gateway) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.config.Events != nil && g.config.Events.Serves(r) {
+			if !g.hosts[hostOf(r.Host)] {
+				g.config.Events.RefuseHost(w, r)
+				return
+			}
+			g.config.Events.ServeHTTP(w, r)
+			return
+		}
 		principal := g.principal(r)
 		r.Header.Del("Authorization")
 		ctx := context.WithValue(r.Context(), principalKey{}, principal)

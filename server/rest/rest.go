@@ -44,7 +44,17 @@ type Config struct {
 	Record  func(ctx context.Context, r interceptor.Refusal) error
 	Ready   func() (ok bool, details any) // for /readyz; details are shown as JSON
 	Metrics http.Handler                  // for /metrics
+	Events  Events                        // the events API; may be nil
 	Log     *slog.Logger
+}
+
+// Events is an API beside this one, with credentials and answers of its own: package orgevents. It records its own refusals.
+type Events interface {
+	http.Handler
+	// Serves reports whether a request is for it.
+	Serves(r *http.Request) bool
+	// RefuseHost answers a request whose Host header names another host.
+	RefuseHost(w http.ResponseWriter, r *http.Request)
 }
 
 // Gateway is the HTTP side of the API.

@@ -65,6 +65,7 @@ func reasonsOfRequests() []ReasonInfo {
 		invalid("PRIVATE_KEY_INVALID", "A private key is not one in PEM form, has a passphrase, is too weak, or comes without its certificate where one is needed."),
 		invalid("RECORD_TEXT", "A text is not UTF-8."),
 		invalid("REQUEST_MALFORMED", "The request cannot be read: not protobuf or JSON, a text that is not UTF-8, an unknown JSON field, a wrong content type."),
+		invalid("RETENTION_OUT_OF_RANGE", "A retention is 1 to 3650 days."),
 		invalid("RULE_UNKNOWN", "A rule is named that the policy does not have."),
 		invalid("SECRET_INVALID", "A secret of one-time codes is not base32, or has more than 128 bytes."),
 		invalid("SECRET_TOO_WEAK", "A secret of one-time codes has less than 14 bytes (112 bits)."),
@@ -129,6 +130,10 @@ func reasonsOfState() []ReasonInfo {
 		{Reason: "ACCOUNT_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization claims no such account.", Do: doName},
 		{Reason: "ACCOUNT_TAKEN", Kind: errs.AlreadyExists, Meaning: "Another organization claims the account, or was about to a moment ago.",
 			Do: "Have that organization release it, then claim it again."},
+		{Reason: "API_KEY_LIMIT", Kind: errs.ResourceExhausted, Meaning: "The organization has 200 API keys, those that ended in the last 90 days included.",
+			Do: "Wait until ended ones are forgotten, and make fewer."},
+		{Reason: "API_KEY_MOVED", Kind: errs.Conflict, Meaning: "The API key was changed by another call meanwhile.", Do: doSame, Retry: true},
+		{Reason: "API_KEY_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization has no such API key.", Do: doName},
 		{Reason: "AUTHENTICATOR_ACTIVE", Kind: errs.FailedPrecondition, Meaning: "The account has a second factor in force.",
 			Do: "Have it proven in the same flow, or reset it first."},
 		{Reason: "AUTHENTICATOR_DISABLED", Kind: errs.FailedPrecondition,
@@ -194,6 +199,10 @@ func reasonsOfState() []ReasonInfo {
 
 func reasonsOfAccess() []ReasonInfo {
 	return []ReasonInfo{
+		{Reason: "API_KEY_EXPIRED", Kind: errs.Unauthenticated, Meaning: "The API key's time is over.", Do: "Make a new one."},
+		{Reason: "API_KEY_INVALID", Kind: errs.Unauthenticated, Meaning: "The bearer token of the events API is no API key of this installation.",
+			Do: "Send the secret that CreateKey answered."},
+		{Reason: "API_KEY_REVOKED", Kind: errs.Unauthenticated, Meaning: "The API key was revoked.", Do: "Make a new one."},
 		{Reason: "CREDENTIALS_INVALID", Kind: errs.Unauthenticated, Meaning: "The credential is not one of this listener.", Do: "Send the content of this listener's key file."},
 		{Reason: "CREDENTIALS_MISSING", Kind: errs.Unauthenticated, Meaning: "Nothing proves who is calling.", Do: "Send a credential."},
 		{Reason: "HOST_NOT_ALLOWED", Kind: errs.PermissionDenied, Meaning: "The HTTP Host header names none of this listener's hosts.",
@@ -226,7 +235,10 @@ func reasonsOfStart() []ReasonInfo {
 		return ReasonInfo{Reason: reason, Kind: kind, Meaning: meaning, Do: doOperator, Start: true}
 	}
 	return []ReasonInfo{
+		start("ARCHIVE_CONFLICT", errs.FailedPrecondition, "The archive that is copied to holds something else."),
+		start("ARCHIVE_IN_USE", errs.FailedPrecondition, "The archive that is copied to has been archived to already."),
 		start("ARCHIVE_NEWER", errs.FailedPrecondition, "The archive was written by a newer version."),
+		start("ARCHIVE_URL_INVALID", errs.Invalid, "The archive's connection URL cannot be read."),
 		start("INSTALLATION_MISMATCH", errs.FailedPrecondition, "The archive belongs to another installation."),
 		start("KEYSET_EXPOSED", errs.FailedPrecondition, "Others than its owner may read a keyset file."),
 		start("KEYSET_MISSING", errs.FailedPrecondition, "One of the two keyset files is there and the other is not."),

@@ -32,6 +32,8 @@ const (
 	macSize = 16
 	// maxSize is how long a token may be; the API says so too.
 	maxSize = 512
+	// maxPoll is how long one of Purpose Poll may be: it goes into a URL.
+	maxPoll = 4096
 )
 
 // Purpose keeps one kind of token from being taken for another.
@@ -41,6 +43,8 @@ type Purpose string
 const (
 	Page   Purpose = "page token"
 	Cursor Purpose = "cursor"
+	// Poll is a cursor that holds its query: see maxPoll.
+	Poll Purpose = "poll cursor"
 )
 
 // Seal returns a position as text of [A-Za-z0-9_-].
@@ -55,7 +59,11 @@ func (t *Tokens) Seal(purpose Purpose, position []byte, binding ...[]byte) strin
 // Open returns the position a token holds. Every error is the same TOKEN_INVALID: a token is ours and fits, or it is neither.
 func (t *Tokens) Open(field string, purpose Purpose, text string, binding ...[]byte) ([]byte, error) {
 	bad := errs.Field(field, "TOKEN_INVALID", "is not a "+string(purpose)+" of this installation for this query")
-	if len(text) > maxSize || strings.ContainsAny(text, "\r\n") { // the decoder passes over line ends, strict or not
+	most := maxSize
+	if purpose == Poll {
+		most = maxPoll
+	}
+	if len(text) > most || strings.ContainsAny(text, "\r\n") { // the decoder passes over line ends, strict or not
 		return nil, bad
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)

@@ -84,8 +84,8 @@ func (a *app) root() *cobra.Command {
 		return nil
 	}
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{outputTable, outputJSON}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddCommand(a.serve(), a.demo(), a.signIn(), a.org(), a.site(), a.domain(), a.account(), a.connection(), a.flow(), a.event(), a.explain(), a.policy(),
-		a.authenticator(), a.identity(), a.access(), a.evidence(), a.addresses(), a.configuration(), a.version())
+	root.AddCommand(a.serve(), a.demo(), a.signIn(), a.org(), a.site(), a.domain(), a.account(), a.connection(), a.flow(), a.event(), a.archive(), a.explain(), a.policy(),
+		a.authenticator(), a.identity(), a.key(), a.access(), a.evidence(), a.addresses(), a.configuration(), a.version())
 	return root
 }
 

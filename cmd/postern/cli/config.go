@@ -73,7 +73,7 @@ is reached over the network and nothing is written.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "The settings are valid. Redis: %s; archive: %s; gRPC: unix:%s.\n", c.Redis.Mode, c.ArchivePath(), c.SocketPath())
+			fmt.Fprintf(a.stdout, "The settings are valid. Redis: %s; archive: %s; gRPC: unix:%s.\n", c.Redis.Mode, c.ArchivePlace(), c.SocketPath())
 			return nil
 		},
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) event() *cobra.Command {
-	return group(&cobra.Command{Use: "event", Short: "The record: list it, follow it"}, a.eventGet(), a.eventList(), a.eventWatch(), a.eventTypes())
+	return group(&cobra.Command{Use: "event", Short: "The record: list it, follow it"}, a.eventGet(), a.eventList(), a.eventWatch(), a.eventTypes(), a.eventEmitTest())
 }
 
 func (a *app) eventGet() *cobra.Command {

@@ -102,16 +102,17 @@ func (p *process) listen(ctx context.Context) error {
 	if err != nil {
 		return &ConfigError{fmt.Errorf("http.key_file: %w", err)}
 	}
-	f.gateway, err = rest.New(rest.Config{ //nolint:contextcheck // it outlives the start
-		Key: key, Record: f.server.Refusals().Record, Ready: func() (bool, any) { return p.watch.status() },
-		Metrics: p.metrics.Handler(), Log: p.log})
-	if err != nil {
-		return err
-	}
 	if f.http, err = lc.Listen(ctx, "tcp", p.c.HTTP.Address); err != nil {
 		return &ConfigError{fmt.Errorf("http.address: %w", err)}
 	}
-	return nil
+	events, hosts, err := p.eventsAPI()
+	if err != nil {
+		return err
+	}
+	f.gateway, err = rest.New(rest.Config{ //nolint:contextcheck // it outlives the start
+		Key: key, Record: f.server.Refusals().Record, Ready: func() (bool, any) { return p.watch.status() },
+		Metrics: p.metrics.Handler(), Events: events, Hosts: hosts, Log: p.log})
+	return err
 }
 
 func (p *process) serverConfig() server.Config {
@@ -137,6 +138,7 @@ func (p *process) serverConfig() server.Config {
 		r := p.resources()
 		c.Query.Organizations, c.Query.Sites, c.Query.ConnectionChanges = r, r, r
 		c.Identities = &server.Identities{Keeper: p.work.identities, MAC: s.keysets.Namer()}
+		c.APIKeys = &server.APIKeys{Keeper: wakingKeys{p.work.apiKeys, p.work.wake}, MAC: s.keysets.Namer()}
 		if p.work.archiver != nil {
 			c.Query.Wake = p.work.archiver.Subscribe
 		}

@@ -28,8 +28,8 @@ func (p *process) checkInstallation(ctx context.Context) error {
 	}
 	switch {
 	case archived == nil && live != nil:
-		return &ConfigError{fmt.Errorf("archive %[2]s is new, and Redis belongs to installation %[1]s; restore the archive from its backup, or point archive.sqlite at it",
-			live.ID, p.c.ArchivePath())}
+		return &ConfigError{fmt.Errorf("archive %[2]s is new, and Redis belongs to installation %[1]s; restore the archive from its backup, or point archive.sqlite or archive.url at it",
+			live.ID, p.c.ArchivePlace())}
 	case archived == nil:
 		if archived, err = p.firstStart(ctx); err != nil {
 			return err

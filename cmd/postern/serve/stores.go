@@ -15,11 +15,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/postern-audit/postern/audit/codec"
-	"github.com/postern-audit/postern/audit/sqlite"
 	"github.com/postern-audit/postern/authflow/redisstore"
 	"github.com/postern-audit/postern/internal/config"
 	"github.com/postern-audit/postern/internal/embedded"
-	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/internal/naming"
 	"github.com/postern-audit/postern/internal/redisx"
 	"github.com/postern-audit/postern/internal/seal"
@@ -37,7 +35,7 @@ type stores struct {
 	scripts   redis.UniversalClient
 	reader    redis.UniversalClient
 	carrier   redis.UniversalClient // the archiver's
-	archive   *sqlite.Archive
+	archive   Archive
 	flows     *redisstore.Store
 	directory *redisdirectory.Directory
 }
@@ -230,22 +228,6 @@ func (p *process) waiver(code redisx.ProblemCode) (setting string, set bool) {
 		return "redis.insecure_no_persistence and redis.insecure_evicting", p.c.Redis.InsecureNoPersistence && p.c.Redis.InsecureEvicting
 	}
 	return "", false
-}
-
-func (p *process) openArchive(ctx context.Context) error {
-	err := await(ctx, p.log, "archive", func(ctx context.Context) (err error) {
-		p.stores.archive, err = sqlite.Open(ctx, p.c.ArchivePath())
-		return err
-	})
-	var d *DependencyError
-	if errors.As(err, &d) && errs.KindOf(d.Err) == errs.FailedPrecondition {
-		return &ConfigError{err}
-	}
-	if err != nil {
-		return err
-	}
-	p.closers.add("archive", func(context.Context) error { return p.stores.archive.Close() })
-	return nil
 }
 
 // openStores makes what keeps flows and organizations on top of Redis.

@@ -51,6 +51,7 @@ type watch struct {
 	last    Status
 	checked time.Time
 	found   []redisx.Problem // at the last check
+	weak    []string         // what the archive's server does not keep
 	waiting int64
 	oldest  time.Time
 }
@@ -146,6 +147,12 @@ func (w *watch) check(ctx context.Context) {
 			p.metrics.Backlog(n, oldest)
 		}
 	}
+	if found, err := p.archiveProblems(ctx); err == nil { // away is no trouble of a sign-in, and told elsewhere
+		w.weak = nil
+		for _, problem := range found {
+			w.weak = append(w.weak, string(problem.Code)+" at the archive: "+problem.Detail)
+		}
+	}
 	w.checked = now
 }
 
@@ -161,8 +168,9 @@ func (w *watch) judge(s *Status) {
 	}
 }
 
-// archive fills in how far the archive is behind.
+// archive fills in how far the archive is behind, and what its server does not keep.
 func (w *watch) archive(s *Status) {
+	s.Warnings = append(s.Warnings, w.weak...)
 	waiting, oldest := w.waiting, w.oldest
 	if a := w.p.work.archiver; a != nil {
 		state := a.State()

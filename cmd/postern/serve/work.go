@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 
+	"github.com/postern-audit/postern/apikey"
 	"github.com/postern-audit/postern/audit/archiver"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/authflow/idp"
@@ -27,7 +28,8 @@ type work struct {
 	identities *authflow.Identities
 	keys       *keyNews
 	// What reads directories as they were.
-	past *past.Past
+	past    *past.Past
+	apiKeys *apikey.Keys
 	// What domains are verified with.
 	checker directory.DomainChecker
 }
@@ -85,6 +87,9 @@ func (p *process) makeWork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err = p.openAPIKeys(); err != nil { //nolint:contextcheck // what it starts outlives the start
+		return err
+	}
 	if w.identities, err = authflow.NewIdentities(w.flows, p.stores.flows); err != nil || !p.has(config.ComponentArchiver) {
 		return err
 	}
@@ -105,7 +110,10 @@ func (p *process) makeWork(ctx context.Context) error {
 // startWork lets it run.
 func (p *process) startWork(context.Context) error {
 	if p.work.archiver != nil {
-		p.startArchiver() //nolint:contextcheck // it outlives the start
+		p.startArchiver()                       //nolint:contextcheck // it outlives the start
+		if err := p.startPruner(); err != nil { //nolint:contextcheck // it outlives the start
+			return err
+		}
 	}
 	p.startKeyNews() //nolint:contextcheck // it outlives the start
 	if p.has(config.ComponentAPI) {

@@ -861,6 +861,116 @@ func (x *Reason) GetDescription() string {
 	return ""
 }
 
+// EmitTestEventRequest asks for an event that means nothing.
+type EmitTestEventRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}. Required.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// A word to know it by, at most 512 bytes. Stands in the event's personal detail.
+	Note          string `protobuf:"bytes,3,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EmitTestEventRequest) Reset() {
+	*x = EmitTestEventRequest{}
+	mi := &file_postern_v1_event_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EmitTestEventRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EmitTestEventRequest) ProtoMessage() {}
+
+func (x *EmitTestEventRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_event_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EmitTestEventRequest.ProtoReflect.Descriptor instead.
+func (*EmitTestEventRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *EmitTestEventRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *EmitTestEventRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *EmitTestEventRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// EmitTestEventResponse names the event, which is on its way to the archive.
+type EmitTestEventResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}/events/{event}.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EmitTestEventResponse) Reset() {
+	*x = EmitTestEventResponse{}
+	mi := &file_postern_v1_event_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EmitTestEventResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EmitTestEventResponse) ProtoMessage() {}
+
+func (x *EmitTestEventResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_event_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EmitTestEventResponse.ProtoReflect.Descriptor instead.
+func (*EmitTestEventResponse) Descriptor() ([]byte, []int) {
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *EmitTestEventResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 var File_postern_v1_event_service_proto protoreflect.FileDescriptor
 
 const file_postern_v1_event_service_proto_rawDesc = "" +
@@ -928,13 +1038,21 @@ const file_postern_v1_event_service_proto_rawDesc = "" +
 	"reportable\"B\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12 \n" +
-	"\vdescription\x18\x02 \x01(\tR\vdescription2\xc2\x02\n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\"a\n" +
+	"\x14EmitTestEventRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04note\x18\x03 \x01(\tR\x04note\"+\n" +
+	"\x15EmitTestEventResponse\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name2\x98\x03\n" +
 	"\fEventService\x12:\n" +
 	"\bGetEvent\x12\x1b.postern.v1.GetEventRequest\x1a\x11.postern.v1.Event\x12K\n" +
 	"\n" +
 	"ListEvents\x12\x1d.postern.v1.ListEventsRequest\x1a\x1e.postern.v1.ListEventsResponse\x12P\n" +
 	"\vWatchEvents\x12\x1e.postern.v1.WatchEventsRequest\x1a\x1f.postern.v1.WatchEventsResponse0\x01\x12W\n" +
-	"\x0eListEventTypes\x12!.postern.v1.ListEventTypesRequest\x1a\".postern.v1.ListEventTypesResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
+	"\x0eListEventTypes\x12!.postern.v1.ListEventTypesRequest\x1a\".postern.v1.ListEventTypesResponse\x12T\n" +
+	"\rEmitTestEvent\x12 .postern.v1.EmitTestEventRequest\x1a!.postern.v1.EmitTestEventResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
 var (
 	file_postern_v1_event_service_proto_rawDescOnce sync.Once
@@ -949,7 +1067,7 @@ func file_postern_v1_event_service_proto_rawDescGZIP() []byte {
 }
 
 var file_postern_v1_event_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_postern_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_postern_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_postern_v1_event_service_proto_goTypes = []any{
 	(EventFilter_Sandbox)(0),       // 0: postern.v1.EventFilter.Sandbox
 	(ListEventsRequest_Order)(0),   // 1: postern.v1.ListEventsRequest.Order
@@ -964,35 +1082,39 @@ var file_postern_v1_event_service_proto_goTypes = []any{
 	(*ListEventTypesResponse)(nil), // 10: postern.v1.ListEventTypesResponse
 	(*EventType)(nil),              // 11: postern.v1.EventType
 	(*Reason)(nil),                 // 12: postern.v1.Reason
-	(Outcome)(0),                   // 13: postern.v1.Outcome
-	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
-	(*Event)(nil),                  // 15: postern.v1.Event
+	(*EmitTestEventRequest)(nil),   // 13: postern.v1.EmitTestEventRequest
+	(*EmitTestEventResponse)(nil),  // 14: postern.v1.EmitTestEventResponse
+	(Outcome)(0),                   // 15: postern.v1.Outcome
+	(*timestamppb.Timestamp)(nil),  // 16: google.protobuf.Timestamp
+	(*Event)(nil),                  // 17: postern.v1.Event
 }
 var file_postern_v1_event_service_proto_depIdxs = []int32{
-	13, // 0: postern.v1.EventMatch.outcomes:type_name -> postern.v1.Outcome
-	14, // 1: postern.v1.EventFilter.start_time:type_name -> google.protobuf.Timestamp
-	14, // 2: postern.v1.EventFilter.end_time:type_name -> google.protobuf.Timestamp
+	15, // 0: postern.v1.EventMatch.outcomes:type_name -> postern.v1.Outcome
+	16, // 1: postern.v1.EventFilter.start_time:type_name -> google.protobuf.Timestamp
+	16, // 2: postern.v1.EventFilter.end_time:type_name -> google.protobuf.Timestamp
 	2,  // 3: postern.v1.EventFilter.include:type_name -> postern.v1.EventMatch
 	0,  // 4: postern.v1.EventFilter.sandbox:type_name -> postern.v1.EventFilter.Sandbox
 	3,  // 5: postern.v1.ListEventsRequest.filter:type_name -> postern.v1.EventFilter
 	1,  // 6: postern.v1.ListEventsRequest.order:type_name -> postern.v1.ListEventsRequest.Order
-	15, // 7: postern.v1.ListEventsResponse.events:type_name -> postern.v1.Event
-	14, // 8: postern.v1.ListEventsResponse.archived_until:type_name -> google.protobuf.Timestamp
+	17, // 7: postern.v1.ListEventsResponse.events:type_name -> postern.v1.Event
+	16, // 8: postern.v1.ListEventsResponse.archived_until:type_name -> google.protobuf.Timestamp
 	3,  // 9: postern.v1.WatchEventsRequest.filter:type_name -> postern.v1.EventFilter
-	15, // 10: postern.v1.WatchEventsResponse.event:type_name -> postern.v1.Event
+	17, // 10: postern.v1.WatchEventsResponse.event:type_name -> postern.v1.Event
 	11, // 11: postern.v1.ListEventTypesResponse.event_types:type_name -> postern.v1.EventType
-	13, // 12: postern.v1.EventType.outcome:type_name -> postern.v1.Outcome
+	15, // 12: postern.v1.EventType.outcome:type_name -> postern.v1.Outcome
 	12, // 13: postern.v1.EventType.reasons:type_name -> postern.v1.Reason
 	4,  // 14: postern.v1.EventService.GetEvent:input_type -> postern.v1.GetEventRequest
 	5,  // 15: postern.v1.EventService.ListEvents:input_type -> postern.v1.ListEventsRequest
 	7,  // 16: postern.v1.EventService.WatchEvents:input_type -> postern.v1.WatchEventsRequest
 	9,  // 17: postern.v1.EventService.ListEventTypes:input_type -> postern.v1.ListEventTypesRequest
-	15, // 18: postern.v1.EventService.GetEvent:output_type -> postern.v1.Event
-	6,  // 19: postern.v1.EventService.ListEvents:output_type -> postern.v1.ListEventsResponse
-	8,  // 20: postern.v1.EventService.WatchEvents:output_type -> postern.v1.WatchEventsResponse
-	10, // 21: postern.v1.EventService.ListEventTypes:output_type -> postern.v1.ListEventTypesResponse
-	18, // [18:22] is the sub-list for method output_type
-	14, // [14:18] is the sub-list for method input_type
+	13, // 18: postern.v1.EventService.EmitTestEvent:input_type -> postern.v1.EmitTestEventRequest
+	17, // 19: postern.v1.EventService.GetEvent:output_type -> postern.v1.Event
+	6,  // 20: postern.v1.EventService.ListEvents:output_type -> postern.v1.ListEventsResponse
+	8,  // 21: postern.v1.EventService.WatchEvents:output_type -> postern.v1.WatchEventsResponse
+	10, // 22: postern.v1.EventService.ListEventTypes:output_type -> postern.v1.ListEventTypesResponse
+	14, // 23: postern.v1.EventService.EmitTestEvent:output_type -> postern.v1.EmitTestEventResponse
+	19, // [19:24] is the sub-list for method output_type
+	14, // [14:19] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name
@@ -1011,7 +1133,7 @@ func file_postern_v1_event_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_event_service_proto_rawDesc), len(file_postern_v1_event_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

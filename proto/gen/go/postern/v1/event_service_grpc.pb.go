@@ -25,6 +25,7 @@ const (
 	EventService_ListEvents_FullMethodName     = "/postern.v1.EventService/ListEvents"
 	EventService_WatchEvents_FullMethodName    = "/postern.v1.EventService/WatchEvents"
 	EventService_ListEventTypes_FullMethodName = "/postern.v1.EventService/ListEventTypes"
+	EventService_EmitTestEvent_FullMethodName  = "/postern.v1.EventService/EmitTestEvent"
 )
 
 // EventServiceClient is the client API for EventService service.
@@ -41,6 +42,8 @@ type EventServiceClient interface {
 	WatchEvents(ctx context.Context, in *WatchEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEventsResponse], error)
 	// ListEventTypes returns the catalogue of types and reasons.
 	ListEventTypes(ctx context.Context, in *ListEventTypesRequest, opts ...grpc.CallOption) (*ListEventTypesResponse, error)
+	// EmitTestEvent writes one event of type log.tested, so that whoever reads the record can be seen to do so.
+	EmitTestEvent(ctx context.Context, in *EmitTestEventRequest, opts ...grpc.CallOption) (*EmitTestEventResponse, error)
 }
 
 type eventServiceClient struct {
@@ -100,6 +103,16 @@ func (c *eventServiceClient) ListEventTypes(ctx context.Context, in *ListEventTy
 	return out, nil
 }
 
+func (c *eventServiceClient) EmitTestEvent(ctx context.Context, in *EmitTestEventRequest, opts ...grpc.CallOption) (*EmitTestEventResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EmitTestEventResponse)
+	err := c.cc.Invoke(ctx, EventService_EmitTestEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EventServiceServer is the server API for EventService service.
 // All implementations must embed UnimplementedEventServiceServer
 // for forward compatibility.
@@ -114,6 +127,8 @@ type EventServiceServer interface {
 	WatchEvents(*WatchEventsRequest, grpc.ServerStreamingServer[WatchEventsResponse]) error
 	// ListEventTypes returns the catalogue of types and reasons.
 	ListEventTypes(context.Context, *ListEventTypesRequest) (*ListEventTypesResponse, error)
+	// EmitTestEvent writes one event of type log.tested, so that whoever reads the record can be seen to do so.
+	EmitTestEvent(context.Context, *EmitTestEventRequest) (*EmitTestEventResponse, error)
 	mustEmbedUnimplementedEventServiceServer()
 }
 
@@ -135,6 +150,9 @@ func (UnimplementedEventServiceServer) WatchEvents(*WatchEventsRequest, grpc.Ser
 }
 func (UnimplementedEventServiceServer) ListEventTypes(context.Context, *ListEventTypesRequest) (*ListEventTypesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEventTypes not implemented")
+}
+func (UnimplementedEventServiceServer) EmitTestEvent(context.Context, *EmitTestEventRequest) (*EmitTestEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EmitTestEvent not implemented")
 }
 func (UnimplementedEventServiceServer) mustEmbedUnimplementedEventServiceServer() {}
 func (UnimplementedEventServiceServer) testEmbeddedByValue()                      {}
@@ -222,6 +240,24 @@ func _EventService_ListEventTypes_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventService_EmitTestEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EmitTestEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).EmitTestEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_EmitTestEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).EmitTestEvent(ctx, req.(*EmitTestEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // EventService_ServiceDesc is the grpc.ServiceDesc for EventService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -240,6 +276,10 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListEventTypes",
 			Handler:    _EventService_ListEventTypes_Handler,
+		},
+		{
+			MethodName: "EmitTestEvent",
+			Handler:    _EventService_EmitTestEvent_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -3064,6 +3064,170 @@ func (x *InstallationRecord) GetLinger() *durationpb.Duration {
 	return nil
 }
 
+// KeyRecord is an API key: a field of the organization's keys, by its id in hexadecimal digits.
+type KeyRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is for.
+	DisplayName string `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Role, as in postern.v1.Key.
+	Role int32 `protobuf:"varint,2,opt,name=role,proto3" json:"role,omitempty"`
+	// Detail, as in postern.v1.Key.
+	Detail int32 `protobuf:"varint,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// When it was made.
+	Created *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created,proto3" json:"created,omitempty"`
+	// When it ends.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
+	// When it was revoked; absent unless it was.
+	Revoked *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	// Who made it.
+	Creator string `protobuf:"bytes,7,opt,name=creator,proto3" json:"creator,omitempty"`
+	// Keyed hash of organization uid, id and secret, 32 bytes.
+	Hash          []byte `protobuf:"bytes,8,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyRecord) Reset() {
+	*x = KeyRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyRecord) ProtoMessage() {}
+
+func (x *KeyRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
+func (*KeyRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *KeyRecord) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *KeyRecord) GetRole() int32 {
+	if x != nil {
+		return x.Role
+	}
+	return 0
+}
+
+func (x *KeyRecord) GetDetail() int32 {
+	if x != nil {
+		return x.Detail
+	}
+	return 0
+}
+
+func (x *KeyRecord) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *KeyRecord) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *KeyRecord) GetRevoked() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Revoked
+	}
+	return nil
+}
+
+func (x *KeyRecord) GetCreator() string {
+	if x != nil {
+		return x.Creator
+	}
+	return ""
+}
+
+func (x *KeyRecord) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+// KeyAnswerRecord is the answer of an administrative call about API keys, or of one that emitted a test event.
+type KeyAnswerRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Keyed hash of the canonical request.
+	Request []byte `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Id of the key in hexadecimal digits, or of the event.
+	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyAnswerRecord) Reset() {
+	*x = KeyAnswerRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyAnswerRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyAnswerRecord) ProtoMessage() {}
+
+func (x *KeyAnswerRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyAnswerRecord.ProtoReflect.Descriptor instead.
+func (*KeyAnswerRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *KeyAnswerRecord) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *KeyAnswerRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 var File_postern_store_v1_store_proto protoreflect.FileDescriptor
 
 const file_postern_store_v1_store_proto_rawDesc = "" +
@@ -3351,7 +3515,19 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x12master_fingerprint\x18\x04 \x01(\tR\x11masterFingerprint\x12)\n" +
 	"\x10hash_fingerprint\x18\x05 \x01(\tR\x0fhashFingerprint\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x121\n" +
-	"\x06linger\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06lingerBHZFgithub.com/postern-audit/postern/proto/gen/go/postern/store/v1;storev1b\x06proto3"
+	"\x06linger\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06linger\"\xaa\x02\n" +
+	"\tKeyRecord\x12!\n" +
+	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\x05R\x04role\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\x05R\x06detail\x124\n" +
+	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
+	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x124\n" +
+	"\arevoked\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\arevoked\x12\x18\n" +
+	"\acreator\x18\a \x01(\tR\acreator\x12\x12\n" +
+	"\x04hash\x18\b \x01(\fR\x04hash\";\n" +
+	"\x0fKeyAnswerRecord\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\fR\arequest\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02idBHZFgithub.com/postern-audit/postern/proto/gen/go/postern/store/v1;storev1b\x06proto3"
 
 var (
 	file_postern_store_v1_store_proto_rawDescOnce sync.Once
@@ -3365,7 +3541,7 @@ func file_postern_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_postern_store_v1_store_proto_rawDescData
 }
 
-var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_postern_store_v1_store_proto_goTypes = []any{
 	(*SealedPart)(nil),            // 0: postern.store.v1.SealedPart
 	(*Index)(nil),                 // 1: postern.store.v1.Index
@@ -3394,39 +3570,41 @@ var file_postern_store_v1_store_proto_goTypes = []any{
 	(*PersonRecord)(nil),          // 24: postern.store.v1.PersonRecord
 	(*ProofRecord)(nil),           // 25: postern.store.v1.ProofRecord
 	(*InstallationRecord)(nil),    // 26: postern.store.v1.InstallationRecord
-	(*v1.Event)(nil),              // 27: postern.v1.Event
-	(v1.Phase)(0),                 // 28: postern.v1.Phase
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(v1.Class)(0),                 // 30: postern.v1.Class
-	(v1.Ending)(0),                // 31: postern.v1.Ending
-	(v1.Connection_Protocol)(0),   // 32: postern.v1.Connection.Protocol
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
-	(v1.SubjectKind)(0),           // 34: postern.v1.SubjectKind
-	(*v1.Decision)(nil),           // 35: postern.v1.Decision
-	(*v1.Demands)(nil),            // 36: postern.v1.Demands
-	(v1.Verdict)(0),               // 37: postern.v1.Verdict
-	(*v1.NextStep)(nil),           // 38: postern.v1.NextStep
-	(*v1.Organization)(nil),       // 39: postern.v1.Organization
-	(*v1.Domain)(nil),             // 40: postern.v1.Domain
-	(v1.Domain_State)(0),          // 41: postern.v1.Domain.State
-	(v1.Origin)(0),                // 42: postern.v1.Origin
-	(*v1.AppliedCommit)(nil),      // 43: postern.v1.AppliedCommit
-	(*v1.Enrolment)(nil),          // 44: postern.v1.Enrolment
-	(v1.Evidence)(0),              // 45: postern.v1.Evidence
+	(*KeyRecord)(nil),             // 27: postern.store.v1.KeyRecord
+	(*KeyAnswerRecord)(nil),       // 28: postern.store.v1.KeyAnswerRecord
+	(*v1.Event)(nil),              // 29: postern.v1.Event
+	(v1.Phase)(0),                 // 30: postern.v1.Phase
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(v1.Class)(0),                 // 32: postern.v1.Class
+	(v1.Ending)(0),                // 33: postern.v1.Ending
+	(v1.Connection_Protocol)(0),   // 34: postern.v1.Connection.Protocol
+	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
+	(v1.SubjectKind)(0),           // 36: postern.v1.SubjectKind
+	(*v1.Decision)(nil),           // 37: postern.v1.Decision
+	(*v1.Demands)(nil),            // 38: postern.v1.Demands
+	(v1.Verdict)(0),               // 39: postern.v1.Verdict
+	(*v1.NextStep)(nil),           // 40: postern.v1.NextStep
+	(*v1.Organization)(nil),       // 41: postern.v1.Organization
+	(*v1.Domain)(nil),             // 42: postern.v1.Domain
+	(v1.Domain_State)(0),          // 43: postern.v1.Domain.State
+	(v1.Origin)(0),                // 44: postern.v1.Origin
+	(*v1.AppliedCommit)(nil),      // 45: postern.v1.AppliedCommit
+	(*v1.Enrolment)(nil),          // 46: postern.v1.Enrolment
+	(v1.Evidence)(0),              // 47: postern.v1.Evidence
 }
 var file_postern_store_v1_store_proto_depIdxs = []int32{
-	27, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
+	29, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
 	0,  // 1: postern.store.v1.EventRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 2: postern.store.v1.EventRecord.indexes:type_name -> postern.store.v1.Index
 	3,  // 3: postern.store.v1.EventRecord.directory:type_name -> postern.store.v1.DirectoryWrite
 	4,  // 4: postern.store.v1.DirectoryWrite.items:type_name -> postern.store.v1.DirectoryItem
-	28, // 5: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
-	29, // 6: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
-	29, // 7: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
-	30, // 8: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
-	29, // 9: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
-	31, // 10: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
-	29, // 11: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
+	30, // 5: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
+	31, // 6: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
+	31, // 7: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
+	32, // 8: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
+	31, // 9: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
+	33, // 10: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
+	31, // 11: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
 	9,  // 12: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
 	10, // 13: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
 	0,  // 14: postern.store.v1.FlowRecord.personal:type_name -> postern.store.v1.SealedPart
@@ -3434,82 +3612,85 @@ var file_postern_store_v1_store_proto_depIdxs = []int32{
 	18, // 16: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
 	18, // 17: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
 	6,  // 18: postern.store.v1.FlowRecord.pending:type_name -> postern.store.v1.PendingRecord
-	32, // 19: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
-	33, // 20: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
-	29, // 21: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
-	29, // 22: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
+	34, // 19: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
+	35, // 20: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
+	31, // 21: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
+	31, // 22: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
 	0,  // 23: postern.store.v1.LinkRecord.personal:type_name -> postern.store.v1.SealedPart
-	34, // 24: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
-	34, // 25: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
-	35, // 26: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
-	36, // 27: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
-	36, // 28: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
-	29, // 29: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
-	29, // 30: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
-	30, // 31: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
-	27, // 32: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
+	36, // 24: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
+	36, // 25: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
+	37, // 26: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
+	38, // 27: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
+	38, // 28: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
+	31, // 29: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
+	31, // 30: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
+	32, // 31: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
+	29, // 32: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
 	0,  // 33: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 34: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
-	28, // 35: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
-	37, // 36: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
-	31, // 37: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
-	35, // 38: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
-	38, // 39: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
-	29, // 40: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
-	39, // 41: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
+	30, // 35: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
+	39, // 36: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
+	33, // 37: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
+	37, // 38: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
+	40, // 39: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
+	31, // 40: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
+	41, // 41: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
 	14, // 42: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
-	29, // 43: postern.store.v1.OrganizationRecord.deleted:type_name -> google.protobuf.Timestamp
-	29, // 44: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
-	40, // 45: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
-	29, // 46: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
-	41, // 47: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
-	33, // 48: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
-	29, // 49: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
-	29, // 50: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
-	29, // 51: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
-	29, // 52: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
-	29, // 53: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
-	29, // 54: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
-	29, // 55: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
-	29, // 56: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
-	29, // 57: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
-	42, // 58: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
+	31, // 43: postern.store.v1.OrganizationRecord.deleted:type_name -> google.protobuf.Timestamp
+	31, // 44: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
+	42, // 45: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
+	31, // 46: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
+	43, // 47: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
+	35, // 48: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
+	31, // 49: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
+	31, // 50: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
+	31, // 51: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
+	31, // 52: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
+	31, // 53: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
+	31, // 54: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
+	31, // 55: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
+	31, // 56: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
+	31, // 57: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
+	44, // 58: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
 	0,  // 59: postern.store.v1.ClaimRecord.personal:type_name -> postern.store.v1.SealedPart
-	29, // 60: postern.store.v1.ClaimRecord.created:type_name -> google.protobuf.Timestamp
-	43, // 61: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	29, // 62: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
+	31, // 60: postern.store.v1.ClaimRecord.created:type_name -> google.protobuf.Timestamp
+	45, // 61: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
+	31, // 62: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
 	20, // 63: postern.store.v1.ApplyRecord.import:type_name -> postern.store.v1.ImportRecord
-	37, // 64: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	29, // 65: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	29, // 66: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	29, // 67: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	39, // 64: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	31, // 65: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	31, // 66: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	31, // 67: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
 	0,  // 68: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
-	30, // 69: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
-	29, // 70: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
-	37, // 71: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
-	29, // 72: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
-	34, // 73: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
+	32, // 69: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
+	31, // 70: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
+	39, // 71: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
+	31, // 72: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
+	36, // 73: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
 	25, // 74: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
 	23, // 75: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
 	23, // 76: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
-	29, // 77: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
-	29, // 78: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	31, // 77: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	31, // 78: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
 	0,  // 79: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
-	29, // 80: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
-	44, // 81: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
-	29, // 82: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	31, // 80: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
+	46, // 81: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	31, // 82: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
 	25, // 83: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
-	29, // 84: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
-	29, // 85: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
-	45, // 86: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	31, // 84: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	31, // 85: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	47, // 86: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
 	0,  // 87: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
-	29, // 88: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	33, // 89: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	90, // [90:90] is the sub-list for method output_type
-	90, // [90:90] is the sub-list for method input_type
-	90, // [90:90] is the sub-list for extension type_name
-	90, // [90:90] is the sub-list for extension extendee
-	0,  // [0:90] is the sub-list for field type_name
+	31, // 88: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	35, // 89: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	31, // 90: postern.store.v1.KeyRecord.created:type_name -> google.protobuf.Timestamp
+	31, // 91: postern.store.v1.KeyRecord.expires:type_name -> google.protobuf.Timestamp
+	31, // 92: postern.store.v1.KeyRecord.revoked:type_name -> google.protobuf.Timestamp
+	93, // [93:93] is the sub-list for method output_type
+	93, // [93:93] is the sub-list for method input_type
+	93, // [93:93] is the sub-list for extension type_name
+	93, // [93:93] is the sub-list for extension extendee
+	0,  // [0:93] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
@@ -3527,7 +3708,7 @@ func file_postern_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_store_v1_store_proto_rawDesc), len(file_postern_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

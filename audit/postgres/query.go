@@ -1,0 +1,226 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/postern-audit/postern/audit"
+)
+
+// Events returns up to q.Limit events in sequence order, or reverse.
+//
+// Shelves are walked from the end the answer begins at, and only as far as it needs. On each, every filter that has an index is
+// a candidate for the path: the one with the fewest rows in reach is walked, value by value, in sequence order; the other
+// filters are checked on the rows it meets.
+func (a *Archive) Events(ctx context.Context, q audit.Query) ([]audit.Event, error) {
+	var out []audit.Event
+	if q.Limit <= 0 {
+		return nil, nil
+	}
+	err := a.inRead(ctx, func(tx pgx.Tx) error {
+		out = nil
+		v, err := see(ctx, tx, q.OrganizationUID, a.now())
+		if err != nil || v == nil {
+			return err
+		}
+		s := newSearch(ctx, tx, v, &q)
+		if err := s.run(); err != nil {
+			return err
+		}
+		out, err = s.fetch()
+		return err
+	})
+	return out, err
+}
+
+// search is one query on one state of the database.
+type search struct {
+	ctx     context.Context //nolint:containedctx // lives as long as the query
+	tx      pgx.Tx
+	v       *view
+	q       *audit.Query
+	reaches []reach // in the order they are walked
+	found   []hit   // the best so far, in the order of the answer, at most q.Limit
+}
+
+// reach is the part of a shelf that may have something of the answer: positions, exclusive and inclusive.
+type reach struct {
+	*shelfView
+	from, to int64
+	types    []string // the filter's types, families spelled out; set when a path may go along them
+}
+
+// hit is a row of the answer.
+type hit struct {
+	position int64
+	shelf    int32
+}
+
+func newSearch(ctx context.Context, tx pgx.Tx, v *view, q *audit.Query) *search {
+	s := &search{ctx: ctx, tx: tx, v: v, q: q}
+	low, high := int64(0), v.last
+	if q.Descending {
+		if q.After > 0 {
+			high = min(high, q.After-1)
+		}
+	} else {
+		low = max(low, q.After)
+	}
+	for i := range v.shelves {
+		sv := &v.shelves[i]
+		h, ok := sv.seen()
+		if !ok || !q.Start.IsZero() && h.lastTime < nanos(q.Start) || !q.End.IsZero() && h.firstTime >= nanos(q.End) {
+			continue
+		}
+		if from, to := max(low, h.firstSequence-1), min(high, h.lastSequence); from < to {
+			s.reaches = append(s.reaches, reach{shelfView: sv, from: position(v.number, from), to: position(v.number, to)})
+		}
+	}
+	slices.SortFunc(s.reaches, func(x, y reach) int {
+		if q.Descending {
+			return cmp.Compare(y.to, x.to)
+		}
+		return cmp.Compare(x.from, y.from)
+	})
+	return s
+}
+
+// run walks shelves, one first and then ever more at once, until what is left cannot be in the answer.
+func (s *search) run() error {
+	for size := 1; len(s.reaches) > 0; size = min(2*size, 32) {
+		var group []reach
+		for len(group) < size && len(s.reaches) > 0 && s.improves(&s.reaches[0]) {
+			group, s.reaches = append(group, s.reaches[0]), s.reaches[1:]
+		}
+		if len(group) == 0 {
+			return nil
+		}
+		if err := s.walk(group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// improves narrows a reach to what is better than the answer so far; false when nothing is.
+func (s *search) improves(r *reach) bool {
+	if len(s.found) == s.q.Limit {
+		if worst := s.found[len(s.found)-1].position; s.q.Descending {
+			r.from = max(r.from, worst)
+		} else {
+			r.to = min(r.to, worst-1)
+		}
+	}
+	return r.from < r.to
+}
+
+// take adds rows to the answer.
+func (s *search) take(hits []hit) {
+	s.found = append(s.found, hits...)
+	slices.SortFunc(s.found, func(x, y hit) int {
+		if s.q.Descending {
+			return cmp.Compare(y.position, x.position)
+		}
+		return cmp.Compare(x.position, y.position)
+	})
+	s.found = slices.Compact(s.found)
+	s.found = s.found[:min(len(s.found), s.q.Limit)]
+}
+
+// fetch reads the events of the answer.
+func (s *search) fetch() ([]audit.Event, error) {
+	byShelf := map[int32][]int64{}
+	for _, h := range s.found {
+		byShelf[h.shelf] = append(byShelf[h.shelf], h.position)
+	}
+	out := make([]audit.Event, 0, len(s.found))
+	var b pgx.Batch
+	for shelf, positions := range byShelf {
+		var t text
+		t.add(`SELECT `, eventColumns, ` FROM `, tableOf("event", shelf), ` e WHERE e.position = ANY (`, t.arg(positions), `)`)
+		queueEvents(&b, &t, s.q.OrganizationUID, &out)
+	}
+	if err := s.tx.SendBatch(s.ctx, &b).Close(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(out, func(x, y audit.Event) int {
+		if s.q.Descending {
+			return cmp.Compare(y.Sequence, x.Sequence)
+		}
+		return cmp.Compare(x.Sequence, y.Sequence)
+	})
+	return out, nil
+}
+
+// conditions are all filters but the one that is walked, checked on each row met. Concatenating nothing keeps the server from
+// taking a condition for a path.
+func (s *search) conditions(t *text, r *reach, walked string) {
+	q := s.q
+	if !q.Start.IsZero() {
+		t.add(` AND e.time >= `, t.arg(nanos(q.Start)))
+	}
+	if !q.End.IsZero() {
+		t.add(` AND e.time < `, t.arg(nanos(q.End)))
+	}
+	oneOf := func(column string, values []string) {
+		if len(values) > 0 && column != walked {
+			t.add(` AND (`, column, ` || '') = ANY (`, t.arg(keys(values)), `)`)
+		}
+	}
+	oneOf("e.site", q.Sites)
+	oneOf("e.connection", q.Connections)
+	oneOf("e.reason", q.Reasons)
+	if len(q.Flows) > 0 && walked != "e.flow" {
+		t.add(` AND (e.flow || '\x'::bytea) = ANY (`, t.arg(idKeys(q.Flows)), `)`)
+	}
+	if len(q.Outcomes) > 0 {
+		outcomes := make([]int16, len(q.Outcomes))
+		for i, o := range q.Outcomes {
+			outcomes[i] = int16(o)
+		}
+		t.add(` AND e.outcome = ANY (`, t.arg(outcomes), `)`)
+	}
+	if walked != "e.type" {
+		typesIn(t, q.Types)
+	}
+	for _, x := range []struct {
+		filter  string
+		indexes []audit.Index
+	}{{subjects, q.Subjects}, {networks, q.Networks}} {
+		if len(x.indexes) > 0 && x.filter != walked { // OFFSET keeps it a question asked of each row
+			t.add(` AND EXISTS (SELECT 1 FROM `, r.table("term"), ` x WHERE x.term = ANY (`, t.arg(terms(x.indexes)), `) AND x.position = e.position OFFSET 0)`)
+		}
+	}
+	r.visible(t)
+}
+
+// typesIn adds "the type is one of these, or of one of these families".
+func typesIn(t *text, types []string) {
+	if len(types) == 0 {
+		return
+	}
+	exact, families := split(types)
+	t.add(` AND ((e.type || '') = ANY (`, t.arg(keys(exact)), `)`)
+	for _, f := range families {
+		t.add(` OR (e.type || '') > `, t.arg(f+"."), ` AND (e.type || '') < `, t.arg(f+"/"))
+	}
+	t.add(`)`)
+}
+
+// split parts exact types from families ("password" for "password.*"). A family no stored type can be of is left out.
+func split(types []string) (exact, families []string) {
+	for _, t := range types {
+		family, ok := strings.CutSuffix(t, ".*")
+		switch {
+		case !ok:
+			exact = append(exact, t)
+		case plain(family):
+			families = append(families, family)
+		}
+	}
+	return exact, families
+}

@@ -1,0 +1,405 @@
+package transfer_test
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/codec"
+	"github.com/postern-audit/postern/audit/postgres"
+	"github.com/postern-audit/postern/audit/sqlite"
+	"github.com/postern-audit/postern/audit/transfer"
+	"github.com/postern-audit/postern/audit/verify"
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/internal/testkit/pgtest"
+)
+
+const (
+	copyFrom = "POSTERN_COPY_FROM" // set in the child: the file to copy
+	copyTo   = "POSTERN_COPY_TO"   // and the database
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(copyFrom) == "" {
+		m.Run()
+		return
+	}
+	if err := copyInChild(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "child:", err)
+		os.Exit(1) //nolint:forbidigo // the child's answer
+	}
+}
+
+// copyInChild copies, and says on stdout how far it is.
+func copyInChild(ctx context.Context) error {
+	from, err := sqlite.Open(ctx, os.Getenv(copyFrom), now)
+	if err != nil {
+		return err
+	}
+	to, err := postgres.Open(ctx, postgres.Options{URL: os.Getenv(copyTo), Now: now})
+	if err != nil {
+		return err
+	}
+	report, err := transfer.Copy(ctx, from, to, true, func(phase, _ string, _, _ int64) { fmt.Println(phase) })
+	if err == nil && len(report.Differences) > 0 {
+		err = fmt.Errorf("%v", report.Differences)
+	}
+	return err
+}
+
+func now() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
+
+const day = 24 * time.Hour
+
+// source is an archive with everything in it that a copy must not lose.
+func source(t *testing.T, path string, flows int) *sqlite.Archive {
+	t.Helper()
+	a, err := sqlite.Open(t.Context(), path, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() }) //nolint:errcheck // a test may have closed it
+	w := writer{T: t, a: a}
+	must(t, a.SetInstallation(t.Context(), audit.Installation{ID: "i", Partitions: 64, StateFormat: 1, Created: now()}))
+	w.retain("acme", audit.Retention{SignIn: 20, Administration: 365, Activity: 7})
+	w.keys("acme", "bolt", "gone")
+	for n := range flows {
+		w.flow("acme", n, now().Add(-19*day).Add(time.Duration(n)*time.Hour/10))
+	}
+	w.retain("acme", audit.Retention{SignIn: 400, Administration: 30, Activity: 30})
+	for n := range flows / 2 {
+		w.flow("acme", flows+n, now().Add(-time.Duration(n)*time.Minute))
+		w.flow("bolt", 10*flows+n, now().Add(-100*day))
+	}
+	w.odd()
+	w.retain("gone", audit.Retention{SignIn: 1, Administration: 1, Activity: 1})
+	w.event(audit.Event{ID: id(now().Add(-9*day), 1), Type: audit.TypePolicyUpdated, OrganizationUID: "gone", Organization: "gone", Time: now().Add(-9 * day), Revision: 4}, now().Add(-9*day))
+	return a
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+type writer struct {
+	*testing.T
+	a     *sqlite.Archive
+	epoch audit.Epoch
+	n     int
+}
+
+func (w *writer) retain(uid string, r audit.Retention) {
+	w.Helper()
+	must(w.T, w.a.SetRetention(w.Context(), uid, r))
+}
+
+// keys stores an organization key each.
+func (w *writer) keys(uids ...string) {
+	w.Helper()
+	b := w.batch()
+	for _, uid := range uids {
+		b.Keys = append(b.Keys, audit.OrganizationKey{OrganizationUID: uid, Wrapped: []byte(uid + "\x00key")})
+	}
+	_, err := w.a.Append(w.Context(), b)
+	must(w.T, err)
+}
+
+func (w *writer) batch(entries ...audit.Entry) audit.Batch {
+	w.Helper()
+	if w.epoch == 0 {
+		var err error
+		w.epoch, err = w.a.Take(w.Context(), 3, "test")
+		must(w.T, err)
+	}
+	return audit.Batch{Partition: 3, Epoch: w.epoch, Entries: entries}
+}
+
+func id(at time.Time, n int) string { return fmt.Sprintf("%s-7000-8000-%012x", audit.FirstID(at), n) }
+
+func (w *writer) entry(e audit.Event, recorded time.Time) audit.Entry {
+	w.Helper()
+	w.n++
+	sum := sha256.Sum256(append([]byte("salt"), fmt.Sprint("data", w.n)...))
+	e.Sealed = &audit.Sealed{Salt: []byte("salt"), Data: fmt.Append(nil, "data", w.n), Digest: sum[:]}
+	e.Indexes = []audit.Index{{Purpose: audit.IndexAccount, Value: fmt.Append(nil, "account", w.n%7)}, {Purpose: audit.IndexNetwork24, Value: []byte("net")}}
+	raw, err := codec.New(nil).Encode(&e)
+	must(w.T, err)
+	return audit.Entry{OutboxID: fmt.Sprint(w.n, "-0"), RecordedTime: recorded, Event: e, Raw: raw}
+}
+
+func (w *writer) event(e audit.Event, recorded time.Time) {
+	w.Helper()
+	_, err := w.a.Append(w.Context(), w.batch(w.entry(e, recorded)))
+	must(w.T, err)
+}
+
+// flow appends a sign-in of four steps, every third one left open, every fifth with a second event for a step.
+func (w *writer) flow(org string, n int, at time.Time) {
+	w.Helper()
+	var entries []audit.Entry
+	step := func(no int, kind audit.Type, more ...func(*audit.Event)) {
+		e := audit.Event{ID: id(at.Add(time.Duration(no)*time.Second), n*100+len(entries)), Type: kind, Time: at.Add(time.Duration(no) * time.Second), Organization: org, OrganizationUID: org,
+			Site: "portal", SiteUID: "site-uid", Flow: id(at, n), Step: no, SupportCode: fmt.Sprintf("CODE-%05d", n), Outcome: audit.OutcomeOf(kind), Class: audit.ClassExternal, Ending: audit.EndingOf(kind)}
+		for _, m := range more {
+			m(&e)
+		}
+		entries = append(entries, w.entry(e, at.Add(time.Minute)))
+	}
+	step(1, audit.TypeSignInStarted)
+	step(2, audit.TypePasswordRejected)
+	if n%5 == 0 {
+		step(2, audit.TypePasswordVerified)
+	}
+	step(3, audit.TypePasswordVerified)
+	if n%3 > 0 {
+		step(4, audit.TypeSignInDenied, func(e *audit.Event) { e.Reason = "SSO_REQUIRED" })
+	}
+	step(0, audit.TypeTokenUsed)
+	_, err := w.a.Append(w.Context(), w.batch(entries...))
+	must(w.T, err)
+}
+
+// odd appends what nobody sends.
+func (w *writer) odd() {
+	w.Helper()
+	for n, s := range []string{"a\x00b", strings.Repeat("x'\"", 50_000), "\x1fescape", "ß𝄞\u202e"} {
+		at := now().Add(-time.Duration(n) * day)
+		w.event(audit.Event{ID: "id " + s, Type: audit.TypeSignInStarted, Time: at, Organization: "acme", OrganizationUID: "acme", Site: s, SiteUID: s,
+			Flow: "flow " + s, Step: 1000 * n, SupportCode: s, CorrelationID: s, Reason: s, Connection: s}, at)
+		w.event(audit.Event{ID: id(at, 1<<20+n), Type: audit.TypeSignInStarted, Time: time.Date(1, 1, 1, 1, 1, 1, 1, time.UTC), Organization: "acme", OrganizationUID: "acme",
+			Flow: id(at, 1<<21+n), Step: 70}, at.Add(-500*day))
+	}
+	b := w.batch(audit.Entry{OutboxID: "9-9", RecordedTime: now(), Raw: []byte("\xff\x00garbage"), Event: audit.NewUnreadable(3, "9-9", []byte("\xff\x00garbage"), now())})
+	_, err := w.a.Append(w.Context(), b)
+	must(w.T, err)
+}
+
+func target(t *testing.T, url string) *postgres.Archive {
+	t.Helper()
+	a, err := postgres.Open(t.Context(), postgres.Options{URL: url, Now: now})
+	must(t, err)
+	t.Cleanup(func() { a.Close() }) //nolint:errcheck // it answers nil
+	return a
+}
+
+func quiet(string, string, int64, int64) {}
+
+// inOrder fails unless both archives verify.
+func inOrder(t *testing.T, archives ...verify.Archive) {
+	t.Helper()
+	var reports []verify.Report
+	for _, a := range archives {
+		r, err := verify.Run(t.Context(), a, "", func(string, int64, int64) {})
+		if err != nil || len(r.Findings) > 0 {
+			t.Errorf("%T: %v, findings %q", a, err, r.Findings)
+		}
+		reports = append(reports, r)
+	}
+	if len(reports) == 2 && fmt.Sprint(reports[0]) != fmt.Sprint(reports[1]) {
+		t.Errorf("%+v\n%+v", reports[0], reports[1])
+	}
+}
+
+// TestACopyIsTheSameRecord copies in two goes, with more events, flows that go on and a dropped shelf in between.
+func TestACopyIsTheSameRecord(t *testing.T) {
+	from, to := source(t, filepath.Join(t.TempDir(), "a.db"), 120), target(t, pgtest.Start(t, "fsync=off").Schema())
+	prune := func() int {
+		expired, err := from.Expired(t.Context(), now())
+		must(t, err)
+		for _, s := range expired {
+			if _, _, err := from.Drop(t.Context(), s, now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return len(expired)
+	}
+	if prune() == 0 {
+		t.Fatal("nothing to prune: the test proves less than it says")
+	}
+	inOrder(t, from)
+	if r, err := transfer.Copy(t.Context(), from, to, false, quiet); err != nil || r.Events == 0 || r.Compared != 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if i, err := to.Installation(t.Context()); err != nil || i != nil {
+		t.Errorf("half a copy says it belongs to %+v, %v", i, err)
+	}
+	w := writer{T: t, a: from}
+	w.flow("acme", 7000, now().Add(-time.Hour))
+	w.event(audit.Event{ID: id(now(), 99), Type: audit.TypeSignInSucceeded, Time: now(), Organization: "acme", OrganizationUID: "acme", Flow: id(now().Add(-19*day), 0), Step: 5, Ending: audit.EndingSucceeded}, now())
+	r, err := transfer.Copy(t.Context(), from, to, true, quiet)
+	if err != nil || len(r.Differences) > 0 || r.Events == 0 || r.Compared != r.Events+r.Present-prunedOf(t, from) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	inOrder(t, from, to)
+	if i, err := to.Installation(t.Context()); err != nil || i == nil || i.ID != "i" {
+		t.Errorf("installation %+v, %v", i, err)
+	}
+	goesOn(t, from, to)
+}
+
+// prunedOf counts the sequence numbers that are gone.
+func prunedOf(t *testing.T, a verify.Archive) int64 {
+	t.Helper()
+	r, err := verify.Run(t.Context(), a, "", func(string, int64, int64) {})
+	must(t, err)
+	return r.Pruned
+}
+
+// goesOn appends to the copy as an archiver would: the next sequence number, known ids, known steps, known flows.
+func goesOn(t *testing.T, from *sqlite.Archive, to *postgres.Archive) {
+	t.Helper()
+	last, _, err := from.Position(t.Context(), "acme")
+	must(t, err)
+	events, err := from.Dump(t.Context(), "acme", 0, 4)
+	must(t, err)
+	epoch, err := to.Take(t.Context(), 3, "test")
+	must(t, err)
+	w := writer{T: t, a: from}
+	old := events[2].Event
+	again := w.entry(audit.Event{ID: old.ID, Type: old.Type, OrganizationUID: "acme", Organization: "acme"}, old.RecordedTime)
+	fork := w.entry(audit.Event{ID: id(now(), 12345), Type: old.Type, OrganizationUID: "acme", Organization: "acme", Flow: old.Flow, Step: old.Step}, now())
+	done, err := to.Append(t.Context(), audit.Batch{Partition: 3, Epoch: epoch, Entries: []audit.Entry{again, fork}})
+	if err != nil || done != (audit.Appended{Inserted: 1, Duplicates: 1, Forked: 1}) {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if at, _, err := to.Position(t.Context(), "acme"); err != nil || at != last+1 {
+		t.Errorf("position %d after %d, %v", at, last, err)
+	}
+	if gone, _, err := to.Position(t.Context(), "gone"); err != nil || gone != 1 {
+		t.Errorf("an organization of which everything was pruned stands at %d, %v", gone, err)
+	}
+	if _, err := transfer.Copy(t.Context(), from, to, true, quiet); !errs.Is(err, "ARCHIVE_IN_USE") && !errs.Is(err, "ARCHIVE_CONFLICT") {
+		t.Errorf("a copy to an archive at work: %v", err)
+	}
+}
+
+// TestACopyThatIsKilledGoesOn kills the copying process at one page after the other.
+func TestACopyThatIsKilledGoesOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	from := source(t, path, 700)
+	server := pgtest.Start(t)
+	url := server.Database()
+	to := target(t, url)
+	kills := 0
+	for lines := 1; ; lines++ {
+		child := exec.CommandContext(t.Context(), os.Args[0])
+		child.Env = append(os.Environ(), copyFrom+"="+path, copyTo+"="+url)
+		child.Stderr = os.Stderr
+		out, err := child.StdoutPipe()
+		must(t, err)
+		must(t, child.Start())
+		seen := 0
+		for buf := make([]byte, 1); ; {
+			if _, err := out.Read(buf); err != nil {
+				break
+			}
+			if buf[0] == '\n' {
+				if seen++; seen == lines {
+					_ = child.Process.Kill()
+					kills++
+				}
+			}
+		}
+		if err := child.Wait(); err == nil {
+			break
+		}
+		if i, err := to.Installation(t.Context()); err != nil || i != nil {
+			t.Errorf("half a copy says it belongs to %+v, %v", i, err)
+		}
+	}
+	if kills < 3 {
+		t.Errorf("killed %d times only", kills)
+	}
+	r, err := transfer.Copy(t.Context(), from, to, true, quiet)
+	if err != nil || len(r.Differences) > 0 || r.Events != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	inOrder(t, from, to)
+}
+
+// TestAnArchiveOfAnEarlierVersionIsCopied: what such an archive is taken over as lies on one shelf of a window of its own.
+func TestAnArchiveOfAnEarlierVersionIsCopied(t *testing.T) {
+	packed, err := os.Open("../sqlite/testdata/schema1.db.gz")
+	must(t, err)
+	defer packed.Close() //nolint:errcheck // it was only read
+	r, err := gzip.NewReader(packed)
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "a.db")
+	b, err := io.ReadAll(r)
+	must(t, err)
+	must(t, os.WriteFile(path, b, 0o600))
+	from, err := sqlite.Open(t.Context(), path, now)
+	must(t, err)
+	defer from.Close() //nolint:errcheck // it was only read
+	to := target(t, pgtest.Start(t, "fsync=off").Schema())
+	if r, err := transfer.Copy(t.Context(), from, to, true, quiet); err != nil || len(r.Differences) > 0 || r.Events == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, a := range []verify.Archive{from, to} {
+		r, err := verify.Run(t.Context(), a, "", func(string, int64, int64) {})
+		for _, f := range r.Findings {
+			if !strings.Contains(f, "the sealed part") { // that record was written with digests of nothing
+				t.Errorf("%T: %s", a, f)
+			}
+		}
+		if err != nil || len(r.Findings) == 0 {
+			t.Errorf("%T: %+v, %v", a, r, err)
+		}
+	}
+}
+
+// TestVerifyFindsWhatIsNotRight breaks a copy behind its back in one way after the other.
+func TestVerifyFindsWhatIsNotRight(t *testing.T) {
+	server := pgtest.Start(t, "fsync=off")
+	from := source(t, filepath.Join(t.TempDir(), "a.db"), 20)
+	for name, c := range map[string]struct{ statement, want string }{
+		"a row is gone":        {`DELETE FROM event_N WHERE position IN (SELECT position FROM event_N ORDER BY position OFFSET 3 LIMIT 1)`, "are missing"},
+		"ciphertext changed":   {`UPDATE event_N SET personal_sealed = 'x'`, "the sealed part is not the one"},
+		"a body changed":       {`UPDATE event_N SET body = '\x0100'`, "its body cannot be read"},
+		"a flow's row changed": {`UPDATE flow_N SET site = 'elsewhere'`, "does not say what its events say"},
+		"a flow's row is gone": {`DELETE FROM flow_N`, "does not say what its events say"},
+		"a count changed":      {`UPDATE shelf_content SET events = events + 1 WHERE shelf = N AND events > 0`, "counts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := server.Schema()
+			to := target(t, url)
+			if r, err := transfer.Copy(t.Context(), from, to, true, quiet); err != nil || len(r.Differences) > 0 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			n := fullest(t, url)
+			server.Exec(url, strings.NewReplacer("_N", "_"+n, "= N", "= "+n).Replace(c.statement))
+			found, err := verify.Run(t.Context(), to, "", func(string, int64, int64) {})
+			if err != nil || !strings.Contains(strings.Join(found.Findings, "\n"), c.want) {
+				t.Errorf("found %q, %v", found.Findings, err)
+			}
+			r, err := transfer.Copy(t.Context(), from, to, true, quiet)
+			if err != nil || len(r.Differences) == 0 {
+				t.Errorf("a comparison finds %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+// fullest is the number of the shelf with the most flows.
+func fullest(t *testing.T, url string) (number string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	must(t, err)
+	defer conn.Close(t.Context()) //nolint:errcheck // it only read
+	must(t, conn.QueryRow(t.Context(), "SELECT shelf::text FROM shelf_content ORDER BY flows DESC, events DESC LIMIT 1").Scan(&number))
+	return number
+}
