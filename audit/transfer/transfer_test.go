@@ -51,7 +51,7 @@ func copyInChild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report, err := transfer.Copy(ctx, from, to, true, func(phase, _ string, _, _ int64) { fmt.Println(phase) })
+	report, err := transfer.Copy(ctx, from, to, true, func(phase, _ string, _, _ int64) { fmt.Fprintln(os.Stdout, phase) })
 	if err == nil && len(report.Differences) > 0 {
 		err = fmt.Errorf("%v", report.Differences)
 	}
@@ -335,7 +335,7 @@ func TestACopyThatIsKilledGoesOn(t *testing.T) {
 func TestAnArchiveOfAnEarlierVersionIsCopied(t *testing.T) {
 	packed, err := os.Open("../sqlite/testdata/schema1.db.gz")
 	must(t, err)
-	defer packed.Close() //nolint:errcheck // it was only read
+	defer packed.Close()
 	r, err := gzip.NewReader(packed)
 	must(t, err)
 	path := filepath.Join(t.TempDir(), "a.db")
@@ -344,7 +344,7 @@ func TestAnArchiveOfAnEarlierVersionIsCopied(t *testing.T) {
 	must(t, os.WriteFile(path, b, 0o600))
 	from, err := sqlite.Open(t.Context(), path, now)
 	must(t, err)
-	defer from.Close() //nolint:errcheck // it was only read
+	defer from.Close()
 	to := target(t, pgtest.Start(t, "fsync=off").Schema())
 	if r, err := transfer.Copy(t.Context(), from, to, true, quiet); err != nil || len(r.Differences) > 0 || r.Events == 0 {
 		t.Errorf("%+v, %v", r, err)
@@ -399,7 +399,7 @@ func fullest(t *testing.T, url string) (number string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	must(t, err)
-	defer conn.Close(t.Context()) //nolint:errcheck // it only read
+	defer conn.Close(t.Context())
 	must(t, conn.QueryRow(t.Context(), "SELECT shelf::text FROM shelf_content ORDER BY flows DESC, events DESC LIMIT 1").Scan(&number))
 	return number
 }
