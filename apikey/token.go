@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"hash/crc32"
 	"math/big"
@@ -15,8 +16,8 @@ const Prefix = "pst_"
 const (
 	uidBytes    = 16
 	idBytes     = 8
-	SecretBytes = 32 // of randomness in a token
-	bodyBytes   = uidBytes + idBytes + SecretBytes
+	secretBytes = 32 // of randomness in a token
+	bodyBytes   = uidBytes + idBytes + secretBytes
 	bodyChars   = 76 // base62 digits of bodyBytes
 	sumChars    = 6  // base62 digits of a CRC-32
 	// TokenLength is how long every token is.
@@ -45,7 +46,7 @@ func ParseID(s string) (ID, error) {
 type Token struct {
 	OrganizationUID string
 	ID              ID
-	Secret          [SecretBytes]byte
+	Secret          [secretBytes]byte
 }
 
 // String hides the token: Text is what a program sends.
@@ -112,8 +113,7 @@ func number(s string) (*big.Int, bool) {
 
 // checksum tells a scanner a token from other text, and a person a typing error. It protects nothing.
 func checksum(text string) string {
-	sum := crc32.ChecksumIEEE([]byte(text))
-	return digits([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, sumChars)
+	return digits(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(text))), sumChars)
 }
 
 // packUID writes a UUID in its 36 characters of lower case as 16 bytes.

@@ -30,7 +30,7 @@ func PrunedID(p *Pruned) string {
 	}
 	b := [16]byte(h.Sum(nil))
 	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(min(max(p.Dropped.UnixMilli(), 0), maxIDMillis))) //nolint:gosec // not negative
+	binary.BigEndian.PutUint64(ms[:], uint64(min(max(p.Dropped.UnixMilli(), 0), maxIDMillis)))
 	copy(b[:6], ms[2:])
 	b[6] = b[6]&0x0f | 0x70
 	b[8] = b[8]&0x3f | 0x80

@@ -2,13 +2,17 @@ package test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +98,13 @@ func TestTheEventsAPIAtItsListener(t *testing.T) {
 		}
 	}
 
+	for _, part := range []string{key, key[4:], key[50:]} {
+		for _, file := range p.files() {
+			if bytes.Contains(file, []byte(part)) {
+				t.Error("the key stands in a file or in the log")
+			}
+		}
+	}
 	p.revoke()
 	if status, _, body := p.raw(at+" HTTP/1.1", "Host: 127.0.0.1", bearer); status != 401 || !strings.Contains(body, "ADMIN-401-1") {
 		t.Errorf("a revoked key: %d %s", status, body)
@@ -109,6 +120,30 @@ func TestTheEventsAPIAtItsListener(t *testing.T) {
 			t.Errorf("another organization hears of it: %v", e)
 		}
 	}
+}
+
+// files are the contents of everything a process has written: its data and its log.
+func (p *process) files() [][]byte {
+	p.rig.t.Helper()
+	paths := []string{p.log.Name()}
+	err := filepath.WalkDir(p.rig.data, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil {
+		p.rig.t.Fatal(err)
+	}
+	var out [][]byte
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			p.rig.t.Fatal(err)
+		}
+		out = append(out, b)
+	}
+	return out
 }
 
 // revoke ends the one key there is.

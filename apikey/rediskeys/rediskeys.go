@@ -264,7 +264,8 @@ func decode(organizationUID string, id apikey.ID, text string) (*apikey.Key, err
 		return nil, malformed()
 	}
 	k := &apikey.Key{
-		OrganizationUID: organizationUID, ID: id, DisplayName: m.GetDisplayName(), Role: apikey.Role(m.GetRole()), Detail: apikey.Detail(m.GetDetail()),
+		OrganizationUID: organizationUID, ID: id, DisplayName: m.GetDisplayName(),
+		Role: apikey.Role(m.GetRole()), Detail: apikey.Detail(m.GetDetail()), //nolint:gosec // checked
 		Created: m.GetCreated().AsTime(), Expires: m.GetExpires().AsTime(), Creator: m.GetCreator(), Hash: [32]byte(m.GetHash()), Version: text,
 	}
 	if m.GetRevoked() != nil {

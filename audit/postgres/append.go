@@ -54,6 +54,7 @@ type writer struct {
 	spans         map[span][2]int64
 	content       map[contentKey]*content
 	strays        map[int32]bool // shelves that got their first stray
+	history       []historyRow
 }
 
 func newWriter(ctx context.Context, tx pgx.Tx) *writer {

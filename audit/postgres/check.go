@@ -57,8 +57,8 @@ func (a *Archive) Check(ctx context.Context) ([]Problem, error) {
 			found = append(found, Problem{code, fmt.Sprintf(format, args...)})
 		}
 	}
-	version, err := strconv.Atoi(settings["server_version_num"])
-	add(err != nil || version < oldest, OldVersion, "the server has version %s; 15 or newer is needed", settings["server_version_num"])
+	version, errVersion := strconv.Atoi(settings["server_version_num"])
+	add(errVersion != nil || version < oldest, OldVersion, "the server has version %s; 15 or newer is needed", settings["server_version_num"])
 	add(settings["server_encoding"] != "UTF8", WrongEncoding, "the database's encoding is %s; it must be UTF8", settings["server_encoding"])
 	add(settings["fsync"] != "on", NoFsync, "fsync is %s: what was committed is lost with the machine", settings["fsync"])
 	add(settings["full_page_writes"] != "on", NoPageWrites, "full_page_writes is %s: a crash in the middle of a write can damage the archive", settings["full_page_writes"])

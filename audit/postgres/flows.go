@@ -43,7 +43,7 @@ func (s *stepSet) add(step int) bool {
 }
 
 func clamp(n int) int32 {
-	return int32(max(min(n, 1<<31-1), -1<<31)) //nolint:gosec // bounded in this line
+	return int32(max(min(n, 1<<31-1), -1<<31))
 }
 
 // flowOf returns the state of an item's flow; nil when the item has none.

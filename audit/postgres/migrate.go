@@ -20,8 +20,8 @@ var migrations embed.FS
 // migrationLock is the advisory lock of whoever looks at the schema's version and changes it.
 const migrationLock = 0x706f737465726e // "postern"
 
-// Versions returns the schema version of the database, 0 when it has none, and the one this binary brings. It changes nothing.
-func (a *Archive) Versions(ctx context.Context) (have, want int64, err error) {
+// SchemaVersions returns the schema version of the database, 0 when it has none, and the one this binary brings. It changes nothing.
+func (a *Archive) SchemaVersions(ctx context.Context) (have, want int64, err error) {
 	have, err = version(ctx, a.pool)
 	if err != nil {
 		return 0, 0, wrapIn(ctx, err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -174,6 +175,9 @@ func (s *search) conditions(t *text, r *reach, walked string) {
 	oneOf("e.site", q.Sites)
 	oneOf("e.connection", q.Connections)
 	oneOf("e.reason", q.Reasons)
+	if q.NoSandbox {
+		t.add(` AND e.flags & `, strconv.Itoa(flagSandbox), ` = 0`)
+	}
 	if len(q.Flows) > 0 && walked != "e.flow" {
 		t.add(` AND (e.flow || '\x'::bytea) = ANY (`, t.arg(idKeys(q.Flows)), `)`)
 	}

@@ -13,6 +13,7 @@ const (
 
 	flagForked     = 1
 	flagUnreadable = 2
+	flagSandbox    = 4
 
 	blockBits = 10 // 1024 sequence numbers share a row of span_N
 )

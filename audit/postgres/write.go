@@ -90,6 +90,9 @@ func (w *writer) add(it *item, known map[string]bool, done *audit.Appended) erro
 	}
 	e.Sequence = o.last + 1
 	w.put(it, o)
+	if e.Directory != nil {
+		w.history = append(w.history, historyRow{o.number, *e, it.body})
+	}
 	if f == nil {
 		return nil
 	}
@@ -125,6 +128,9 @@ func (w *writer) row(it *item, pos int64) {
 	}
 	if e.Type == audit.TypeUnreadable {
 		flags |= flagUnreadable
+	}
+	if e.Sandbox {
+		flags |= flagSandbox
 	}
 	var salt, data, digest, flow []byte
 	if s := e.Sealed; s != nil {
@@ -175,6 +181,7 @@ func (w *writer) write(wrapped []audit.OrganizationKey) error {
 		b.Queue(`UPDATE shelf SET strays = true WHERE shelf = $1`, shelf)
 	}
 	w.queueContent(&b)
+	w.queueHistory(&b)
 	w.queueOrganizations(&b)
 	return w.tx.SendBatch(w.ctx, &b).Close()
 }

@@ -25,8 +25,7 @@ const crashDir = "POSTERN_PRUNE_DIR" // set in the child: where archive and outb
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDir); dir != "" {
 		if err := pruneUntilKilled(context.Background(), dir); err != nil {
-			fmt.Fprintln(os.Stderr, "child:", err)
-			os.Exit(1)
+			told("failed: " + err.Error())
 		}
 		return
 	}
@@ -175,6 +174,9 @@ func prunedUntil(t *testing.T, dir string, station int) bool {
 	}
 	lines := bufio.NewScanner(out)
 	for seen := 1; lines.Scan(); seen++ {
+		if strings.HasPrefix(lines.Text(), "failed") {
+			t.Fatal(lines.Text())
+		}
 		if seen == station {
 			if err := child.Process.Kill(); err != nil {
 				t.Fatal(err)

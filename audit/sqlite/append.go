@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // Append stores a batch in one durable transaction, or none of it.
@@ -166,7 +167,7 @@ type arrival struct {
 func (w *writer) arrive(partition int, entry *audit.Entry) (arrival, error) {
 	var in arrival
 	var err error
-	in.Event, in.body = storable(partition, entry)
+	in.Event, in.body = stored.Entry(partition, entry)
 	if in.organization, err = w.organization(in.OrganizationUID); err != nil {
 		return in, err
 	}
@@ -256,7 +257,7 @@ func (w *writer) insert(s *shelf, pos int64, in *arrival, f *flowState) (flags i
 	err = w.scanOn(s.number, sqlEvent, []any{pos, e.ID, nanos(e.Time), nanos(e.RecordedTime), string(e.Type), int64(e.Outcome),
 		text(e.Site), text(e.Flow), e.Step, text(e.Connection), text(e.Reason), int64(e.Class),
 		flags, e.Step, text(e.Flow), e.Step, first, pos,
-		salt, data, digest, packIndexes(e.Indexes), in.body}, &flags)
+		salt, data, digest, stored.PackIndexes(e.Indexes), in.body}, &flags)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	_ "embed"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,12 +120,4 @@ func changedCatalogue(ctx context.Context, tx querier) (*catalogue, error) {
 		return nil, err
 	}
 	return readCatalogue(ctx, tx, version)
-}
-
-// sameShelf reports whether two pointers, perhaps of two readings of the catalogue, mean one shelf.
-func sameShelf(a, b *shelf) bool { return a.number == b.number }
-
-// without returns the shelves but one.
-func without(shelves []*shelf, s *shelf) []*shelf {
-	return slices.DeleteFunc(shelves, func(o *shelf) bool { return sameShelf(o, s) })
 }

@@ -188,43 +188,56 @@ func checkHistory(t *testing.T, a backend, org string, half, events int) {
 	}
 }
 
-// TestKilledWhileTakingOverAnOldArchive kills a process that migrates, as soon as its write-ahead log has grown to some length.
+// TestKilledWhileTakingOverAnOldArchive kills a process that migrates, as soon as its write-ahead log has grown to some length,
+// until one is through before.
 func TestKilledWhileTakingOverAnOldArchive(t *testing.T) {
-	for length := int64(0); ; length += 60_000 {
+	for length, ended := int64(0), false; !ended; length += 60_000 {
 		path := oldArchive(t)
-		child := exec.CommandContext(t.Context(), os.Args[0])
-		child.Env = append(os.Environ(), adoptFile+"="+path)
-		out, err := child.StdoutPipe()
-		if err != nil {
+		ended = adoptUntil(t, path, length)
+		a := openAt(t, path, oldLast)
+		sameRecord(t, a, oldRecord(t))
+		if err := a.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		lines.Scan()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			lines.Scan() // its end, one way or another
-		}()
-		for ended := false; !ended; {
-			info, err := os.Stat(path + "-wal")
-			if err == nil && info.Size() >= length {
-				break
+	}
+}
+
+// adoptUntil runs a child that opens an archive of schema 1, and kills it when its log has the given length; true when it had
+// ended by itself.
+func adoptUntil(t *testing.T, path string, length int64) (ended bool) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), adoptFile+"="+path)
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	lines.Scan()
+	over := make(chan string, 1)
+	go func() {
+		lines.Scan() // its end, one way or another
+		over <- lines.Text()
+	}()
+	for {
+		select {
+		case last := <-over:
+			if err := child.Wait(); err != nil || last != "child: <nil>" {
+				t.Fatalf("the child failed: %s, %v", last, err)
 			}
-			select {
-			case <-done:
-				ended = true
-			default:
-			}
+			return true
+		default:
 		}
-		_ = child.Process.Kill() // it may be over
-		<-done
-		killed := child.Wait() != nil
-		sameRecord(t, openAt(t, path, oldLast), oldRecord(t))
-		if !killed {
-			return
+		if info, err := os.Stat(path + "-wal"); err == nil && info.Size() >= length {
+			if err := child.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			<-over
+			_ = child.Wait() // it was killed
+			return false
 		}
 	}
 }

@@ -110,17 +110,20 @@ func savePruned(ctx context.Context, tx *connection, gone []audit.Pruned) error 
 // Untold returns what was dropped and not yet told.
 func (a *Archive) Untold(ctx context.Context, limit int) ([]audit.Pruned, error) {
 	// The rows of one event lie together; the limit counts events.
-	return a.pruned(ctx, `WHERE told = 0 AND event_id IN (SELECT event_id FROM pruned WHERE told = 0 GROUP BY event_id ORDER BY min(number) LIMIT ?)`, max(limit, 0))
+	return a.pruned(ctx, selectPruned+`WHERE told = 0 AND event_id IN (SELECT event_id FROM pruned WHERE told = 0 GROUP BY event_id ORDER BY min(number) LIMIT ?) ORDER BY number`, max(limit, 0))
 }
 
 // Pruned returns what was ever dropped of an organization.
 func (a *Archive) Pruned(ctx context.Context, organizationUID string) ([]audit.Pruned, error) {
-	return a.pruned(ctx, `WHERE organization_uid = ?`, organizationUID)
+	return a.pruned(ctx, selectPruned+`WHERE organization_uid = ? ORDER BY number`, organizationUID)
 }
 
-func (a *Archive) pruned(ctx context.Context, where string, args ...any) ([]audit.Pruned, error) {
-	rows, err := a.read.QueryContext(ctx, `SELECT event_id, organization_uid, organization, keep, start, until, dropped, category,
-		events, flows, first_sequence, last_sequence, first_time, last_time FROM pruned `+where+` ORDER BY number`, args...)
+const selectPruned = `SELECT event_id, organization_uid, organization, keep, start, until, dropped, category,
+	events, flows, first_sequence, last_sequence, first_time, last_time FROM pruned `
+
+// pruned reads rows of selectPruned, in order of their numbers, into one Pruned for each event.
+func (a *Archive) pruned(ctx context.Context, query string, args ...any) ([]audit.Pruned, error) {
+	rows, err := a.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, wrap(err)
 	}

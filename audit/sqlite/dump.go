@@ -60,7 +60,7 @@ func (a *Archive) Dump(ctx context.Context, organizationUID string, after int64,
 			byShelf[h.shelf] = append(byShelf[h.shelf], h.position)
 		}
 		for on, positions := range byShelf {
-			events, err := stored(ctx, tx, v.number, organizationUID, on, "e.position", positions)
+			events, err := rowsWith(ctx, tx, v.number, organizationUID, on, "e.position", positions)
 			if err != nil {
 				return err
 			}
@@ -72,8 +72,8 @@ func (a *Archive) Dump(ctx context.Context, organizationUID string, after int64,
 	return out, err
 }
 
-// stored reads an organization's events of a shelf that have one of these values.
-func stored[T any](ctx context.Context, tx querier, number int64, organizationUID string, s *shelf, column string, values []T) (out []audit.StoredEvent, err error) {
+// rowsWith reads an organization's events of a shelf that have one of these values.
+func rowsWith[T any](ctx context.Context, tx querier, number int64, organizationUID string, s *shelf, column string, values []T) (out []audit.StoredEvent, err error) {
 	for chunk := range slices.Chunk(values, 200) {
 		var c clause
 		in(&c, column, chunk)
@@ -157,7 +157,7 @@ func (a *Archive) DumpFlow(ctx context.Context, organizationUID, id string) (out
 			return err
 		}
 		for _, p := range v.parts {
-			found, err := stored(ctx, tx, v.number, organizationUID, p.shelf, "e.flow", []string{id})
+			found, err := rowsWith(ctx, tx, v.number, organizationUID, p.shelf, "e.flow", []string{id})
 			if err != nil {
 				return err
 			}

@@ -3,10 +3,9 @@ package sqlite
 import (
 	"database/sql"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/codec"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 const (
@@ -23,77 +22,6 @@ const (
 func position(organization, sequence int64) int64 { return organization<<sequenceBits | sequence }
 
 func sequenceOf(position int64) int64 { return position & (1<<sequenceBits - 1) }
-
-// Field numbers of postern.store.v1.EventRecord that have columns or tables of their own.
-const (
-	fieldPersonal  = 2
-	fieldIndexes   = 3
-	fieldDirectory = 4
-)
-
-// bodyOf returns an encoded EventRecord without its sealed part, its indexes and what it brings for the history: what stays
-// when a person is erased. It copies
-// the other fields as they came, also those this binary does not know. False when the bytes are no such record.
-func bodyOf(raw []byte) ([]byte, bool) {
-	if len(raw) < 2 || raw[0] != codec.Format {
-		return nil, false
-	}
-	body := make([]byte, 1, len(raw))
-	body[0] = raw[0]
-	for rest := raw[1:]; len(rest) > 0; {
-		number, _, n := protowire.ConsumeField(rest)
-		if n < 0 {
-			return nil, false
-		}
-		if number != fieldPersonal && number != fieldIndexes && number != fieldDirectory {
-			body = append(body, rest[:n]...)
-		}
-		rest = rest[n:]
-	}
-	return body, true
-}
-
-// storable returns the event of an entry and the bytes to keep. What cannot be kept as an event becomes one of type
-// unreadable with all its bytes: an entry never stops its partition.
-func storable(partition int, entry *audit.Entry) (audit.Event, []byte) {
-	e := entry.Event
-	e.RecordedTime, e.Forked = entry.RecordedTime, false
-	if e.Type != audit.TypeUnreadable {
-		if body, ok := bodyOf(entry.Raw); ok && e.ID != "" && e.OrganizationUID != "" && e.Type != "" {
-			return e, body
-		}
-	} else if e.ID != "" && e.OrganizationUID != "" {
-		return e, append([]byte{}, entry.Raw...)
-	}
-	return audit.NewUnreadable(partition, entry.OutboxID, entry.Raw, entry.RecordedTime), append([]byte{}, entry.Raw...)
-}
-
-// packIndexes writes indexes one after the other: purpose, length, value.
-func packIndexes(indexes []audit.Index) []byte {
-	var b []byte
-	for _, x := range indexes {
-		b = protowire.AppendVarint(b, uint64(x.Purpose)) //nolint:gosec // purposes are small and positive
-		b = protowire.AppendBytes(b, x.Value)
-	}
-	return b
-}
-
-func unpackIndexes(b []byte) []audit.Index {
-	var out []audit.Index
-	for len(b) > 0 {
-		purpose, n := protowire.ConsumeVarint(b)
-		if n < 0 {
-			return out
-		}
-		value, m := protowire.ConsumeBytes(b[n:])
-		if m < 0 {
-			return out
-		}
-		out = append(out, audit.Index{Purpose: audit.Purpose(purpose), Value: append([]byte{}, value...)}) //nolint:gosec // written by packIndexes
-		b = b[n+m:]
-	}
-	return out
-}
 
 // text stores "" as NULL, so that partial indexes leave it out.
 func text(s string) any {
@@ -136,6 +64,6 @@ func scanEvent(rows *sql.Rows, organizationUID string) (audit.Event, error) {
 	if digest != nil {
 		e.Sealed = &audit.Sealed{Salt: salt, Data: data, Digest: digest}
 	}
-	e.Indexes = unpackIndexes(index)
+	e.Indexes = stored.UnpackIndexes(index)
 	return e, nil
 }

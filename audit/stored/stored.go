@@ -2,7 +2,7 @@
 //
 // Purpose: the parts of an encoded record that have columns of their own, and the body that stays when a person is erased, so
 // that a row copied from one archive to another means the same there.
-// Invariant: a body holds every field of the record but the sealed part and the indexes, also those this binary does not know.
+// Invariant: a body holds every field of the record but the sealed part, the indexes and what the history keeps, also those this binary does not know.
 // It must never open a sealed part or refuse an entry: what is no event is kept as the bytes it is.
 // First file to read: stored.go.
 package stored
@@ -16,11 +16,13 @@ import (
 
 // Field numbers of postern.store.v1.EventRecord that have columns of their own.
 const (
-	fieldPersonal = 2
-	fieldIndexes  = 3
+	fieldPersonal  = 2
+	fieldIndexes   = 3
+	fieldDirectory = 4
 )
 
-// Body returns an encoded EventRecord without its sealed part and indexes. False when the bytes are no such record.
+// Body returns an encoded EventRecord without its sealed part, its indexes and what it brings for the history. False when the bytes are no
+// such record.
 func Body(raw []byte) ([]byte, bool) {
 	if len(raw) < 2 || raw[0] != codec.Format {
 		return nil, false
@@ -32,7 +34,7 @@ func Body(raw []byte) ([]byte, bool) {
 		if n < 0 {
 			return nil, false
 		}
-		if number != fieldPersonal && number != fieldIndexes {
+		if number != fieldPersonal && number != fieldIndexes && number != fieldDirectory {
 			body = append(body, rest[:n]...)
 		}
 		rest = rest[n:]

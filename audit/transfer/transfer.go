@@ -31,10 +31,9 @@ type Source interface {
 
 // Target is the archive that is copied to.
 type Target interface {
+	audit.Archive // of which the installation is read and set, and nothing appended
 	audit.Dumper
 	audit.Shelves
-	Installation(ctx context.Context) (*audit.Installation, error)
-	SetInstallation(ctx context.Context, i audit.Installation) error
 	SetRetention(ctx context.Context, organizationUID string, r audit.Retention) error
 	Importer
 }

@@ -142,7 +142,7 @@ func (a *app) archiveState(ctx context.Context, c config.Config) (*archiveState,
 		return nil, err
 	}
 	defer p.Close() //nolint:errcheck // it was only read
-	if state.Schema, state.SchemaWanted, err = p.Versions(ctx); err != nil {
+	if state.Schema, state.SchemaWanted, err = p.SchemaVersions(ctx); err != nil {
 		return nil, fit(err)
 	}
 	problems, err := p.Check(ctx)

@@ -44,7 +44,7 @@ that may not change the schema. There is no way back: older versions refuse a ne
 				return err
 			}
 			defer p.Close() //nolint:errcheck // it answers nil
-			before, want, err := p.Versions(cmd.Context())
+			before, want, err := p.SchemaVersions(cmd.Context())
 			if err == nil {
 				err = p.Migrate(cmd.Context())
 			}

@@ -22,6 +22,8 @@ type Archive interface {
 	audit.Keeper
 	audit.Shelves
 	audit.Dumper
+	audit.HistoryReader
+	audit.FlowScanner
 }
 
 // OpenArchive opens the archive that the settings name, and brings its schema up to date.

@@ -15,7 +15,7 @@ func (p *process) openAPIKeys() error {
 	if err != nil {
 		return err
 	}
-	uses := apikey.NewUses(store, p.log, func(err error) { p.fail("uses of API keys", err) }) //nolint:contextcheck // it outlives the start
+	uses := apikey.NewUses(store, p.log, func(err error) { p.fail("uses of API keys", err) })
 	p.closers.add("uses of API keys", func(context.Context) error {
 		uses.Stop()
 		return nil

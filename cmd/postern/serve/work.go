@@ -87,7 +87,7 @@ func (p *process) makeWork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err = p.openAPIKeys(); err != nil { //nolint:contextcheck // what it starts outlives the start
+	if err = p.openAPIKeys(); err != nil {
 		return err
 	}
 	if w.identities, err = authflow.NewIdentities(w.flows, p.stores.flows); err != nil || !p.has(config.ComponentArchiver) {

@@ -140,7 +140,7 @@ func (p *Process) hand() error {
 	}
 	top := filepath.Clean(os.TempDir())
 	for d := filepath.Dir(p.dir); strings.HasPrefix(d, top+"/"); d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o711); err != nil { //nolint:gosec // passing through, not listing
+		if err := os.Chmod(d, 0o711); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ func (h *Handler) seal(k kind, uid string, c *cursor) string {
 	for _, list := range [][]audit.Index{c.subjects, c.networks} {
 		b = binary.AppendUvarint(b, uint64(len(list)))
 		for _, x := range list {
-			b = appendText(append(b, byte(x.Purpose)), string(x.Value))
+			b = appendText(binary.AppendUvarint(b, uint64(x.Purpose)), string(x.Value)) //nolint:gosec // none is negative
 		}
 	}
 	return h.tokens.Seal(token.Poll, b, []byte{byte(k)}, []byte(uid))
@@ -64,7 +64,7 @@ func (h *Handler) open(k kind, uid, text string) (*cursor, error) {
 	}
 	for _, list := range []*[]audit.Index{&c.subjects, &c.networks} {
 		for range r.count() {
-			*list = append(*list, audit.Index{Purpose: audit.Purpose(r.octet()), Value: []byte(r.text())})
+			*list = append(*list, audit.Index{Purpose: audit.Purpose(r.number()), Value: []byte(r.text())}) //nolint:gosec // sealed as it was
 		}
 	}
 	if r.bad || len(r.b) > 0 || c.limit < 1 || c.limit > maxLimit {
@@ -97,16 +97,6 @@ func (r *reading) count() int {
 		return 0
 	}
 	return int(n)
-}
-
-func (r *reading) octet() byte {
-	if len(r.b) == 0 {
-		r.bad = true
-		return 0
-	}
-	b := r.b[0]
-	r.b = r.b[1:]
-	return b
 }
 
 func (r *reading) text() string {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -182,7 +183,7 @@ func TestOneOrganizationsKeyNeverSeesAnothersRow(t *testing.T) {
 	} {
 		cursors = append(cursors, "?cursor="+*l.Meta.Next)
 	}
-	queries := append(cursors, "?actor=acct-mia", "?q=mia@partner.example", "?ip=198.51.100.7", "?from=0", "?product=wiki", "?q="+others[len(others)-1].Flow)
+	queries := slices.Concat(cursors, []string{"?actor=acct-mia", "?q=mia@partner.example", "?ip=198.51.100.7", "?from=0", "?product=wiki", "?q=" + others[len(others)-1].Flow})
 	for key, k := range r.keys {
 		for _, organization := range []string{"acme", "globex", "nobody"} {
 			paths := []string{}

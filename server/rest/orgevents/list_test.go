@@ -170,3 +170,20 @@ func TestAPageTakesFewTripsHoweverTheRowsLieInTime(t *testing.T) {
 		}
 	}
 }
+
+func TestOneEventIsShownWhereAListWouldShowIt(t *testing.T) {
+	r := newRig(t)
+	events := r.archive.add(uidA, signIn(1)...)
+	ending, step := events[len(events)-1], events[2]
+	for key, shown := range map[string][]audit.Event{"flows": {ending}, "steps": {ending, step}} {
+		for _, e := range []audit.Event{ending, step} {
+			want := 404
+			if slices.ContainsFunc(shown, func(x audit.Event) bool { return x.ID == e.ID }) {
+				want = 200
+			}
+			if a := r.get("/acme/events/"+e.ID, key); a.status != want || want == 200 && !strings.Contains(string(a.body), e.ID) {
+				t.Errorf("%s to %s: %d", e.Type, key, a.status)
+			}
+		}
+	}
+}

@@ -86,7 +86,7 @@ func windowOf(values url.Values, defaultLimit int) (window, error) {
 		if !ok || err != nil || n > maxMillis {
 			return window{}, badDate(name)
 		}
-		*to = int64(n) //nolint:gosec // at most maxMillis
+		*to = int64(n)
 	}
 	if w.to != 0 && w.from > w.to {
 		return window{}, faultOf(http.StatusBadRequest, "ADMIN-400-3", "Invalid time date", "from must not be after to")
@@ -97,7 +97,7 @@ func windowOf(values url.Values, defaultLimit int) (window, error) {
 		if !ok || err != nil || n == 0 {
 			return window{}, badParameter("limit must be a number from 1; more than 500 is 500")
 		}
-		w.limit = int(min(n, maxLimit)) //nolint:gosec // at most maxLimit
+		w.limit = int(min(n, maxLimit))
 	}
 	return w, nil
 }

@@ -1,0 +1,271 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/codec"
+)
+
+var _ audit.HistoryReader = (*Archive)(nil)
+
+// historyRow is what an event brings of the directory.
+type historyRow struct {
+	organization int32
+	event        audit.Event
+	body         []byte
+}
+
+// directoryKey is how a key is stored: as it is, or by its hash where an index could not hold it.
+func directoryKey(k audit.DirectoryKey) []byte {
+	if len(k) <= longestText {
+		return []byte(k)
+	}
+	sum := sha256.Sum256([]byte(k))
+	return append(make([]byte, longestText+1-len(sum)), sum[:]...) // longer than a key that stands there itself
+}
+
+// queueHistory writes what new events bring of directories.
+func (w *writer) queueHistory(b *pgx.Batch) {
+	for i := range w.history {
+		h := &w.history[i]
+		e, d := &h.event, h.event.Directory
+		var backTo *int64
+		if d.BackTo != 0 {
+			backTo = &d.BackTo
+		}
+		b.Queue(`INSERT INTO history_commit (organization, sequence, revision, recorded, back_to) VALUES ($1, $2, $3, $4, $5)`,
+			h.organization, e.Sequence, e.Revision, nanos(e.RecordedTime), backTo)
+		if d.Organization != nil {
+			var salt, data, digest []byte
+			if s := e.Sealed; s != nil {
+				salt, data, digest = s.Salt, s.Data, s.Digest
+			}
+			b.Queue(`INSERT INTO history_organization (organization, sequence, revision, recorded, policy, personal_salt, personal_sealed, personal_digest,
+				body, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+				h.organization, e.Sequence, e.Revision, nanos(e.RecordedTime), audit.ChangesPolicy(e.Type), salt, data, digest, h.body, d.Organization)
+		}
+		queueItems(b, h.organization, e.Sequence, d.Items)
+	}
+}
+
+// queueItems writes items in one statement. Of two with one key the later counts.
+func queueItems(b *pgx.Batch, organization int32, sequence int64, items []audit.DirectoryItem) {
+	if len(items) == 0 {
+		return
+	}
+	at := make(map[audit.DirectoryKey]int, len(items))
+	var keys, records [][]byte
+	for _, item := range items {
+		if i, again := at[item.Key]; again {
+			records[i] = item.Record
+			continue
+		}
+		at[item.Key] = len(keys)
+		keys, records = append(keys, directoryKey(item.Key)), append(records, item.Record)
+	}
+	b.Queue(`INSERT INTO history_item (organization, key, sequence, record) SELECT $1, key, $2, record FROM unnest($3::bytea[], $4::bytea[]) AS r (key, record)`,
+		organization, sequence, keys, records)
+}
+
+// The texts behind the reads, so that a test can look at their plans. $1 is the organization's number.
+const (
+	commitAt = `SELECT h.sequence, h.revision, h.recorded FROM history_commit h WHERE h.organization = $1 AND h.recorded <= $2
+		ORDER BY h.recorded DESC, h.sequence DESC LIMIT 1`
+	organizationAt = `SELECT ` + versionColumns + `, h.record FROM history_organization h
+		WHERE h.organization = $1 AND h.sequence > $2 AND h.sequence <= $3 ORDER BY h.sequence DESC LIMIT 1`
+	itemAt = `SELECT h.record FROM history_item h WHERE h.organization = $1 AND h.key = $2 AND h.sequence > $3 AND h.sequence <= $4
+		ORDER BY h.sequence DESC LIMIT 1`
+	setBackAt = `SELECT h.sequence, h.back_to FROM history_commit h WHERE h.organization = $1 AND h.back_to IS NOT NULL AND h.sequence <= $2
+		ORDER BY h.sequence DESC LIMIT 1`
+	commitBefore = `SELECT h.sequence FROM history_commit h WHERE h.organization = $1 AND h.revision <= $2 AND h.sequence < $3
+		ORDER BY h.revision DESC, h.sequence DESC LIMIT 1`
+	versionColumns = `h.sequence, h.revision, h.recorded, h.personal_salt, h.personal_sealed, h.personal_digest, h.body`
+)
+
+// versionsText is the text of a list of versions.
+func versionsText(q *audit.VersionQuery) string {
+	only, record := "", "NULL::bytea"
+	if q.PolicyOnly {
+		only = " AND h.policy"
+	}
+	if q.WithRecords {
+		record = "h.record"
+	}
+	return `SELECT ` + versionColumns + `, ` + record + ` FROM history_organization h WHERE h.organization = $1 AND h.revision < $2` + only + `
+		ORDER BY h.revision DESC, h.sequence DESC LIMIT $3`
+}
+
+// ofNumber runs fn with the number of an organization, unless it has no record.
+func (a *Archive) ofNumber(ctx context.Context, uid string, fn func(tx pgx.Tx, number int32) error) error {
+	return a.inRead(ctx, func(tx pgx.Tx) error {
+		var number int32
+		err := tx.QueryRow(ctx, `SELECT organization FROM organization WHERE uid = $1`, key(uid)).Scan(&number)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return fn(tx, number)
+	})
+}
+
+// CommitAt returns the newest directory commit recorded at or before a moment.
+func (a *Archive) CommitAt(ctx context.Context, organizationUID string, at time.Time) (audit.DirectoryCommit, error) {
+	var c audit.DirectoryCommit
+	found := false
+	err := a.ofNumber(ctx, organizationUID, func(tx pgx.Tx, number int32) error {
+		var recorded int64
+		err := tx.QueryRow(ctx, commitAt, number, nanos(at)).Scan(&c.Sequence, &c.Revision, &recorded)
+		c.RecordedTime, found = fromNanos(recorded), err == nil
+		return ignoreNone(err)
+	})
+	return c, unknownUnless(found, err)
+}
+
+func ignoreNone(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// unknownUnless is HISTORY_UNKNOWN where nothing was found.
+func unknownUnless(found bool, err error) error {
+	if err == nil && !found {
+		return audit.ErrHistoryUnknown()
+	}
+	return err
+}
+
+// run is a run of sequence numbers, the first exclusive.
+type run struct{ after, upTo int64 }
+
+// runs returns the commits that made a directory what it was after one of them, the newest first: it is one run unless the store
+// was set back, which leaves out what it lost.
+func runs(ctx context.Context, tx pgx.Tx, number int32, upTo int64) (out []run, err error) {
+	for {
+		var after, backTo int64
+		err := tx.QueryRow(ctx, setBackAt, number, upTo).Scan(&after, &backTo)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return append(out, run{0, upTo}), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, run{after - 1, upTo}) // with what the commit itself brought
+		err = tx.QueryRow(ctx, commitBefore, number, backTo, after).Scan(&upTo)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// OrganizationAt returns the record as it was after a commit.
+func (a *Archive) OrganizationAt(ctx context.Context, organizationUID string, c audit.DirectoryCommit) (v audit.OrganizationVersion, err error) {
+	found := false
+	err = a.ofNumber(ctx, organizationUID, func(tx pgx.Tx, number int32) error {
+		found = false
+		all, err := runs(ctx, tx, number, c.Sequence)
+		for i := 0; i < len(all) && !found && err == nil; i++ {
+			v, err = scanVersion(tx.QueryRow(ctx, organizationAt, number, all[i].after, all[i].upTo), organizationUID)
+			found, err = err == nil, ignoreNone(err)
+		}
+		return err
+	})
+	return v, unknownUnless(found, err)
+}
+
+// ItemsAt returns what keys stood for after a commit.
+func (a *Archive) ItemsAt(ctx context.Context, organizationUID string, c audit.DirectoryCommit, keys []audit.DirectoryKey) (map[audit.DirectoryKey][]byte, error) {
+	out := make(map[audit.DirectoryKey][]byte, len(keys))
+	err := a.ofNumber(ctx, organizationUID, func(tx pgx.Tx, number int32) error {
+		clear(out)
+		all, err := runs(ctx, tx, number, c.Sequence)
+		if err != nil {
+			return err
+		}
+		left := keys
+		for _, r := range all {
+			if left, err = itemsIn(ctx, tx, number, r, left, out); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// itemsIn looks keys up in one run, in one trip, and returns those that it does not say anything about.
+func itemsIn(ctx context.Context, tx pgx.Tx, number int32, r run, keys []audit.DirectoryKey, out map[audit.DirectoryKey][]byte) (left []audit.DirectoryKey, err error) {
+	var b pgx.Batch
+	for _, k := range keys {
+		b.Queue(itemAt, number, directoryKey(k), r.after, r.upTo).QueryRow(func(row pgx.Row) error {
+			var record []byte
+			err := row.Scan(&record)
+			if errors.Is(err, pgx.ErrNoRows) {
+				left = append(left, k)
+				return nil
+			}
+			if record != nil {
+				out[k] = record
+			}
+			return err
+		})
+	}
+	return left, tx.SendBatch(ctx, &b).Close()
+}
+
+// Versions returns versions of the record, highest revision first.
+func (a *Archive) Versions(ctx context.Context, q audit.VersionQuery) (out []audit.OrganizationVersion, err error) {
+	before := q.Before
+	if before <= 0 {
+		before = 1<<63 - 1
+	}
+	err = a.ofNumber(ctx, q.OrganizationUID, func(tx pgx.Tx, number int32) error {
+		rows, err := tx.Query(ctx, versionsText(&q), number, before, max(q.Limit, 0))
+		if err != nil {
+			return err
+		}
+		out, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (audit.OrganizationVersion, error) {
+			return scanVersion(r, q.OrganizationUID)
+		})
+		return err
+	})
+	return out, err
+}
+
+// scanVersion reads one row. An event that cannot be read leaves what the columns say, as scanEvent does.
+func scanVersion(row pgx.Row, organizationUID string) (audit.OrganizationVersion, error) {
+	var (
+		v                        audit.OrganizationVersion
+		recorded                 int64
+		salt, data, digest, body []byte
+	)
+	if err := row.Scan(&v.Sequence, &v.Revision, &recorded, &salt, &data, &digest, &body, &v.Record); err != nil {
+		return v, err
+	}
+	e, err := codec.New(nil).Decode(body) // decoding opens nothing, so it needs no sealer
+	if err != nil {
+		e = audit.Event{OrganizationUID: organizationUID, Revision: v.Revision, PersonalState: codec.StateUnreadable}
+	}
+	v.RecordedTime = fromNanos(recorded)
+	e.Sequence, e.RecordedTime = v.Sequence, v.RecordedTime
+	if digest != nil {
+		e.Sealed = &audit.Sealed{Salt: salt, Data: data, Digest: digest}
+	}
+	v.Event = e
+	return v, nil
+}
