@@ -22,12 +22,17 @@ type Both interface {
 	policy.Directory
 	policy.DirectoryWriter
 	Revoker
+	policy.History
+	policy.Deletions
+	Owned
+}
+
+// Owned is what one organization has at a time.
+type Owned interface {
 	policy.Challenges
 	policy.DomainOwners
 	policy.Claims
 	policy.AccountOwners
-	policy.History
-	policy.Deletions
 }
 
 // Harness is one fresh directory with what the suite needs besides the contract.
