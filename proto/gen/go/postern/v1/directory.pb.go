@@ -1783,7 +1783,7 @@ type ExportOrganizationResponse struct {
 	Document string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
 	// Version it shows.
 	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
-	// What the document does not hold, a sentence each: claims, of which keyed hashes are kept, domains beyond 20000 or 1 MiB, what is
+	// What the document does not hold, a sentence each: claims, of which there may be any number, domains beyond 20000 or 1 MiB, what is
 	// maintained through the API, a policy that cannot be read. Applying the document leaves it as it is.
 	LeftOut       []string `protobuf:"bytes,3,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
 	unknownFields protoimpl.UnknownFields
