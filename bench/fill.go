@@ -124,7 +124,7 @@ func (f *filler) signIn(n int, at time.Time) ([]audit.Event, error) {
 		return authflow.Input{Kind: authflow.KindStep, Step: &r}
 	}
 	inputs := []authflow.Input{{Kind: authflow.KindStart, Start: &authflow.Opening{Flow: id, SupportCode: fmt.Sprintf("%05d-%05d", n/100_000, n%100_000),
-		Claimed: authflow.Claimed{Address: address}, Context: authflow.Context{IP: netip.AddrFrom4([4]byte{203, 0, byte(person >> 8 & 0xff), byte(person & 0xff)}), //nolint:gosec // masked
+		Claimed: authflow.Claimed{Address: address}, Context: authflow.Context{IP: netip.AddrFrom4([4]byte{203, 0, byte(person >> 8 & 0xff), byte(person & 0xff)}),
 			UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Client: audit.ClientWeb}}}}
 	if n%10 == 0 {
 		inputs = append(inputs, step(audit.TypePasswordRejected, audit.ReasonBadCredentials, ""))

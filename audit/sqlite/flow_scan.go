@@ -189,8 +189,8 @@ func eventsOf(ctx context.Context, tx querier, number int64, uid string, flows [
 	for chunk := range slices.Chunk(flows, flowsAtOnce) {
 		var c clause
 		in(&c, "e.flow", chunk)
-		args := append(c.args, position(number, 0), position(number+1, 0)-1)
-		rows, err := tx.QueryContext(ctx, flowEventsText(c), args...)
+		c.args = append(c.args, position(number, 0), position(number+1, 0)-1)
+		rows, err := tx.QueryContext(ctx, flowEventsText(c), c.args...)
 		if err != nil {
 			return nil, err
 		}
