@@ -28,7 +28,7 @@ func TestListsOfAccountsAreReadInEachForm(t *testing.T) {
 		"a\nb@c.de\r\n\n  c  ":                          "a||| |b@c.de|| c|||",
 		"id:a@b\nemail:c\n":                             "a@b||| |c||",
 		"\ufeffaccount_id\na\nb":                        "a||| b|||",
-		"EMAIL , account_id\n \"a@b.de\",\n,c\n":       "|a@b.de|| c|||",
+		"EMAIL , account_id\n \"a@b.de\",\n,c\n":        "|a@b.de|| c|||",
 		"note,account_id\n\"say \"\"a, b\"\"\",c\n":     `c||say "a, b"|`,
 		`{"account_id":"a","note":"n"}` + "\n\n{}":      "a||n| |||",
 		"account_id\n" + long:                           "|||account_id has more than 128 bytes, email more than 320 or note more than 256",
