@@ -50,12 +50,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 	only := fs.String("case", "", "only cases whose name contains this")
 	callers := fs.String("callers", "", "numbers of concurrent callers; 1,16,64 when not given, with --quick 1,64")
 	modes := fs.String("aof", "everysec,always", "Redis append-only modes")
+	flows := fs.Int("rows", 0, "flows on record that Simulate goes through; 0: 1,000,000, with --quick 10,000")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
 	o := options{quick: *quick, slice: 1500 * time.Millisecond, rounds: 3, only: *only, aof: strings.Split(*modes, ","), progress: stderr}
 	if *quick {
 		o.slice, o.rounds = 150*time.Millisecond, 1
+	}
+	if o.flows = *flows; o.flows == 0 {
+		o.flows = 1_000_000
+		if *quick {
+			o.flows = 10_000
+		}
+	}
+	if o.flows < 1 || o.flows > 50_000_000 {
+		_, _ = fmt.Fprintln(stderr, "bench: --rows takes numbers from 1 to 50000000")
+		return 2
 	}
 	if *callers == "" {
 		*callers = "1,16,64"
@@ -78,15 +89,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "bench: --output takes table or json")
 		return 2
 	}
-	rows, err := measure(ctx, o)
+	found, err := measure(ctx, o)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "bench:", err)
 		return 1
 	}
 	if *output == "json" {
-		err = json.NewEncoder(stdout).Encode(map[string]any{"rows": rows})
+		err = json.NewEncoder(stdout).Encode(found)
 	} else {
-		err = printTable(stdout, rows)
+		err = found.print(stdout)
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "bench:", err)
@@ -122,6 +133,24 @@ type row struct {
 	VerifyCPU   float64 `json:"verify_cpu_us,omitempty"`
 	LibraryCPU  float64 `json:"library_cpu_us,omitempty"`
 	VerifyRatio float64 `json:"verify_ratio,omitempty"`
+}
+
+// results are everything that was measured.
+type results struct {
+	Rows []row `json:"rows"`
+	Scan *scan `json:"scan,omitempty"`
+}
+
+func (r *results) print(w io.Writer) error {
+	if len(r.Rows) > 0 {
+		if err := printTable(w, r.Rows); err != nil {
+			return err
+		}
+	}
+	if r.Scan == nil {
+		return nil
+	}
+	return printScan(w, r.Scan)
 }
 
 func printTable(w io.Writer, rows []row) error {

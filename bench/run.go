@@ -25,10 +25,12 @@ type options struct {
 	only     string
 	callers  []int
 	aof      []string
+	flows    int // on record, for Simulate
 	progress io.Writer
 }
 
-func measure(ctx context.Context, o options) ([]row, error) {
+// measure measures what was chosen, the calls first.
+func measure(ctx context.Context, o options) (*results, error) {
 	dir, err := os.MkdirTemp("", "postern-bench")
 	if err != nil {
 		return nil, err
@@ -38,6 +40,22 @@ func measure(ctx context.Context, o options) ([]row, error) {
 	if err := build(ctx, binary); err != nil {
 		return nil, err
 	}
+	found := &results{Rows: []row{}}
+	if o.only != simulateCase {
+		if found.Rows, err = measureCalls(ctx, o, binary, dir); err != nil {
+			return nil, err
+		}
+	}
+	if strings.Contains(simulateCase, o.only) {
+		if found.Scan, err = measureScan(ctx, o, binary, filepath.Join(dir, "scan")); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// measureCalls measures every case beside its floor.
+func measureCalls(ctx context.Context, o options, binary, dir string) ([]row, error) {
 	idps, err := startProviders()
 	if err != nil {
 		return nil, err

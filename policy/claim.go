@@ -45,29 +45,27 @@ type ImportProgress struct {
 	Version string
 }
 
-// AccountOwner says which organization claims an account or address, or is about to.
+// AccountOwner says which organization claims an account or address, or did, or was about to: whether it has the claim is what counts.
 type AccountOwner struct {
-	OrganizationUID string // empty: nobody
-	Taken           time.Time
-	Confirmed       bool // no commit of its organization is on its way: whether it has the claim is what it has
-	// Version is what a swap compares: the record as it was read. Empty: there is none.
+	OrganizationUID string    // empty: nobody
+	Taken           time.Time // when; a commit of the claim comes soon behind it, or not at all
+	// Version is what a change compares: the record as it was read. Empty: there is none.
 	Version string
 }
 
-// OwnerSwap puts after in the place of before, and takes it away when after names nobody.
-type OwnerSwap struct {
-	Key           AccountKey
-	Before, After AccountOwner
+// NamedOwner is an account, by a hash that is the same for every organization, with its owner as it was read.
+type NamedOwner struct {
+	Key   AccountKey
+	Owner AccountOwner
 }
 
-// AccountOwners keeps which organization claims an account or address, across all of them. Keys are hashes that are the same for every
-// organization.
+// AccountOwners keeps which organization claims an account or address, across all of them.
 type AccountOwners interface {
 	// AccountOwners returns who has each of up to 500 accounts, in order; the zero value for nobody.
 	AccountOwners(ctx context.Context, keys []AccountKey) ([]AccountOwner, error)
-	// TakeAccounts makes all of up to 500 swaps or none, and reports false when a record is not what a swap says it was. It returns the
-	// records as stored. No two records of one key are alike, so that what was read before cannot come back.
-	TakeAccounts(ctx context.Context, swaps []OwnerSwap) ([]AccountOwner, bool, error)
-	// SwapAccounts makes those of up to 500 swaps whose record is what they say it was, and leaves the others alone.
-	SwapAccounts(ctx context.Context, swaps []OwnerSwap) error
+	// TakeAccounts names an organization as the owner of all of up to 500 accounts, or, when one of their owners is not as it was read,
+	// of none, and reports false. No two records of one account are alike, so that what was read before cannot come back.
+	TakeAccounts(ctx context.Context, organizationUID string, at time.Time, accounts []NamedOwner) (bool, error)
+	// FreeAccounts takes the owners of up to 500 accounts away, of each that is as it was read.
+	FreeAccounts(ctx context.Context, accounts []NamedOwner) error
 }

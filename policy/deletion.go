@@ -2,6 +2,12 @@ package policy
 
 import "context"
 
+// Owners keeps what one organization has at a time, across all of them.
+type Owners interface {
+	DomainOwners
+	AccountOwners
+}
+
 // Gone reports whether there is an organization and it was deleted.
 func (o *Organization) Gone() bool { return o != nil && !o.Deleted.IsZero() }
 

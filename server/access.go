@@ -31,7 +31,7 @@ func (a *access) Resolve(ctx context.Context, id string) (string, error) {
 		return "", err //nolint:wrapcheck // an errs.Error of the directory
 	}
 	if _, err = a.directory.Organization(ctx, uid); err == nil || errs.KindOf(err) != errs.NotFound {
-		return uid, nil //nolint:nilerr // whoever goes on finds out
+		return uid, nil // whoever goes on finds out
 	}
 	return a.directory.Resolve(ctx, id) //nolint:wrapcheck // as above: the id may be another organization's by now
 }

@@ -170,6 +170,8 @@ func (s *directoryService) ImportAccounts(stream importStream) error {
 	incoming := receive(stream)
 	for {
 		select {
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-s.stopping:
 			return errs.New(errs.Unavailable, "SHUTTING_DOWN", "the server is stopping; go on with the same request id")
 		case got := <-incoming:

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -256,6 +257,31 @@ func TestAnImportThatDoesNotFitIsRefusedAndOnTheOrganizationsRecord(t *testing.T
 	}
 	if page, err := s.dir.ListAccounts(s.ctx(), &posternv1.ListAccountsRequest{Parent: acme}); err != nil || page.GetTotalSize() != 0 {
 		t.Errorf("%v, %v", page, err)
+	}
+}
+
+func TestAnImportWhoseCallerIsGoneEnds(t *testing.T) {
+	s := newSidecar(t)
+	begin := &posternv1.ImportAccountsRequest{Begin: &posternv1.ImportAccountsRequest_Begin{Parent: acme, RequestId: "i"}}
+	open := func() error {
+		ctx, cancel := context.WithCancel(s.ctx())
+		defer cancel()
+		stream, err := s.dir.ImportAccounts(ctx)
+		if err == nil {
+			err = stream.Send(begin)
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			_, err = stream.Recv()
+		}
+		return err
+	}
+	bounded := s.ctx()
+	for range 300 { // more than are served at once
+		for err := open(); err != nil; err = open() {
+			if grpcstatus.Code(err) != codes.ResourceExhausted || bounded.Err() != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

@@ -178,7 +178,7 @@ func TestAnImportLosesAndDoublesNothingWhoeverIsKilled(t *testing.T) {
 		switch whom := who[n%3]; whom {
 		case "client":
 			_ = run.cmd.Process.Kill() // gone already is fine
-			<-run.exited
+			_ = <-run.exited // it was killed
 			run = startImport(t, p, args...)
 			killed[whom]++
 		case "sidecar":

@@ -233,8 +233,8 @@ func (v *view) eventsOf(ctx context.Context, tx querier, uid string, s *shelf, f
 	for chunk := range slices.Chunk(flows, flowsAtOnce) {
 		var c clause
 		in(&c, "e.flow", chunk)
-		args := append(c.args, position(v.number, 0), position(v.number+1, 0)-1)
-		rows, err := tx.QueryContext(ctx, s.text(flowEventsText(c)), args...)
+		c.args = append(c.args, position(v.number, 0), position(v.number+1, 0)-1)
+		rows, err := tx.QueryContext(ctx, s.text(flowEventsText(c)), c.args...)
 		if err != nil {
 			return nil, err
 		}

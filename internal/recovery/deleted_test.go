@@ -32,7 +32,7 @@ func (w *world) deleted(o *policy.Organization) {
 func TestADeletedOrganizationIsNotMissed(t *testing.T) {
 	w := newWorld(t)
 	o := w.apply(acme)
-	flow := w.open("a@guest-firm.com")
+	w.open("a@guest-firm.com")
 	w.deleted(o)
 	w.flush()
 	w.save()
@@ -42,7 +42,7 @@ func TestADeletedOrganizationIsNotMissed(t *testing.T) {
 
 	w = newWorld(t)
 	o = w.apply(acme)
-	flow = w.open("a@guest-firm.com")
+	flow := w.open("a@guest-firm.com")
 	w.deleted(o)
 	w.flush()
 	if r := w.killed(); len(r.Organizations) != 0 || r.FlowsEnded != 1 {

@@ -55,20 +55,20 @@ func (a *apply) lost(part []claim, lost []int, err error) error {
 }
 
 // takeClaims completes a change that claims accounts. What another organization has by now ends the apply there.
-func (a *apply) takeClaims(ctx context.Context, change *policy.Change, claims []claim) (taken, error) {
+func (a *apply) takeClaims(ctx context.Context, change *policy.Change, claims []claim) error {
 	if len(claims) == 0 {
-		return taken{}, nil
+		return nil
 	}
-	mine, lost, err := a.claimer().take(ctx, a.uid, claims, true)
+	notAfter, lost, err := a.claimer().take(ctx, a.uid, claims, true)
 	if err != nil || len(lost) > 0 {
-		return taken{}, a.lost(claims, lost, err)
+		return a.lost(claims, lost, err)
 	}
 	for i := range claims {
 		if err := a.claimer().seal(a.uid, &claims[i]); err != nil {
-			return taken{}, err
+			return err
 		}
 		change.AddClaims = append(change.AddClaims, claims[i].record)
 	}
-	change.NotAfter = mine.notAfter
-	return mine, nil
+	change.NotAfter = notAfter
+	return nil
 }

@@ -251,7 +251,7 @@ func (c *accountCall) claimFresh(ctx context.Context, o *policy.Organization, fr
 		}
 		return policy.Applied{Count: len(fresh)}, err == nil, err
 	}
-	mine, lost, err := c.take(ctx, c.uid, fresh, true)
+	notAfter, lost, err := c.take(ctx, c.uid, fresh, true)
 	if err == nil {
 		err = c.refuse(fresh, lost, keys, single)
 	}
@@ -262,12 +262,8 @@ func (c *accountCall) claimFresh(ctx context.Context, o *policy.Organization, fr
 	if err != nil {
 		return none, false, err
 	}
-	change.NotAfter = mine.notAfter
-	applied, done, err := c.commit(ctx, o, change)
-	if done {
-		c.confirm(ctx, mine)
-	}
-	return applied, done, err
+	change.NotAfter = notAfter
+	return c.commit(ctx, o, change)
 }
 
 // adding is the change that claims accounts, with its event.

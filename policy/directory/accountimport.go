@@ -3,6 +3,7 @@ package directory
 import (
 	"bytes"
 	"context"
+	"time"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
@@ -140,7 +141,7 @@ func (b *batch) once(ctx context.Context, o *policy.Organization) (ImportAnswer,
 	if err != nil {
 		return none, false, err
 	}
-	mine, lost, err := b.take(ctx, fresh)
+	notAfter, lost, err := b.take(ctx, fresh)
 	if err != nil {
 		return none, false, err
 	}
@@ -150,7 +151,7 @@ func (b *batch) once(ctx context.Context, o *policy.Organization) (ImportAnswer,
 	out.Created += int64(len(fresh))
 	out.Refused += int64(len(out.Refusals))
 	out.Unchanged += int64(len(b.rows) - len(fresh) - len(out.Refusals))
-	done, err := b.write(ctx, o, fresh, mine, &out.ImportProgress)
+	done, err := b.write(ctx, o, fresh, notAfter, &out.ImportProgress)
 	return out, done, err
 }
 
@@ -175,15 +176,15 @@ func (b *batch) fresh(ctx context.Context) ([]claim, []int, error) {
 }
 
 // take takes what is to be claimed, or only looks.
-func (b *batch) take(ctx context.Context, fresh []claim) (mine taken, lost []int, err error) {
+func (b *batch) take(ctx context.Context, fresh []claim) (notAfter time.Time, lost []int, err error) {
 	switch {
 	case len(fresh) == 0:
 	case b.in.ValidateOnly:
 		_, lost, err = b.call.look(ctx, b.call.uid, fresh)
 	default:
-		mine, lost, err = b.call.take(ctx, b.call.uid, fresh, false)
+		notAfter, lost, err = b.call.take(ctx, b.call.uid, fresh, false)
 	}
-	return mine, lost, err
+	return notAfter, lost, err
 }
 
 // refusals are the rows that are passed over, in order.
@@ -218,7 +219,7 @@ func without(all []claim, lost []int) []claim {
 }
 
 // write commits what is claimed with how far the import is then.
-func (b *batch) write(ctx context.Context, o *policy.Organization, fresh []claim, mine taken, p *policy.ImportProgress) (bool, error) {
+func (b *batch) write(ctx context.Context, o *policy.Organization, fresh []claim, notAfter time.Time, p *policy.ImportProgress) (bool, error) {
 	if b.in.ValidateOnly {
 		b.seen = *p
 		return true, nil
@@ -234,11 +235,10 @@ func (b *batch) write(ctx context.Context, o *policy.Organization, fresh []claim
 	if err != nil {
 		return false, err
 	}
-	change.NotAfter, change.Import = mine.notAfter, p
+	change.NotAfter, change.Import = notAfter, p
 	applied, done, err := b.call.commit(ctx, o, change)
 	if done {
 		p.Revision = applied.Revision
-		b.call.confirm(ctx, mine)
 	}
 	return done, err
 }

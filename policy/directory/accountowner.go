@@ -10,15 +10,16 @@ import (
 	"github.com/postern-audit/postern/policy"
 )
 
-// An account belongs to one organization at a time. The organization that has it is named under a hash that all share, so before
-// each commit of claims they are taken there, and confirmed behind it:
+// An account belongs to one organization at a time. The organization that has it is named under a hash that all share, so before each
+// commit of claims they are taken there:
 //
 //	read the organization's stamp ▸ which of the claims it has ▸ take the others ▸ commit, if the stamp is the one that was read
-//	and not much time has passed ▸ confirm
+//	and not much time has passed
 //
-// Nothing rests on what comes behind the commit. A name that is not confirmed keeps others off for two minutes, and no commit can
-// happen that late; from then on, and where it is confirmed, whoever asks looks whether that organization has the claim.
-// A taken name is never given back where the commit did not happen: another call of the same organization may rest on it.
+// Whoever finds another organization named looks whether that one has the claim, once two minutes have passed: until then it may be about
+// to, and later no commit can happen any more. So a process that dies between the two keeps others off for two minutes, and one that
+// dies behind the commit changes nothing. A name is never given back where the commit did not happen: another call of the same
+// organization may rest on it.
 
 // commitBefore is how long after taking accounts the commit may happen: well before others may have them (leftAlone).
 const commitBefore = time.Minute
@@ -71,39 +72,27 @@ func (c *claimer) seal(uid string, one *claim) error {
 	return err
 }
 
-// taken is what was taken for one commit.
-type taken struct {
-	swaps    []policy.OwnerSwap // what confirms it
-	notAfter time.Time          // of the commit
-}
-
-// take makes an organization the one that has accounts, but for those that another one has: they are lost. With all, and something
-// lost, it takes none. The organization must not have any of them.
-func (c *claimer) take(ctx context.Context, uid string, all []claim, whole bool) (taken, []int, error) {
+// take makes an organization the one that has accounts, but for those that another one has: they are lost. With whole, and something
+// lost, it takes none. The organization must not have any of them. The commit must not happen after the moment returned.
+func (c *claimer) take(ctx context.Context, uid string, all []claim, whole bool) (notAfter time.Time, lost []int, err error) {
 	for range maxSwaps {
 		have, lost, err := c.look(ctx, uid, all)
 		if err != nil || len(lost) == len(all) || whole && len(lost) > 0 {
-			return taken{}, lost, err
+			return time.Time{}, lost, err
 		}
 		at := c.now()
-		swaps := make([]policy.OwnerSwap, 0, len(all)-len(lost))
+		wanted := make([]policy.NamedOwner, 0, len(all)-len(lost))
 		for i := range all {
 			if _, found := slices.BinarySearch(lost, i); !found {
-				swaps = append(swaps, policy.OwnerSwap{Key: all[i].owner, Before: have[i], After: policy.AccountOwner{OrganizationUID: uid, Taken: at}})
+				wanted = append(wanted, policy.NamedOwner{Key: all[i].owner, Owner: have[i]})
 			}
 		}
-		mine, ok, err := c.owners.TakeAccounts(ctx, swaps)
-		if err != nil {
-			return taken{}, nil, err
-		}
-		if ok {
-			for i := range swaps {
-				swaps[i].Before, swaps[i].After.Confirmed = mine[i], true
-			}
-			return taken{swaps, at.Add(commitBefore)}, lost, nil
+		ok, err := c.owners.TakeAccounts(ctx, uid, at, wanted)
+		if err != nil || ok {
+			return at.Add(commitBefore), lost, err
 		}
 	}
-	return taken{}, nil, changing()
+	return time.Time{}, nil, changing()
 }
 
 // look reads who has accounts, and says which of them, in order, another organization has or may be about to have.
@@ -120,7 +109,7 @@ func (c *claimer) look(ctx context.Context, uid string, all []claim) (have []pol
 	for i, o := range have {
 		switch {
 		case o.OrganizationUID == "" || o.OrganizationUID == uid:
-		case !o.Confirmed && now.Sub(o.Taken) < leftAlone:
+		case now.Sub(o.Taken) < leftAlone:
 			lost = append(lost, i)
 		default:
 			asked[o.OrganizationUID] = append(asked[o.OrganizationUID], i)
@@ -145,15 +134,10 @@ func (c *claimer) look(ctx context.Context, uid string, all []claim) (have []pol
 	return have, lost, nil
 }
 
-// confirm says that the commit has happened. That it is not said may cost others two minutes, and nothing else.
-func (c *claimer) confirm(ctx context.Context, t taken) {
-	_ = c.owners.SwapAccounts(ctx, t.swaps)
-}
-
 // held reads under which names accounts stand that are about to be released, for release to take them away. It is called between the
 // look at the organization and the commit that releases: whoever claims one of them anew takes it after that commit, and then it is
 // not as it was read.
-func (c *claimer) held(ctx context.Context, uid string, all []Account) ([]policy.OwnerSwap, error) {
+func (c *claimer) held(ctx context.Context, uid string, all []Account) ([]policy.NamedOwner, error) {
 	var names []policy.AccountKey
 	for i := range all {
 		n := NewAccount{id: all[i].ID}
@@ -169,18 +153,18 @@ func (c *claimer) held(ctx context.Context, uid string, all []Account) ([]policy
 	if err != nil {
 		return nil, err
 	}
-	var out []policy.OwnerSwap
+	var out []policy.NamedOwner
 	for i, o := range have {
 		if o.OrganizationUID == uid {
-			out = append(out, policy.OwnerSwap{Key: names[i], Before: o})
+			out = append(out, policy.NamedOwner{Key: names[i], Owner: o})
 		}
 	}
 	return out, nil
 }
 
 // release takes away the names of accounts whose claims are gone. That it is not done costs a look.
-func (c *claimer) release(ctx context.Context, held []policy.OwnerSwap) {
-	_ = c.owners.SwapAccounts(ctx, held)
+func (c *claimer) release(ctx context.Context, held []policy.NamedOwner) {
+	_ = c.owners.FreeAccounts(ctx, held)
 }
 
 // again reports whether a commit lost a race, so that it may be tried anew on what is there now.

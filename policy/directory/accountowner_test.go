@@ -41,11 +41,11 @@ func (m *mortal) alive(step string) bool {
 	return !m.dead.Load()
 }
 
-func (m *mortal) TakeAccounts(ctx context.Context, swaps []policy.OwnerSwap) ([]policy.AccountOwner, bool, error) {
+func (m *mortal) TakeAccounts(ctx context.Context, uid string, at time.Time, accounts []policy.NamedOwner) (bool, error) {
 	if !m.alive("take") {
-		return nil, false, errDead
+		return false, errDead
 	}
-	return m.owners.TakeAccounts(ctx, swaps)
+	return m.owners.TakeAccounts(ctx, uid, at, accounts)
 }
 
 func (m *mortal) Commit(ctx context.Context, c policy.Change) (policy.Applied, policy.Stamp, error) {
@@ -55,14 +55,18 @@ func (m *mortal) Commit(ctx context.Context, c policy.Change) (policy.Applied, p
 	if !m.alive("commit") {
 		return policy.Applied{}, policy.Stamp{}, errDead
 	}
-	return m.DirectoryWriter.Commit(ctx, c)
+	applied, stamp, err := m.DirectoryWriter.Commit(ctx, c)
+	if !m.alive("answer") {
+		return policy.Applied{}, policy.Stamp{}, errDead
+	}
+	return applied, stamp, err
 }
 
-func (m *mortal) SwapAccounts(ctx context.Context, swaps []policy.OwnerSwap) error {
-	if !m.alive("confirm") {
+func (m *mortal) FreeAccounts(ctx context.Context, accounts []policy.NamedOwner) error {
+	if !m.alive("free") {
 		return errDead
 	}
-	return m.owners.SwapAccounts(ctx, swaps)
+	return m.owners.FreeAccounts(ctx, accounts)
 }
 
 // dying is the first process, which dies at a step.
@@ -78,12 +82,12 @@ func TestAKilledProcessBlocksNobodyForGoodAndGivesNobodyTwoOwners(t *testing.T) 
 		at    string
 		has   bool // acme has it
 		stays bool // others are kept off for two minutes
-	}{{"take", false, false}, {"commit", false, true}, {"confirm", true, true}} {
+	}{{"take", false, false}, {"commit", false, true}, {"answer", true, true}} {
 		t.Run(c.at, func(t *testing.T) {
 			w := newAccountWorld(t)
 			a, _ := w.dying(c.at)
 			_, err := a.Create(t.Context(), "unix:7", w.input("acme", "x"))
-			if c.has != (err == nil) {
+			if !errors.Is(err, errDead) {
 				t.Fatalf("%v", err)
 			}
 			if got := len(w.listed("acme")) == 1; got != c.has {
@@ -100,7 +104,7 @@ func TestAKilledProcessBlocksNobodyForGoodAndGivesNobodyTwoOwners(t *testing.T) 
 			if err := claim(); c.has != errs.Is(err, "ACCOUNT_TAKEN") || !c.has && err != nil && !errs.Is(err, "ACCOUNT_EXISTS") {
 				t.Errorf("later: %v", err)
 			}
-			if c.has { // what acme has it can give up, although nothing said that it was confirmed
+			if c.has { // what acme has it can give up, whoever claimed it
 				if err := w.second.Delete(t.Context(), "unix:7", w.naming("acme", "x")); err != nil {
 					t.Fatal(err)
 				}
@@ -118,10 +122,14 @@ func TestAKilledProcessBlocksNobodyForGoodAndGivesNobodyTwoOwners(t *testing.T) 
 func TestAProcessThatDiesWhileItGivesUpLeavesNoOrphan(t *testing.T) {
 	w := newAccountWorld(t)
 	w.claim("acme", "x")
-	a, _ := w.dying("confirm") // of a release: taking the name away
+	a, _ := w.dying("free")
 	if err := a.Delete(t.Context(), "unix:7", w.naming("acme", "x")); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := w.second.Create(t.Context(), "unix:7", w.input("globex", "x")); !errs.Is(err, "ACCOUNT_TAKEN") {
+		t.Errorf("just claimed, and just released: %v", err)
+	}
+	w.pass(3 * time.Minute)
 	if _, err := w.second.Create(t.Context(), "unix:7", w.input("globex", "x")); err != nil {
 		t.Errorf("%v", err)
 	}
@@ -195,7 +203,7 @@ func TestWhateverHappensAtOnceNoAccountHasTwoOrganizations(t *testing.T) {
 	organizations := []string{"acme", "globex", "initech"}
 	w.uids["initech"] = w.must(directory.ApplyInput{Organization: "initech", Document: []byte("organization: initech\n")}).Organization.UID
 	names := []string{"a", "b", "c", "d", "e@example.com", "f@example.com"}
-	steps := []string{"", "", "", "", "take", "commit", "confirm"}
+	steps := []string{"", "", "", "", "take", "commit", "answer", "free"}
 	for round := range 60 {
 		var wait sync.WaitGroup
 		for worker := range 9 {

@@ -129,15 +129,13 @@ func (a *apply) run(ctx context.Context) (ApplyResult, error) {
 			return ApplyResult{}, err
 		}
 		change.Request, change.Progress, change.Done = a.key, done, i == len(parts)-1
-		mine, err := a.takeClaims(ctx, &change, p.claims)
-		if err != nil {
+		if err := a.takeClaims(ctx, &change, p.claims); err != nil {
 			return ApplyResult{}, err
 		}
 		applied, stamp, err := a.d.Writer.Commit(ctx, change)
 		if err != nil {
 			return ApplyResult{}, err
 		}
-		a.claimer().confirm(ctx, mine)
 		done = append(done[:len(done):len(done)], applied)
 		next := *change.Organization
 		next.Stamp, next.Revision = stamp, applied.Revision

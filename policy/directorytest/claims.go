@@ -135,57 +135,46 @@ var claimCases = map[string]func(*testing.T, *Harness){
 	},
 	"accounts are taken all or none, by whoever saw who has them": func(t *testing.T, h *Harness) {
 		keys := []policy.AccountKey{{1}, {2}, {3}}
-		none, err := h.Directory.AccountOwners(t.Context(), keys)
-		if err != nil || len(none) != 3 || none[0] != (policy.AccountOwner{}) {
-			t.Fatalf("%v, %v", none, err)
-		}
-		mine := policy.AccountOwner{OrganizationUID: "a", Taken: moment}
-		take := func(d Both, before []policy.AccountOwner, after policy.AccountOwner, keys ...policy.AccountKey) ([]policy.AccountOwner, bool) {
+		look := func(d Both) []policy.NamedOwner {
 			t.Helper()
-			var swaps []policy.OwnerSwap
-			for i, k := range keys {
-				swaps = append(swaps, policy.OwnerSwap{Key: k, Before: before[i], After: after})
+			owners, err := d.AccountOwners(t.Context(), keys)
+			if err != nil || len(owners) != len(keys) {
+				t.Fatalf("%v, %v", owners, err)
 			}
-			stored, ok, err := d.TakeAccounts(t.Context(), swaps)
+			var out []policy.NamedOwner
+			for i, o := range owners {
+				out = append(out, policy.NamedOwner{Key: keys[i], Owner: o})
+			}
+			return out
+		}
+		take := func(d Both, uid string, accounts ...policy.NamedOwner) bool {
+			t.Helper()
+			ok, err := d.TakeAccounts(t.Context(), uid, moment, accounts)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return stored, ok
+			return ok
 		}
-		first, ok := take(h.Directory, none, mine, keys[:2]...)
-		if !ok || len(first) != 2 || first[0].Version == "" {
-			t.Fatalf("%v, %v", first, ok)
+		none := look(h.Directory)
+		if none[0].Owner != (policy.AccountOwner{}) || !take(h.Directory, "a") || !take(h.Directory, "a", none[:2]...) {
+			t.Fatalf("%+v", none)
 		}
-		if _, ok := take(h.Second, none, policy.AccountOwner{OrganizationUID: "b", Taken: moment}, keys[2], keys[1]); ok {
+		first := look(h.Second)
+		if o := first[0].Owner; o.OrganizationUID != "a" || !o.Taken.Equal(moment) || o.Version == "" || first[2] != none[2] {
+			t.Fatalf("%+v", first)
+		}
+		if take(h.Second, "b", none[2], none[1]) || look(h.Directory)[2] != none[2] {
 			t.Error("taken on an old look")
 		}
-		got, err := h.Second.AccountOwners(t.Context(), keys)
-		if err != nil || got[0] != first[0] || got[1] != first[1] || got[2] != (policy.AccountOwner{}) {
-			t.Fatalf("%+v, %v", got, err)
-		}
 		// What was read before never comes back, not even with the same content.
-		again, ok := take(h.Second, got, mine, keys[0])
-		if !ok || again[0].Version == first[0].Version {
+		if !take(h.Second, "a", first[0]) || look(h.Directory)[0] == first[0] {
 			t.Error("two records are alike")
 		}
-		confirmed := mine
-		confirmed.Confirmed = true
-		swaps := []policy.OwnerSwap{{Key: keys[0], Before: first[0], After: confirmed}, {Key: keys[1], Before: first[1], After: confirmed}, {Key: keys[2], Before: none[2], After: mine}}
-		if err := h.Directory.SwapAccounts(t.Context(), swaps); err != nil {
+		if err := h.Directory.FreeAccounts(t.Context(), first); err != nil {
 			t.Fatal(err)
 		}
-		got, err = h.Directory.AccountOwners(t.Context(), keys)
-		if err != nil || got[0] != again[0] || !got[1].Confirmed || got[2].OrganizationUID != "a" {
-			t.Fatalf("each for itself: %+v, %v", got, err)
-		}
-		if err := h.Directory.SwapAccounts(t.Context(), []policy.OwnerSwap{{Key: keys[0], Before: got[0]}, {Key: keys[1], Before: first[1]}}); err != nil {
-			t.Fatal(err)
-		}
-		if left, err := h.Directory.AccountOwners(t.Context(), keys); err != nil || left[0].OrganizationUID != "" || left[1].OrganizationUID != "a" {
-			t.Errorf("given up: %+v, %v", left, err)
-		}
-		if _, ok := take(h.Directory, nil, mine); !ok {
-			t.Error("none of no accounts")
+		if left := look(h.Second); left[0].Owner.OrganizationUID != "a" || left[1] != none[1] || left[2] != none[2] {
+			t.Errorf("each that is as it was read: %+v", left)
 		}
 	},
 	"of racing takes one has all of it": func(t *testing.T, h *Harness) {
@@ -193,19 +182,17 @@ var claimCases = map[string]func(*testing.T, *Harness){
 		for i := range 200 {
 			keys = append(keys, policy.AccountKey{5, byte(i)})
 		}
-		none := make([]policy.AccountOwner, len(keys))
 		var wait sync.WaitGroup
 		won := make([]bool, 8)
 		for n := range won {
 			d := []Both{h.Directory, h.Second}[n%2]
-			var swaps []policy.OwnerSwap
+			var accounts []policy.NamedOwner
 			for i := range keys {
-				at := (i + n*25) % len(keys)
-				swaps = append(swaps, policy.OwnerSwap{Key: keys[at], Before: none[at], After: policy.AccountOwner{OrganizationUID: string(rune('a' + n))}})
+				accounts = append(accounts, policy.NamedOwner{Key: keys[(i+n*25)%len(keys)]})
 			}
 			wait.Go(func() {
 				var err error
-				if _, won[n], err = d.TakeAccounts(t.Context(), swaps); err != nil {
+				if won[n], err = d.TakeAccounts(t.Context(), string(rune('a'+n)), moment, accounts); err != nil {
 					t.Error(err)
 				}
 			})

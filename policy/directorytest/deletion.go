@@ -17,6 +17,16 @@ func deleted(t *testing.T, h *Harness, o *policy.Organization) {
 		Events: []audit.Event{event(o, audit.TypeOrganizationDeleted)}})
 }
 
+// ends is the part of a directory that ends organizations.
+func ends(t *testing.T, d Both) policy.Deletions {
+	t.Helper()
+	e, ok := d.(policy.Deletions)
+	if !ok {
+		t.Fatal("it does not implement policy.Deletions")
+	}
+	return e
+}
+
 func wantNone(t *testing.T, what string, err error) {
 	t.Helper()
 	if !errs.Is(err, "ORGANIZATION_NOT_FOUND") || errs.KindOf(err) != errs.NotFound {
@@ -42,7 +52,7 @@ var deletionCases = map[string]func(t *testing.T, h *Harness){
 			if list, err := d.Organizations(t.Context(), "", 10); err != nil || len(list) != 0 {
 				t.Errorf("%s lists %+v, %v", name, list, err)
 			}
-			if named, err := d.Named(t.Context(), "acme"); err != nil || !named.Gone() || named.UID != o.UID {
+			if named, err := ends(t, d).Named(t.Context(), "acme"); err != nil || !named.Gone() || named.UID != o.UID {
 				t.Errorf("%s: %+v, %v", name, named, err)
 			}
 		}
@@ -54,29 +64,29 @@ var deletionCases = map[string]func(t *testing.T, h *Harness){
 		o := created(t, h, "acme")
 		deleted(t, h, o)
 		key := requestKey()
-		if freed, err := h.Second.Freed(t.Context(), key); err != nil || freed {
+		if freed, err := ends(t, h.Second).Freed(t.Context(), key); err != nil || freed {
 			t.Errorf("%t, %v", freed, err)
 		}
 		for range 2 {
-			if err := h.Directory.Free(t.Context(), "acme", o.UID, key); err != nil {
+			if err := ends(t, h.Directory).Free(t.Context(), "acme", o.UID, key); err != nil {
 				t.Fatal(err)
 			}
-			if freed, err := h.Second.Freed(t.Context(), key); err != nil || !freed {
+			if freed, err := ends(t, h.Second).Freed(t.Context(), key); err != nil || !freed {
 				t.Errorf("%t, %v", freed, err)
 			}
 		}
 		other := key
 		other.Digest[0] ^= 1
-		if _, err := h.Second.Freed(t.Context(), other); !errs.Is(err, "REQUEST_ID_REUSED") {
+		if _, err := ends(t, h.Second).Freed(t.Context(), other); !errs.Is(err, "REQUEST_ID_REUSED") {
 			t.Errorf("another request under the same id: %v", err)
 		}
-		_, err := h.Second.Named(t.Context(), "acme")
+		_, err := ends(t, h.Second).Named(t.Context(), "acme")
 		wantNone(t, "a free id", err)
 		next := created(t, h, "acme")
 		if next.UID == o.UID || next.Revision != 1 {
 			t.Fatalf("%+v", next)
 		}
-		if err := h.Second.Free(t.Context(), "acme", o.UID, requestKey()); err != nil { // late
+		if err := ends(t, h.Second).Free(t.Context(), "acme", o.UID, requestKey()); err != nil { // late
 			t.Fatal(err)
 		}
 		if uid, err := h.Second.Resolve(t.Context(), "acme"); err != nil || uid != next.UID {

@@ -17,17 +17,16 @@ import (
 	"github.com/postern-audit/postern/policy"
 )
 
-// Both is a directory with its writing side, the one that revokes proofs and the one that keeps verifications.
+// Both is a directory with its writing side, the one that revokes proofs and the one that keeps verifications. It implements policy.Deletions
+// as well.
 type Both interface {
 	policy.Directory
 	policy.DirectoryWriter
 	Revoker
 	policy.Challenges
-	policy.DomainOwners
 	policy.Claims
-	policy.AccountOwners
+	policy.Owners
 	policy.History
-	policy.Deletions
 }
 
 // Harness is one fresh directory with what the suite needs besides the contract.

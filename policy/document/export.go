@@ -28,14 +28,14 @@ type Exported struct {
 // Export writes what documents own of an organization as a document. Applying it to that organization changes nothing.
 //
 // A section is written whole or left out, since one that is there replaces what it does not name. Left out are: claims, of which
-// keyed hashes are kept; domains when there are more than are given or than a document holds; a policy that cannot be read;
+// there may be any number; domains when there are more than are given or than a document holds; a policy that cannot be read;
 // objects that are maintained through the API. Accounts in rules and lists are written as the hashes they are kept as
 // (account_keys), which mean something in this organization of this installation alone. Secrets are never written.
 func Export(s Standing) Exported {
 	o := s.Organization
 	e := &exporter{}
 	if s.ClaimCount > 0 {
-		e.leave("%d claimed accounts or addresses: they are kept as keyed hashes, from which no document can be made", s.ClaimCount)
+		e.leave("%d claimed accounts or addresses: there may be more of them than a document holds; list them by themselves", s.ClaimCount)
 	}
 	head := e.body(o)
 	domains := e.domains(s)

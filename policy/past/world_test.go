@@ -64,7 +64,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { _ = w.client.Close() })
 	w.sets, err = seal.LoadOrCreate(t.TempDir())
 	check()
-	w.archive, err = sqlite.Open(w.ctx, w.file)
+	w.archive, err = sqlite.Open(w.ctx, w.file, time.Now)
 	check()
 	t.Cleanup(func() { _ = w.archive.Close() })
 	w.process(t)

@@ -29,51 +29,41 @@ func (d *Directory) AccountOwners(ctx context.Context, keys []policy.AccountKey)
 		if err := redisx.Unmarshal([]byte(v), &m); err != nil {
 			return err
 		}
-		out[i] = policy.AccountOwner{OrganizationUID: m.GetOrganizationUid(), Taken: timeOf(m.GetTaken()), Confirmed: m.GetConfirmed(), Version: v}
+		out[i] = policy.AccountOwner{OrganizationUID: m.GetOrganizationUid(), Taken: timeOf(m.GetTaken()), Version: v}
 		return nil
 	})
 	return out, err
 }
 
 // TakeAccounts implements policy.AccountOwners.
-func (d *Directory) TakeAccounts(ctx context.Context, swaps []policy.OwnerSwap) ([]policy.AccountOwner, bool, error) {
-	stored, done, err := d.swapOwners(ctx, swaps, swapAll)
-	if err != nil || !done {
-		return nil, false, err
+func (d *Directory) TakeAccounts(ctx context.Context, organizationUID string, at time.Time, accounts []policy.NamedOwner) (bool, error) {
+	m := &storev1.OwnerRecord{OrganizationUid: organizationUID, Taken: timestampOf(at), Nonce: make([]byte, 8)} // of this call alone
+	_, _ = rand.Read(m.Nonce)                                                                                   // never fails
+	b, err := redisx.Marshal(m)
+	if err != nil {
+		return false, err
 	}
-	return stored, true, nil
+	return d.swapOwners(ctx, accounts, b, swapAll)
 }
 
-// SwapAccounts implements policy.AccountOwners.
-func (d *Directory) SwapAccounts(ctx context.Context, swaps []policy.OwnerSwap) error {
-	_, _, err := d.swapOwners(ctx, swaps, swapEach)
+// FreeAccounts implements policy.AccountOwners.
+func (d *Directory) FreeAccounts(ctx context.Context, accounts []policy.NamedOwner) error {
+	_, err := d.swapOwners(ctx, accounts, nil, swapEach)
 	return err
 }
 
-func (d *Directory) swapOwners(ctx context.Context, swaps []policy.OwnerSwap, how string) ([]policy.AccountOwner, bool, error) {
-	if len(swaps) == 0 {
-		return nil, true, nil
+func (d *Directory) swapOwners(ctx context.Context, accounts []policy.NamedOwner, after []byte, how string) (bool, error) {
+	if len(accounts) == 0 {
+		return true, nil
 	}
-	if len(swaps) > MaxKeys {
-		return nil, false, errs.Newf(errs.Internal, "COMMIT_TOO_LARGE", "at most %d accounts at once", MaxKeys)
+	if len(accounts) > MaxKeys {
+		return false, errs.Newf(errs.Internal, "COMMIT_TOO_LARGE", "at most %d accounts at once", MaxKeys)
 	}
-	var nonce [8]byte // of this call: what it writes is like nothing that was there before
-	_, _ = rand.Read(nonce[:])
-	names, records, stored := make([]string, len(swaps)), make([][2][]byte, len(swaps)), make([]policy.AccountOwner, len(swaps))
-	for i, s := range swaps {
-		names[i], records[i][0] = redisx.AccountOwnerKey(s.Key), []byte(s.Before.Version)
-		if s.After.OrganizationUID == "" {
-			continue
-		}
-		b, err := redisx.Marshal(&storev1.OwnerRecord{OrganizationUid: s.After.OrganizationUID, Taken: timestampOf(s.After.Taken), Confirmed: s.After.Confirmed, Nonce: nonce[:]})
-		if err != nil {
-			return nil, false, err
-		}
-		records[i][1], stored[i] = b, s.After
-		stored[i].Version = string(b)
+	names, records := make([]string, len(accounts)), make([][2][]byte, len(accounts))
+	for i, a := range accounts {
+		names[i], records[i] = redisx.AccountOwnerKey(a.Key), [2][]byte{[]byte(a.Owner.Version), after}
 	}
-	done, err := d.swapRecords(ctx, names, records, how, noExpiry)
-	return stored, done, err
+	return d.swapRecords(ctx, names, records, how, noExpiry)
 }
 
 // How records are swapped.

@@ -37,7 +37,7 @@ func (d *Directory) Reserve(ctx context.Context, id, uid string) (string, error)
 		o, err := d.read(ctx, have)
 		switch {
 		case errs.KindOf(err) == errs.NotFound && err != nil:
-			return have, nil // reserved and not made yet
+			return have, nil //nolint:nilerr // reserved and not made yet
 		case err != nil:
 			return "", err
 		case !o.Gone():

@@ -42,12 +42,9 @@ func (p *people) add(person uint64) {
 		p.mark(person)
 		return
 	}
-	at := person >> 32 & uint64(len(p.slots)-1)
-	for p.slots[at] != 0 {
-		if p.slots[at] == person {
-			return
-		}
-		at = (at + 1) & uint64(len(p.slots)-1)
+	at := place(p.slots, person)
+	if p.slots[at] == person {
+		return
 	}
 	p.slots[at] = person
 	if p.n++; p.n > MaxExact {
@@ -66,16 +63,20 @@ func (p *people) grow() bool {
 	old := p.slots
 	p.slots = make([]uint64, n)
 	for _, person := range old {
-		if person == 0 {
-			continue
+		if person != 0 {
+			p.slots[place(p.slots, person)] = person
 		}
-		at := person >> 32 & uint64(n-1)
-		for p.slots[at] != 0 {
-			at = (at + 1) & uint64(n-1)
-		}
-		p.slots[at] = person
 	}
 	return true
+}
+
+// place is where a person stands, or belongs: there is an empty slot somewhere, and their number is a power of two.
+func place(slots []uint64, person uint64) int {
+	at := int(person>>32) & (len(slots) - 1)
+	for slots[at] != 0 && slots[at] != person {
+		at = (at + 1) & (len(slots) - 1)
+	}
+	return at
 }
 
 // estimate turns to the sketch.

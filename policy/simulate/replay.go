@@ -95,7 +95,7 @@ func (t *trial) same(f *facts, records policy.Records, live *trial, liveRecords 
 		return false
 	}
 	a, b := policy.Bind(would), policy.Bind(is)
-	return a.SubjectClass == b.SubjectClass && a.SubjectClass == f.class && a.Decision.Source == b.Decision.Source &&
+	return a.SubjectClass == f.class && b.SubjectClass == f.class && a.Decision.Source == b.Decision.Source &&
 		a.GraceUntil.Equal(b.GraceUntil) && reflect.DeepEqual(a.Demands, b.Demands)
 }
 

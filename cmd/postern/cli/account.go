@@ -142,7 +142,7 @@ func (a *app) eachAccountPage(ctx context.Context, c *client.Client, r *posternv
 	for shown := 0; ; {
 		r.PageSize = maxPage
 		if limit > 0 {
-			r.PageSize = int32(min(maxPage, limit-shown)) //nolint:gosec // at most a page
+			r.PageSize = int32(min(maxPage, limit-shown))
 		}
 		bounded, cancel := context.WithTimeout(ctx, a.timeout)
 		page, err := c.Directory.ListAccounts(bounded, r)

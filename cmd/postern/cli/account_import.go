@@ -209,8 +209,10 @@ func (i *accountImporting) once(ctx context.Context) (err error) {
 		if err := i.fill(); err != nil {
 			return err
 		}
-		if len(i.batch) == 0 {
-			return stream.CloseSend() // everything was answered
+		if len(i.batch) == 0 { // everything was answered: what comes of the stream does not matter
+			_ = stream.CloseSend()
+			_, _ = stream.Recv()
+			return nil
 		}
 		answer, err := ask(i.message())
 		if err != nil {

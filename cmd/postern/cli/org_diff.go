@@ -146,7 +146,7 @@ func (a *app) orgExport() *cobra.Command {
 		Use:   "export ORGANIZATION",
 		Short: "An organization as a document, to keep in git",
 		Long: `An organization as a document, as apply takes it: applying it to the same organization changes nothing. Secrets of connections are
-never in it. Claims are not in it either, since only keyed hashes of them are kept, and neither are more than 20,000 domains;
+never in it. Claims are not in it either, since there may be any number (see "postern account list"), and neither are more than 20,000 domains;
 a comment at its beginning says what is left out, and applying it leaves all that as it is. Accounts that rules and lists name
 are written as account_keys, which mean nobody in another organization or installation.`,
 		Example: `  postern org export acme > acme.yaml

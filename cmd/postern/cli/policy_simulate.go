@@ -72,7 +72,7 @@ func sampleSize(n int) (int32, error) {
 	if n < 1 || n > mostSamples {
 		return 0, usagef("--samples must be from 1 to %d", mostSamples)
 	}
-	return int32(n), nil //nolint:gosec // at most 100
+	return int32(n), nil
 }
 
 // draft reads the draft into the request, and says which of its rules decide nothing yet.

@@ -1783,7 +1783,7 @@ type ExportOrganizationResponse struct {
 	Document string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
 	// Version it shows.
 	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
-	// What the document does not hold, a sentence each: claims, of which keyed hashes are kept, domains beyond 20000 or 1 MiB, what is
+	// What the document does not hold, a sentence each: claims, of which there may be any number, domains beyond 20000 or 1 MiB, what is
 	// maintained through the API, a policy that cannot be read. Applying the document leaves it as it is.
 	LeftOut       []string `protobuf:"bytes,3,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2668,7 +2668,7 @@ type UpdateOrganizationRequest struct {
 	Organization *Organization `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
 	// Fields to change: display_name, disabled, sandbox. Required.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
-	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	// Version of the organization the change is based on, at most 64 bytes; empty: that of organization.etag, else whatever there is.
 	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -3116,7 +3116,7 @@ type UpdateSiteRequest struct {
 	Site *Site `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
 	// Fields to change: display_name, hostnames, disabled, trusts_account_email. Required.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
-	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	// Version of the organization the change is based on, at most 64 bytes; empty: that of site.etag, else whatever there is.
 	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -3400,7 +3400,7 @@ type UpdateConnectionRequest struct {
 	// Fields to change: display_name, disabled, preset, oidc, saml, domains, trusts_email, links_by_email; within oidc and saml each field by its
 	// path, for example oidc.redirect_uris. Required. Kind and protocol stay.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
-	// Version of the organization the change is based on, at most 64 bytes; empty: whatever there is.
+	// Version of the organization the change is based on, at most 64 bytes; empty: that of connection.etag, else whatever there is.
 	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same id with the same request changes nothing more.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`

@@ -78,7 +78,7 @@ type DirectoryServiceClient interface {
 	// UpdateOrganization changes the fields of an organization that the mask names.
 	UpdateOrganization(ctx context.Context, in *UpdateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// DeleteOrganization ends an organization that is disabled: its domains and accounts are given up, its id is free again. Its
-	// record stays under its uid for as long as it is kept.
+	// record stays under its uid for as long as it is kept. Of a large one a call may do a part: the same request goes on with the rest.
 	DeleteOrganization(ctx context.Context, in *DeleteOrganizationRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// CreateSite adds a site to an organization.
 	CreateSite(ctx context.Context, in *CreateSiteRequest, opts ...grpc.CallOption) (*Site, error)
@@ -524,7 +524,7 @@ type DirectoryServiceServer interface {
 	// UpdateOrganization changes the fields of an organization that the mask names.
 	UpdateOrganization(context.Context, *UpdateOrganizationRequest) (*Organization, error)
 	// DeleteOrganization ends an organization that is disabled: its domains and accounts are given up, its id is free again. Its
-	// record stays under its uid for as long as it is kept.
+	// record stays under its uid for as long as it is kept. Of a large one a call may do a part: the same request goes on with the rest.
 	DeleteOrganization(context.Context, *DeleteOrganizationRequest) (*emptypb.Empty, error)
 	// CreateSite adds a site to an organization.
 	CreateSite(context.Context, *CreateSiteRequest) (*Site, error)
