@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/postern-audit/postern/apikey"
+	"github.com/postern-audit/postern/apikey/rediskeys"
 	"github.com/postern-audit/postern/audit/archiver"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/authflow/idp"
@@ -27,6 +28,7 @@ type work struct {
 	identities *authflow.Identities
 	keys       *keyNews
 	apiKeys    *apikey.Keys
+	keyStore   *rediskeys.Store
 	// What domains are verified with.
 	checker directory.DomainChecker
 }
