@@ -31,6 +31,8 @@ var (
 	keyText string
 	//go:embed used.lua
 	usedText string
+	//go:embed again.lua
+	againText string
 )
 
 // answeredFor is how long a call is remembered.
@@ -55,6 +57,7 @@ type Store struct {
 	keys           *redisx.Keys
 	codec          Encoder
 	commit, used   *redisx.Script
+	again          *redisx.Script
 }
 
 var _ apikey.Store = (*Store)(nil)
@@ -68,7 +71,8 @@ func New(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{client: c.Client, reader: c.Reader, keys: keys, codec: c.Codec, commit: redisx.NewScript(keyText), used: redisx.NewScript(usedText)}, nil
+	return &Store{client: c.Client, reader: c.Reader, keys: keys, codec: c.Codec, commit: redisx.NewScript(keyText), used: redisx.NewScript(usedText),
+		again: redisx.NewScript(againText)}, nil
 }
 
 // Commit implements apikey.Store.
@@ -227,6 +231,33 @@ func (s *Store) Used(ctx context.Context, organizationUID string, id apikey.ID, 
 	call.Arg(id.String(), at.UnixMilli())
 	_, err := s.used.Run(ctx, s.client, call)
 	return err
+}
+
+// RevokeAgain ends a key that the record of events says was revoked, and that an older store has back. It writes no event, and
+// reports whether the key was there and good.
+func (s *Store) RevokeAgain(ctx context.Context, organizationUID string, id apikey.ID, at time.Time) (bool, error) {
+	key, err := s.Key(ctx, organizationUID, id)
+	if errs.KindOf(err) == errs.NotFound {
+		return false, nil
+	}
+	if err != nil || !key.Revoked.IsZero() {
+		return false, err
+	}
+	before := key.Version
+	key.Revoked = at
+	record, err := encode(key)
+	if err != nil {
+		return false, err
+	}
+	space := s.keys.Of(organizationUID)
+	call := redisx.NewCall(5)
+	call.Key(space.APIKeys(organizationUID), space.APIKeySecret(organizationUID, id.String()))
+	call.Arg(id.String(), before, record)
+	reply, err := s.again.Run(ctx, s.client, call)
+	if err == nil && reply != "OK" {
+		err = errs.New(errs.Conflict, "API_KEY_MOVED", "the API key has changed meanwhile; read it again")
+	}
+	return err == nil, err
 }
 
 func usedAt(text string) (time.Time, error) {

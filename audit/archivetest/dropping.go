@@ -271,7 +271,8 @@ func dropUnderLoad(w *world) {
 		for i := range size {
 			batch = append(batch, w.event(dated(began.Add(time.Duration(i%5-3)*day)))) // the middle of some falls on shelves that go
 		}
-		if _, err := w.Append(w.Context(), w.batch(n%2, batch...)); err != nil {
+		b := w.batch(n%2, batch...)
+		if err := patiently(func() error { _, err := w.Append(w.Context(), b); return err }); err != nil {
 			w.Error(err)
 		}
 	}
@@ -303,6 +304,16 @@ func dropUnderLoad(w *world) {
 	}
 }
 
+// patiently tries again what an archive is too busy for, as archiver and pruner do.
+func patiently(do func() error) (err error) {
+	for range 20 {
+		if err = do(); errs.KindOf(err) != errs.Unavailable {
+			return err
+		}
+	}
+	return err
+}
+
 // dropAll drops what may go and gives some space back; it returns how many events went.
 func dropAll(w *world, b Backend, now time.Time) (rows int64, err error) {
 	shelves, err := b.Expired(w.Context(), now)
@@ -310,8 +321,8 @@ func dropAll(w *world, b Backend, now time.Time) (rows int64, err error) {
 		return 0, err
 	}
 	for _, s := range shelves {
-		gone, _, err := b.Drop(w.Context(), s, now)
-		if err != nil {
+		var gone []audit.Pruned
+		if err := patiently(func() (err error) { gone, _, err = b.Drop(w.Context(), s, now); return err }); err != nil {
 			return rows, fmt.Errorf("dropping %v: %w", s, err)
 		}
 		for _, g := range gone {
@@ -319,7 +330,7 @@ func dropAll(w *world, b Backend, now time.Time) (rows int64, err error) {
 		}
 	}
 	if r, ok := b.(audit.Reclaimer); ok {
-		_, err = r.Reclaim(w.Context())
+		err = patiently(func() error { _, err := r.Reclaim(w.Context()); return err })
 	}
 	return rows, err
 }

@@ -57,11 +57,16 @@ func (a *Archive) Check(ctx context.Context) ([]Problem, error) {
 			found = append(found, Problem{code, fmt.Sprintf(format, args...)})
 		}
 	}
-	version, errVersion := strconv.Atoi(settings["server_version_num"])
-	add(errVersion != nil || version < oldest, OldVersion, "the server has version %s; 15 or newer is needed", settings["server_version_num"])
+	add(old(settings["server_version_num"]), OldVersion, "the server has version %s; 15 or newer is needed", settings["server_version_num"])
 	add(settings["server_encoding"] != "UTF8", WrongEncoding, "the database's encoding is %s; it must be UTF8", settings["server_encoding"])
 	add(settings["fsync"] != "on", NoFsync, "fsync is %s: what was committed is lost with the machine", settings["fsync"])
 	add(settings["full_page_writes"] != "on", NoPageWrites, "full_page_writes is %s: a crash in the middle of a write can damage the archive", settings["full_page_writes"])
 	add(settings["synchronous_commit"] == "off", NoSyncCommit, "synchronous_commit is off: the last commits are lost with the server")
 	return found, nil
+}
+
+// old reports whether a version, as server_version_num writes it, is before the oldest that will do, or cannot be read.
+func old(version string) bool {
+	n, err := strconv.Atoi(version)
+	return err != nil || n < oldest
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/postern-audit/postern/apikey"
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/internal/errs"
@@ -26,6 +27,7 @@ type Config struct {
 	Archive    Archive
 	Flows      Flows
 	Directory  Directory
+	APIKeys    APIKeys
 	Outbox     audit.Outbox
 	Codec      audit.Codec
 	Keys       audit.Keys
@@ -58,12 +60,18 @@ type Directory interface {
 	RestoreBound(ctx context.Context, uid, siteUID string, notBefore time.Time) (bool, error)
 }
 
+// APIKeys keeps keys of programs. rediskeys.Store is one.
+type APIKeys interface {
+	// RevokeAgain ends a key without an event, and reports whether it was there and good.
+	RevokeAgain(ctx context.Context, organizationUID string, id apikey.ID, at time.Time) (bool, error)
+}
+
 // Report says what was lost.
 type Report struct {
 	FlowsEnded    int      // archived flows that were open and are ended ABANDONED, STORE_LOST
 	FlowsSetBack  int      // live flows that were older than their record and are gone
 	Organizations []string // ids whose record is gone: apply their documents again
-	Revoked       int      // proofs, factors, sessions and tokens that were back, and are taken away again
+	Revoked       int      // proofs, factors, sessions, tokens and keys that were back, and are taken away again
 	Changed       []string // ids that are as they were before their last changes: apply their documents again
 }
 

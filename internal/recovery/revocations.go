@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/postern-audit/postern/apikey"
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/authflow/factor"
@@ -19,7 +20,8 @@ const lookBack = 24 * time.Hour
 
 // taken are the events that take something away. What they took must not come back with an older store: whoever lost a phone
 // has had it reset, whoever left has had their sessions ended. What was given since then is gone, and can be given again.
-var taken = []string{string(audit.TypeProofsRevoked), string(audit.TypeAuthenticatorReset), string(audit.TypeSessionEnded), string(audit.TypeTokenRevoked)}
+var taken = []string{string(audit.TypeProofsRevoked), string(audit.TypeAuthenticatorReset), string(audit.TypeSessionEnded), string(audit.TypeTokenRevoked),
+	string(audit.TypeKeyRevoked)}
 
 // revocations takes away again what the store has back.
 func (r *run) revocations(ctx context.Context) error {
@@ -72,6 +74,8 @@ func (r *run) takeAway(ctx context.Context, e *audit.Event) (bool, error) {
 	switch {
 	case e.Type == audit.TypeAuthenticatorReset:
 		return r.reset(ctx, e)
+	case e.Type == audit.TypeKeyRevoked:
+		return r.revokeKey(ctx, e)
 	case e.Type != audit.TypeProofsRevoked:
 		return r.endSession(ctx, e)
 	case e.Target != nil && e.Target.Type == "account":
@@ -99,6 +103,18 @@ func (r *run) reset(ctx context.Context, e *audit.Event) (bool, error) {
 		c.Authenticator = &authflow.AuthenticatorWrite{Subject: key, From: s.AuthenticatorStamp, Next: &next}
 		return err
 	})
+}
+
+// revokeKey ends an API key that is good again.
+func (r *run) revokeKey(ctx context.Context, e *audit.Event) (bool, error) {
+	if e.Target == nil {
+		return false, nil
+	}
+	id, err := apikey.ParseID(e.Target.ID)
+	if err != nil {
+		return false, nil //nolint:nilerr // it names none
+	}
+	return r.APIKeys.RevokeAgain(ctx, e.OrganizationUID, id, e.Time)
 }
 
 // revokeAccount makes proofs of one account count no more.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
+	"github.com/postern-audit/postern/apikey/rediskeys"
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/archiver"
 	"github.com/postern-audit/postern/audit/codec"
@@ -48,6 +49,7 @@ type process struct {
 	codec     *codec.Codec
 	flows     *authflow.Flows
 	live      *redisstore.Store
+	apiKeys   *rediskeys.Store
 	directory *redisdirectory.Directory
 	archiver  *archiver.Archiver
 }
@@ -88,6 +90,8 @@ func (w *world) start() {
 	c := p.store.Client(-1)
 	p.directory, err = redisdirectory.New(redisdirectory.Config{Client: c, Reader: c, Partitions: partitions, Codec: p.codec, Keys: p.keyring,
 		Cache: cache, Now: time.Now})
+	check()
+	p.apiKeys, err = rediskeys.New(rediskeys.Config{Client: c, Reader: c, Partitions: partitions, Codec: p.codec})
 	check()
 	p.live, err = redisstore.New(redisstore.Config{Client: c, Reader: c, Partitions: partitions, Codec: p.codec, Keyring: p.keyring,
 		Namer: w.sets.Namer(), Cache: cache, Now: time.Now})
@@ -175,7 +179,7 @@ func (w *world) killed() recovery.Report {
 	w.start()
 	w.flush()
 	report, err := recovery.Run(w.t.Context(), recovery.Config{Partitions: partitions, Archive: w.archive, Flows: w.live, Directory: w.directory,
-		Outbox: w.live.Outbox(), Codec: w.codec, Keys: w.keyring, Namer: naming.New(w.sets.Namer()), Now: time.Now, NewID: newID})
+		Outbox: w.live.Outbox(), Codec: w.codec, Keys: w.keyring, Namer: naming.New(w.sets.Namer()), APIKeys: w.apiKeys, Now: time.Now, NewID: newID})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ func (p *process) openAPIKeys() error {
 		uses.Stop()
 		return nil
 	})
+	p.work.keyStore = store
 	p.work.apiKeys = &apikey.Keys{
 		Store: store, Directory: s.directory, Namer: s.namer, Sealer: s.keyring, NewID: newID, Random: random, Now: p.clock.Now, Noted: uses.Note,
 	}

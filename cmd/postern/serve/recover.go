@@ -33,7 +33,7 @@ func (p *process) recoverLost(ctx context.Context) error {
 		return unfit("archive", err)
 	}
 	report, err := recovery.Run(ctx, recovery.Config{
-		Partitions: p.c.Partitions, Archive: p.stores.archive, Flows: p.stores.flows, Directory: p.stores.directory,
+		Partitions: p.c.Partitions, Archive: p.stores.archive, Flows: p.stores.flows, Directory: p.stores.directory, APIKeys: p.work.keyStore,
 		Outbox: p.stores.flows.Outbox(), Codec: p.stores.codec, Keys: p.stores.keyring,
 		Namer: p.stores.namer, Now: p.clock.Now, NewID: newID})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/postern-audit/postern/apikey"
+	"github.com/postern-audit/postern/apikey/rediskeys"
 	"github.com/postern-audit/postern/audit/archiver"
 	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/authflow/idp"
@@ -28,8 +29,10 @@ type work struct {
 	identities *authflow.Identities
 	keys       *keyNews
 	// What reads directories as they were.
-	past    *past.Past
-	apiKeys *apikey.Keys
+	past     *past.Past
+	apiKeys  *apikey.Keys
+	apiKeys  *apikey.Keys
+	keyStore *rediskeys.Store
 	// What domains are verified with.
 	checker directory.DomainChecker
 }
