@@ -1,0 +1,269 @@
+package redisx_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/internal/redisx"
+	"github.com/postern-audit/postern/internal/testkit/redistest"
+)
+
+// until waits for a condition.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s does not come", what)
+		}
+	}
+}
+
+// noted counts how often it ran with a name and answers with the name.
+var noted = redisx.NewScript("redis.call('HINCRBY', KEYS[1], ARGV[1], 1) return ARGV[1]")
+
+func note(ctx context.Context, p redisx.Processor, key, name string) error {
+	call := redisx.NewCall(2)
+	call.Key(key)
+	call.Bytes([]byte(name))
+	reply, err := noted.Run(ctx, p, call)
+	if err == nil && reply != name {
+		return fmt.Errorf("%q has the answer %v", name, reply)
+	}
+	return err
+}
+
+// notes are attempts by name, with the reason each failed for, empty when it was acknowledged.
+type notes struct {
+	mu      sync.Mutex
+	reasons map[string]string
+}
+
+func (n *notes) add(t *testing.T, name string, err error) {
+	t.Helper()
+	reason := ""
+	if err != nil {
+		e := errs.As(err)
+		if e == nil || e.Reason != redisx.NotRecorded && e.Reason != redisx.OutcomeUnknown {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		reason = e.Reason
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.reasons == nil {
+		n.reasons = map[string]string{}
+	}
+	n.reasons[name] = reason
+}
+
+// hold compares what was said with what is there, and returns how often each was said.
+func (n *notes) hold(t *testing.T, c redis.Cmdable, key string) map[string]int {
+	t.Helper()
+	there, err := c.HGetAll(t.Context(), key).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]int{}
+	for name, reason := range n.reasons {
+		said[reason]++
+		switch times := there[name]; {
+		case times != "" && times != "1":
+			t.Errorf("%s (%q) ran %s times", name, reason, times)
+		case reason == "" && times == "":
+			t.Errorf("%s was acknowledged and is not there", name)
+		case reason == redisx.NotRecorded && times != "":
+			t.Errorf("%s was said not to be recorded, and is", name)
+		}
+		delete(there, name)
+	}
+	if len(there) > 0 {
+		t.Errorf("nobody sent %v", there)
+	}
+	return said
+}
+
+// gate holds back what a client sends until it is opened.
+type gate struct {
+	held        atomic.Int32
+	alone, many chan struct{} // for commands by themselves, and for those on a trip with others
+	fail        func()        // before a trip with others
+	after       func()        // behind one
+}
+
+func gated(c redis.UniversalClient) *gate {
+	g := &gate{alone: make(chan struct{}), many: make(chan struct{}), fail: func() {}, after: func() {}}
+	c.AddHook(g)
+	return g
+}
+
+func (g *gate) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (g *gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		g.held.Add(1)
+		<-g.alone
+		return next(ctx, cmd)
+	}
+}
+
+func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		g.held.Add(1)
+		<-g.many
+		g.fail()
+		defer g.after()
+		return next(ctx, cmds)
+	}
+}
+
+// busy lets commands go by themselves until as many are under way as may be; they end when the gate is opened.
+func busy(t *testing.T, s *redisx.Shared, g *gate, wait *sync.WaitGroup, n *notes) {
+	t.Helper()
+	for i := range redisx.MaxTrips {
+		name := "alone-" + strconv.Itoa(i)
+		wait.Go(func() { n.add(t, name, note(t.Context(), s.For(0), "k", name)) })
+	}
+	until(t, "the first trips", func() bool { return g.held.Load() == redisx.MaxTrips })
+}
+
+// ready has a script known, so that nothing of it is sent twice.
+func ready(t *testing.T, s *redistest.Server) {
+	t.Helper()
+	if err := note(t.Context(), s.Client(), "other", "x"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEverybodyHasTheAnswerToTheirOwnCommand(t *testing.T) {
+	const callers, each = 64, 200
+	server := redistest.Start(t)
+	c := client(t, server.Addr(), 16)
+	var trips atomic.Int64
+	redisx.CountTrips(c, func() { trips.Add(1) })
+	shared := redisx.NewShared(c, 64)
+	var n notes
+	var wait sync.WaitGroup
+	for i := range callers {
+		wait.Go(func() {
+			for k := range each {
+				if k == each/2 && i == 0 { // as after a fail-over, in the midst of it all
+					if err := server.Client().ScriptFlush(t.Context()).Err(); err != nil {
+						t.Error(err)
+					}
+				}
+				name := fmt.Sprintf("%d-%d", i, k)
+				n.add(t, name, note(t.Context(), shared.For(i), "k", name))
+			}
+		})
+	}
+	wait.Wait()
+	if said := n.hold(t, c, "k"); said[""] != callers*each {
+		t.Errorf("%v", said)
+	}
+	if got := trips.Load(); got > callers*each/2 {
+		t.Errorf("%d trips for %d commands", got, callers*each)
+	}
+}
+
+func TestWhoIsAloneGoesAtOnce(t *testing.T) {
+	c := client(t, redistest.Start(t).Addr(), 1)
+	g := gated(c)
+	close(g.alone) // and nobody with others
+	shared := redisx.NewShared(c, 1)
+	for i := range 3 {
+		if err := note(t.Context(), shared.For(0), "k", strconv.Itoa(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOneCommandsErrorIsNoOthers(t *testing.T) {
+	server := redistest.Start(t)
+	c := client(t, server.Addr(), 16)
+	ready(t, server)
+	if err := server.Client().Set(t.Context(), "text", "", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	shared, g := redisx.NewShared(c, 1), gated(c)
+	var n notes
+	var wait sync.WaitGroup
+	busy(t, shared, g, &wait, &n)
+	for i := range 40 {
+		wait.Go(func() {
+			if i%4 != 0 {
+				n.add(t, "with-"+strconv.Itoa(i), note(t.Context(), shared.For(0), "k", "with-"+strconv.Itoa(i)))
+			} else if err := note(t.Context(), shared.For(0), "text", "x"); !errs.Is(err, redisx.NotRecorded) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	until(t, "the others", func() bool { return shared.Waiting(0) == 40 })
+	close(g.alone)
+	close(g.many)
+	wait.Wait()
+	if said := n.hold(t, server.Client(), "k"); len(said) != 1 {
+		t.Errorf("%v", said)
+	}
+}
+
+func TestWhoLeavesIsToldWhetherTheirCommandMayHaveBeenSent(t *testing.T) {
+	const callers = 20
+	server := redistest.Start(t)
+	c := client(t, server.Addr(), 16)
+	ready(t, server)
+	shared, g := redisx.NewShared(c, 1), gated(c)
+	var n notes
+	var alone sync.WaitGroup
+	busy(t, shared, g, &alone, &n)
+
+	// come lets callers queue, and returns what ends their calls.
+	come := func(prefix, want string) func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		var wait sync.WaitGroup
+		for i := range callers {
+			name := prefix + strconv.Itoa(i)
+			wait.Go(func() {
+				err := note(ctx, shared.For(0), "k", name)
+				n.add(t, name, err)
+				if !errs.Is(err, want) {
+					t.Errorf("%s: %v, want %s", name, err, want)
+				}
+			})
+		}
+		until(t, "their place in the queue", func() bool { return shared.Waiting(0) == callers })
+		return func() { cancel(); wait.Wait() }
+	}
+	come("waiting-", redisx.NotRecorded)()
+	if shared.Waiting(0) != 0 {
+		t.Error("who left still waits")
+	}
+	leave := come("aboard-", redisx.OutcomeUnknown)
+	close(g.alone) // now they are taken along, and held before anything is written
+	alone.Wait()
+	until(t, "their trips", func() bool { return shared.Waiting(0) == 0 && g.held.Load() > redisx.MaxTrips })
+	leave()
+	if there := server.Client().HLen(t.Context(), "k").Val(); there != redisx.MaxTrips {
+		t.Errorf("%d ran before they could", there)
+	}
+	close(g.many)
+	until(t, "the last trip's end", func() bool { return shared.Trips(0) == 0 })
+	n.hold(t, server.Client(), "k")
+	if there := server.Client().HLen(t.Context(), "k").Val(); there != redisx.MaxTrips+callers {
+		t.Errorf("%d ran in the end", there)
+	}
+}
