@@ -3,6 +3,7 @@ package redisx
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -28,10 +29,10 @@ var (
 	errClosed    = errors.New("redisx: nothing is sent any more")
 )
 
-// Shared lets commands that wait at the same time share trips: as long as few are under way a command goes at once and by itself;
-// those that come when maxTrips are wait, and each trip that comes back takes along who waits. Every command has its own answer or
-// error. Whoever waits leaves when its context ends; what is under way by then goes on, so that nothing a command is made of may be
-// used again after an error. Safe for concurrent use.
+// Shared lets commands that wait at the same time share trips. A command that finds nobody under way goes at once and by itself. Others
+// go with those that are about to come, and when maxTrips are under way they wait for the next that comes back. Every command has its
+// own answer or error. Whoever waits leaves when its context ends; what is under way by then goes on, so that nothing a command is made
+// of may be used again after an error. Safe for concurrent use.
 type Shared struct{ groups []*group }
 
 // NewShared returns what shares trips to the servers behind client. Commands of one partition meet; those of several only where
@@ -69,10 +70,11 @@ func (s *Shared) Drain(ctx context.Context) error {
 type group struct {
 	client redis.UniversalClient
 
-	mu      sync.Mutex
-	trips   int           // under way; none while somebody waits who could go
-	waiting []*ride       // the longest first
-	closed  chan struct{} // nil: open; closed when no trip is under way any more
+	mu        sync.Mutex
+	trips     int           // under way, or about to be; fewer than may be only when nobody waits or one gathers
+	gathering bool          // somebody is about to begin a trip with who waits then
+	waiting   []*ride       // the longest first
+	closed    chan struct{} // nil: open; closed when no trip is under way any more
 }
 
 // ride is a command on a trip with others. Whatever becomes of them, it is not sent a second time by itself: those that were
@@ -90,11 +92,14 @@ var rides = sync.Pool{New: func() any { return &ride{end: make(chan error, 1)} }
 
 // Process implements Processor.
 func (g *group) Process(ctx context.Context, cmd redis.Cmder) error {
-	r, err := g.enter(cmd)
+	r, first, err := g.enter(cmd)
 	if err != nil {
 		return err
 	}
-	if r == nil {
+	if first {
+		runtime.Gosched() // where processors are short, many are about to come: with them it is one trip instead of many
+	}
+	if r == nil || first && g.depart(r) {
 		defer g.back()
 		return g.client.Process(ctx, cmd)
 	}
@@ -110,18 +115,23 @@ func (g *group) Process(ctx context.Context, cmd redis.Cmder) error {
 	return err
 }
 
-// enter returns the place of a command among those who wait, nil when it may go at once.
-func (g *group) enter(cmd redis.Cmder) (*ride, error) {
+// enter returns the place of a command among those who wait, nil when it is to go by itself; first means that those who wait need
+// somebody to begin their trip.
+func (g *group) enter(cmd redis.Cmder) (_ *ride, first bool, _ error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
 	case g.closed != nil:
-		return nil, errClosed
-	case g.trips < maxTrips:
+		return nil, false, errClosed
+	case g.trips == 0:
 		g.trips++
-		return nil, nil //nolint:nilnil // see above
+		return nil, false, nil
 	case len(g.waiting) >= maxWaiting:
-		return nil, errCrowded
+		return nil, false, errCrowded
+	}
+	if g.trips < maxTrips && !g.gathering {
+		g.trips++
+		g.gathering, first = true, true
 	}
 	r, ok := rides.Get().(*ride)
 	if !ok {
@@ -129,7 +139,28 @@ func (g *group) enter(cmd redis.Cmder) (*ride, error) {
 	}
 	r.Cmder = cmd
 	g.waiting = append(g.waiting, r)
-	return r, nil
+	return r, first, nil
+}
+
+// depart begins the trip that r gathered for, and as many more as are needed and may be. When nobody came r goes by itself.
+func (g *group) depart(r *ride) (alone bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.gathering = false
+	switch {
+	case len(g.waiting) == 0: // somebody took them along
+		g.ended()
+		return false
+	case len(g.waiting) == 1 && g.waiting[0] == r:
+		g.waiting = slices.Delete(g.waiting, 0, 1)
+		return true
+	}
+	go g.travel(g.board(nil))
+	for len(g.waiting) > 0 && g.trips < maxTrips {
+		g.trips++
+		go g.travel(g.board(nil))
+	}
+	return false
 }
 
 // leave takes back a command whose call is over, if it is not aboard yet. Its end may have been told meanwhile.
@@ -166,16 +197,25 @@ func (g *group) travel(riders []*ride) {
 func (g *group) next(riders []*ride) []*ride {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := min(len(g.waiting), max(fewRiders, len(g.waiting)/maxTrips), maxRiders) // an even share: the others will be back soon
-	if n == 0 {
-		if g.trips--; g.trips == 0 && g.closed != nil {
-			close(g.closed)
-		}
+	if len(g.waiting) == 0 {
+		g.ended()
 		return nil
 	}
+	return g.board(riders)
+}
+
+// board puts an even share of who waits aboard: more trips will be back soon.
+func (g *group) board(riders []*ride) []*ride {
+	n := min(len(g.waiting), max(fewRiders, len(g.waiting)/maxTrips), maxRiders)
 	riders = append(riders, g.waiting[:n]...)
 	g.waiting = slices.Delete(g.waiting, 0, n)
 	return riders
+}
+
+func (g *group) ended() {
+	if g.trips--; g.trips == 0 && g.closed != nil {
+		close(g.closed)
+	}
 }
 
 // trip sends commands together and tells each its end. The time of a trip is its own: no rider's deadline is another's.

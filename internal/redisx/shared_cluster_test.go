@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/internal/redisx"
 	"github.com/postern-audit/postern/internal/testkit/faultproxy"
 	"github.com/postern-audit/postern/internal/testkit/redistest"
@@ -101,16 +102,18 @@ func TestRidersFollowAPartitionThatMoves(t *testing.T) {
 			shared, g := redisx.NewShared(c, 64), gated(c)
 			var n notes
 			var wait sync.WaitGroup
-			for i := range redisx.MaxTrips + 30 {
-				wait.Go(func() { n.add(t, strconv.Itoa(i), note(t.Context(), shared.For(0), key, strconv.Itoa(i))) })
+			send := func(i int) { n.add(t, strconv.Itoa(i), note(t.Context(), shared.For(0), key, strconv.Itoa(i))) }
+			busy(t, g, &wait, send)
+			for i := range 30 {
+				wait.Go(func() { send(redisx.MaxTrips + i) })
 			}
-			until(t, "a full queue", func() bool { return g.held.Load() == redisx.MaxTrips && shared.Waiting(0) == 30 })
+			until(t, "a full queue", func() bool { return shared.Waiting(0) == 30 })
 			ids := [2]string{from.ClusterMyID(t.Context()).Val(), to.ClusterMyID(t.Context()).Val()}
 			if err := move(t.Context(), slot, ids, from, to); err != nil {
 				t.Fatal(err)
 			}
-			close(g.alone)
-			close(g.many)
+			close(g.first)
+			close(g.then)
 			wait.Wait()
 			if said := n.hold(t, c, key); said[""] != redisx.MaxTrips+30 {
 				t.Errorf("%v", said)
@@ -120,6 +123,7 @@ func TestRidersFollowAPartitionThatMoves(t *testing.T) {
 }
 
 func TestANodeThatIsAwayHoldsUpNoOthers(t *testing.T) {
+	const waiting = 20
 	nodes, c := cluster(t)
 	shared := redisx.NewShared(c, 64)
 	var keys [2]string
@@ -136,17 +140,23 @@ func TestANodeThatIsAwayHoldsUpNoOthers(t *testing.T) {
 	nodes[1].Pause()
 	var stuck, served notes
 	var away, wait sync.WaitGroup
-	for i := range 30 {
-		name := strconv.Itoa(i)
-		away.Go(func() { stuck.add(t, name, note(t.Context(), shared.For(partitions[1]), keys[1], name)) })
+	send := func(i int) {
+		away.Go(func() { stuck.add(t, strconv.Itoa(i), note(t.Context(), shared.For(partitions[1]), keys[1], strconv.Itoa(i))) })
 	}
-	until(t, "a full queue", func() bool { return shared.Waiting(partitions[1]) == 30-redisx.MaxTrips })
+	for i := range redisx.MaxTrips {
+		send(i)
+		until(t, "one more trip", func() bool { return shared.Trips(partitions[1]) == i+1 && shared.Waiting(partitions[1]) == 0 })
+	}
+	for i := range waiting {
+		send(redisx.MaxTrips + i)
+	}
+	until(t, "a full queue", func() bool { return shared.Waiting(partitions[1]) == waiting })
 	for i := range 60 {
 		name := strconv.Itoa(i)
 		wait.Go(func() { served.add(t, name, note(t.Context(), shared.For(partitions[0]), keys[0], name)) })
 	}
 	wait.Wait()
-	if shared.Waiting(partitions[1]) != 30-redisx.MaxTrips {
+	if shared.Waiting(partitions[1]) != waiting {
 		t.Error("others waited for the node that is away")
 	}
 	nodes[1].Resume()
@@ -176,20 +186,18 @@ func TestWhatRodeTogetherIsNotSentTwice(t *testing.T) {
 	t.Cleanup(func() { _ = c.Close() })
 	shared, g := redisx.NewShared(c, 1), gated(c)
 	var n notes
-	var alone, wait sync.WaitGroup
-	busy(t, shared, g, &alone, &n)
-	for i := range 30 {
-		name := strconv.Itoa(i)
-		wait.Go(func() { n.add(t, name, note(t.Context(), shared.For(0), "k", name)) })
-	}
-	until(t, "a full queue", func() bool { return shared.Waiting(0) == 30 })
-	close(g.alone)
-	alone.Wait()
-	until(t, "their trips", func() bool { return shared.Waiting(0) == 0 })
+	wait := queued(t, shared, g, &n, 30, func(i int, err error) {
+		if !errs.Is(err, redisx.OutcomeUnknown) {
+			t.Errorf("%d: %v", i, err)
+		}
+	})
+	close(g.first)
+	until(t, "their trips", func() bool { return shared.Waiting(0) == 0 && admin.HLen(t.Context(), "k").Val() == redisx.MaxTrips })
 	p.LoseReplies(true)
-	close(g.many)
+	close(g.then)
 	wait.Wait()
-	if said := n.hold(t, admin, "k"); said[redisx.OutcomeUnknown] != 30 || admin.HLen(t.Context(), "k").Val() != 30+redisx.MaxTrips {
-		t.Errorf("%v", said)
+	n.hold(t, admin, "k")
+	if ran := admin.HLen(t.Context(), "k").Val(); ran != redisx.MaxTrips+30 {
+		t.Errorf("%d ran", ran)
 	}
 }

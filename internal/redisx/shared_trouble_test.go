@@ -3,7 +3,6 @@ package redisx_test
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,19 +86,6 @@ func TestShortDeadlinesAndAPausedServerMixUpNothing(t *testing.T) {
 	}
 }
 
-// queued has so many callers wait while the first trips are held.
-func queued(t *testing.T, s *redisx.Shared, g *gate, callers int, each func(i int, err error)) *sync.WaitGroup {
-	t.Helper()
-	var wait sync.WaitGroup
-	var n notes
-	busy(t, s, g, &wait, &n)
-	for i := range callers {
-		wait.Go(func() { each(i, note(t.Context(), s.For(0), "k", "with-"+strconv.Itoa(i))) })
-	}
-	until(t, "their place in the queue", func() bool { return s.Waiting(0) == callers })
-	return &wait
-}
-
 func TestAPanicOnATripIsAnErrorForThoseAboardAlone(t *testing.T) {
 	for name, c := range map[string]struct {
 		before, after func()
@@ -114,15 +100,17 @@ func TestAPanicOnATripIsAnErrorForThoseAboardAlone(t *testing.T) {
 			cl := client(t, server.Addr(), 16)
 			shared, g := redisx.NewShared(cl, 1), gated(cl)
 			g.fail, g.after = c.before, c.after
-			wait := queued(t, shared, g, 30, func(i int, err error) {
+			var n notes
+			wait := queued(t, shared, g, &n, 30, func(i int, err error) {
 				if !errs.Is(err, c.want) {
 					t.Errorf("%d: %v", i, err)
 				}
 			})
-			close(g.alone)
-			close(g.many)
+			close(g.first)
+			close(g.then)
 			wait.Wait()
 			until(t, "the last trip's end", func() bool { return shared.Trips(0) == 0 })
+			g.fail, g.after = func() {}, func() {}
 			if err := note(t.Context(), shared.For(0), "k", "afterwards"); err != nil {
 				t.Error(err)
 			}
@@ -143,7 +131,8 @@ func TestATripThatIsNotLetInIsNoAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	shared, g := redisx.NewShared(cl, 1), gated(cl)
-	wait := queued(t, shared, g, 30, func(i int, err error) {
+	var n notes
+	wait := queued(t, shared, g, &n, 30, func(i int, err error) {
 		if !errs.Is(err, redisx.NotRecorded) {
 			t.Errorf("%d: %v", i, err)
 		}
@@ -151,8 +140,8 @@ func TestATripThatIsNotLetInIsNoAnswer(t *testing.T) {
 	if err := admin.Do(t.Context(), "acl", "setuser", "u", "resetpass", ">other").Err(); err != nil {
 		t.Fatal(err)
 	}
-	close(g.alone)
-	close(g.many)
+	close(g.first)
+	close(g.then)
 	wait.Wait()
 	if n := admin.Exists(t.Context(), "k").Val(); n != 0 {
 		t.Error("something ran all the same")
@@ -164,7 +153,8 @@ func TestTheQueueIsBounded(t *testing.T) {
 	ready(t, server)
 	cl := client(t, server.Addr(), 16)
 	shared, g := redisx.NewShared(cl, 1), gated(cl)
-	wait := queued(t, shared, g, redisx.MaxWaiting, func(i int, err error) {
+	var n notes
+	wait := queued(t, shared, g, &n, redisx.MaxWaiting, func(i int, err error) {
 		if err != nil {
 			t.Errorf("%d: %v", i, err)
 		}
@@ -172,8 +162,8 @@ func TestTheQueueIsBounded(t *testing.T) {
 	if err := note(t.Context(), shared.For(0), "k", "too many"); !errs.Is(err, redisx.NotRecorded) {
 		t.Errorf("%v", err)
 	}
-	close(g.alone)
-	close(g.many)
+	close(g.first)
+	close(g.then)
 	wait.Wait()
 	if n := server.Client().HLen(t.Context(), "k").Val(); n != redisx.MaxTrips+redisx.MaxWaiting {
 		t.Errorf("%d ran", n)
@@ -185,7 +175,8 @@ func TestDrainingWaitsForWhatIsUnderWayAndRefusesTheRest(t *testing.T) {
 	ready(t, server)
 	cl := client(t, server.Addr(), 16)
 	shared, g := redisx.NewShared(cl, 3), gated(cl)
-	wait := queued(t, shared, g, 30, func(i int, err error) {
+	var n notes
+	wait := queued(t, shared, g, &n, 30, func(i int, err error) {
 		if err != nil {
 			t.Errorf("%d: %v", i, err)
 		}
@@ -200,8 +191,8 @@ func TestDrainingWaitsForWhatIsUnderWayAndRefusesTheRest(t *testing.T) {
 	}
 	drained := make(chan error)
 	go func() { drained <- shared.Drain(t.Context()) }()
-	close(g.alone)
-	close(g.many)
+	close(g.first)
+	close(g.then)
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
