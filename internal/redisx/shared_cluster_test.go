@@ -192,7 +192,7 @@ func TestWhatRodeTogetherIsNotSentTwice(t *testing.T) {
 		}
 	})
 	close(g.first)
-	until(t, "their trips", func() bool { return shared.Waiting(0) == 0 && admin.HLen(t.Context(), "k").Val() == redisx.MaxTrips })
+	until(t, "their trips", func() bool { return shared.Waiting(0) == 0 && n.len() == redisx.MaxTrips })
 	p.LoseReplies(true)
 	close(g.then)
 	wait.Wait()

@@ -71,6 +71,13 @@ func (n *notes) add(t *testing.T, name string, err error) {
 	n.reasons[name] = reason
 }
 
+// len is how many attempts have ended.
+func (n *notes) len() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.reasons)
+}
+
 // hold compares what was said with what is there, and returns how often each was said.
 func (n *notes) hold(t *testing.T, c redis.Cmdable, key string) map[string]int {
 	t.Helper()
