@@ -87,8 +87,14 @@ type ride struct {
 // NoRetry implements redis.Cmder.
 func (*ride) NoRetry() bool { return true }
 
-// rides keeps those whose end was told and heard.
+// rides keeps those that nobody is to tell anything.
 var rides = sync.Pool{New: func() any { return &ride{end: make(chan error, 1)} }}
+
+// free gives a ride back. It holds on to nothing.
+func (r *ride) free() {
+	r.Cmder = nil
+	rides.Put(r)
+}
 
 // Process implements Processor.
 func (g *group) Process(ctx context.Context, cmd redis.Cmder) error {
@@ -99,8 +105,8 @@ func (g *group) Process(ctx context.Context, cmd redis.Cmder) error {
 	if first {
 		runtime.Gosched() // where processors are short, many are about to come: with them it is one trip instead of many
 	}
-	if r == nil || first && g.depart(r) {
-		defer g.back()
+	if r == nil || first && g.depart(r) { //nolint:contextcheck // a trip has a time of its own
+		defer g.back() //nolint:contextcheck // as above
 		return g.client.Process(ctx, cmd)
 	}
 	select {
@@ -110,8 +116,7 @@ func (g *group) Process(ctx context.Context, cmd redis.Cmder) error {
 			return err // and r is left to the trip
 		}
 	}
-	*r = ride{end: r.end}
-	rides.Put(r)
+	r.free()
 	return err
 }
 
@@ -153,6 +158,7 @@ func (g *group) depart(r *ride) (alone bool) {
 		return false
 	case len(g.waiting) == 1 && g.waiting[0] == r:
 		g.waiting = slices.Delete(g.waiting, 0, 1)
+		r.free()
 		return true
 	}
 	go g.travel(g.board(nil))
