@@ -26,6 +26,7 @@ type Standing struct {
 	Last            int64  // the last sequence number given
 	Recorded        time.Time
 	Revision        int64 // the highest archived
+	Commit          int64 // the sequence of the newest commit in the history of its directory; 0: it has none
 }
 
 // StoredEvent is an event with what only its archive knows: its shelf, and the body that stays when a person is erased
@@ -43,4 +44,59 @@ type StoredFlow struct {
 	Shelf     Shelf
 	Moment    time.Time
 	Partition int
+}
+
+// HistoryDumper is an archive that gives the rows of its history of directories as they are stored. Rows never change, and those
+// of a commit are there all at once: what was read up to a Standing's Commit is whole. Implementations pass archivetest.
+type HistoryDumper interface {
+	// DumpCommits returns commits, in sequence order.
+	DumpCommits(ctx context.Context, organizationUID string, p HistoryPage) ([]StoredCommit, error)
+	// DumpVersions returns what commits wrote of the organization's record, in sequence order.
+	DumpVersions(ctx context.Context, organizationUID string, p HistoryPage) ([]StoredVersion, error)
+	// DumpItems returns what commits wrote of domains and claims, in the order of key and sequence.
+	DumpItems(ctx context.Context, organizationUID string, p HistoryPage) ([]StoredItem, error)
+}
+
+// HistoryPage chooses rows of commits with sequences in a range, the first exclusive; of items those behind a place in it. It has at
+// most Limit rows; the last of them begins the next page.
+type HistoryPage struct {
+	After, UpTo int64
+	Behind      *DirectoryPlace // of items only; nil: from the first key on
+	Limit       int
+}
+
+// DirectoryPlace is one key of one commit.
+type DirectoryPlace struct {
+	Key      DirectoryKey
+	Sequence int64
+}
+
+// StoredCommit is a commit's row.
+type StoredCommit struct {
+	DirectoryCommit
+	BackTo int64 // 0: the store was not set back
+}
+
+// StoredVersion is the row of an organization's record as one commit wrote it, with what is kept of its event.
+type StoredVersion struct {
+	DirectoryCommit
+	Policy bool // ChangesPolicy said so of the event
+	Sealed *Sealed
+	Body   []byte // of the event, as in StoredEvent
+	Record []byte
+}
+
+// StoredItem is the row of one domain or claim after one commit. A key that is too long for an index is the hash of itself (package
+// stored).
+type StoredItem struct {
+	DirectoryPlace
+	Record    []byte // nil: it is gone
+	Committed bool   // the history has a commit with this sequence
+}
+
+// StoredHistory is some rows of one organization's history.
+type StoredHistory struct {
+	Commits  []StoredCommit
+	Versions []StoredVersion
+	Items    []StoredItem
 }

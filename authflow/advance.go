@@ -203,6 +203,7 @@ type run struct {
 	reason   string
 	decision audit.Decision
 	next     []policy.Next
+	made     *[1]audit.Event // the event begun last
 
 	known         *Person               // as it was
 	remembered    *Person               // as it will be; nil: as it was

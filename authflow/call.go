@@ -298,7 +298,7 @@ func (c *call) commit(ctx context.Context, flow *Loaded, m *Moved) (Answer, erro
 	if done.Repeated != nil {
 		return c.first(done.Repeated), nil
 	}
-	c.last = &m.State
+	c.last = w.flow.State
 	return c.f.answer(w.outcome, c.org, false), nil
 }
 

@@ -9,12 +9,13 @@ import (
 // event begins the next event of the flow.
 func (r *run) event(id string, t audit.Type) *audit.Event {
 	s := &r.s
-	e := &audit.Event{
+	r.made = &[1]audit.Event{{
 		ID: id, Type: t, Time: r.at, Organization: s.Organization, OrganizationUID: s.OrganizationUID, Site: s.Site, SiteUID: s.SiteUID,
 		Flow: s.ID.String(), Step: len(s.Steps) + 1, SupportCode: s.SupportCode, CorrelationID: s.CorrelationID, Caller: r.caller,
 		Class: s.Class, Provisional: s.Bound == nil, Outcome: audit.OutcomeOf(t), Late: r.late(), Client: r.ctx.Client,
 		SubjectKind: s.Claimed.Kind, Sandbox: r.in.Organization != nil && r.in.Organization.Sandbox,
-	}
+	}}
+	e := &r.made[0]
 	if s.Bound != nil {
 		e.SubjectKind = s.Bound.Kind
 	}

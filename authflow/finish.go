@@ -148,11 +148,17 @@ func (r *run) onRecord(c audit.Class) bool {
 	return c == audit.ClassExternal || c != audit.ClassUnspecified && slices.Contains(r.in.Organization.Policy.RecordClasses, c)
 }
 
-// release returns the events not written yet, in step order, and marks them written.
+// release returns the events not written yet, which are those of the last steps, in their order, and marks them written. A single one
+// that was just made, as most are, is not copied: it is the step's own.
 func (r *run) release() []audit.Event {
+	steps := r.s.Steps
+	if n := len(steps); n > 0 && r.made != nil && steps[n-1].Event == &r.made[0] && (n == 1 || steps[n-2].Released) {
+		steps[n-1].Released = true
+		return r.made[:]
+	}
 	var out []audit.Event
-	for i := range r.s.Steps {
-		if st := &r.s.Steps[i]; !st.Released {
+	for i := range steps {
+		if st := &steps[i]; !st.Released {
 			st.Released = true
 			out = append(out, *st.Event)
 		}

@@ -14,7 +14,8 @@ var _ audit.Dumper = (*Archive)(nil)
 
 // Standings returns where organizations' records stand, after the given uid, in uid order, at most limit.
 func (a *Archive) Standings(ctx context.Context, after string, limit int) ([]audit.Standing, error) {
-	rows, err := a.pool.Query(ctx, `SELECT exact, name, last_sequence, last_recorded, highest_revision FROM organization WHERE uid > $1 ORDER BY uid LIMIT $2`,
+	rows, err := a.pool.Query(ctx, `SELECT exact, name, last_sequence, last_recorded, highest_revision,
+		(SELECT coalesce(max(h.sequence), 0) FROM history_commit h WHERE h.organization = o.organization) FROM organization o WHERE uid > $1 ORDER BY uid LIMIT $2`,
 		key(after), max(limit, 0))
 	if err != nil {
 		return nil, wrapIn(ctx, err)
@@ -22,7 +23,7 @@ func (a *Archive) Standings(ctx context.Context, after string, limit int) ([]aud
 	out, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (s audit.Standing, err error) {
 		var uid, name []byte
 		var recorded int64
-		err = r.Scan(&uid, &name, &s.Last, &recorded, &s.Revision)
+		err = r.Scan(&uid, &name, &s.Last, &recorded, &s.Revision, &s.Commit)
 		s.OrganizationUID, s.Organization, s.Recorded = string(uid), string(name), fromNanos(recorded)
 		return s, err
 	})

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/codec"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 var _ audit.HistoryReader = (*Archive)(nil)
@@ -21,34 +21,24 @@ type historyRow struct {
 	body         []byte
 }
 
-// directoryKey is how a key is stored: as it is, or by its hash where an index could not hold it.
-func directoryKey(k audit.DirectoryKey) []byte {
-	if len(k) <= longestText {
-		return []byte(k)
-	}
-	sum := sha256.Sum256([]byte(k))
-	return append(make([]byte, longestText+1-len(sum)), sum[:]...) // longer than a key that stands there itself
-}
+const (
+	insertCommit  = `INSERT INTO history_commit (organization, sequence, revision, recorded, back_to) VALUES ($1, $2, $3, $4, nullif($5::bigint, 0))`
+	insertVersion = `INSERT INTO history_organization (organization, sequence, revision, recorded, policy, personal_salt, personal_sealed, personal_digest,
+		body, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+)
 
 // queueHistory writes what new events bring of directories.
 func (w *writer) queueHistory(b *pgx.Batch) {
 	for i := range w.history {
 		h := &w.history[i]
 		e, d := &h.event, h.event.Directory
-		var backTo *int64
-		if d.BackTo != 0 {
-			backTo = &d.BackTo
-		}
-		b.Queue(`INSERT INTO history_commit (organization, sequence, revision, recorded, back_to) VALUES ($1, $2, $3, $4, $5)`,
-			h.organization, e.Sequence, e.Revision, nanos(e.RecordedTime), backTo)
+		b.Queue(insertCommit, h.organization, e.Sequence, e.Revision, nanos(e.RecordedTime), d.BackTo)
 		if d.Organization != nil {
 			var salt, data, digest []byte
 			if s := e.Sealed; s != nil {
 				salt, data, digest = s.Salt, s.Data, s.Digest
 			}
-			b.Queue(`INSERT INTO history_organization (organization, sequence, revision, recorded, policy, personal_salt, personal_sealed, personal_digest,
-				body, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-				h.organization, e.Sequence, e.Revision, nanos(e.RecordedTime), audit.ChangesPolicy(e.Type), salt, data, digest, h.body, d.Organization)
+			b.Queue(insertVersion, h.organization, e.Sequence, e.Revision, nanos(e.RecordedTime), audit.ChangesPolicy(e.Type), salt, data, digest, h.body, d.Organization)
 		}
 		queueItems(b, h.organization, e.Sequence, d.Items)
 	}
@@ -67,7 +57,7 @@ func queueItems(b *pgx.Batch, organization int32, sequence int64, items []audit.
 			continue
 		}
 		at[item.Key] = len(keys)
-		keys, records = append(keys, directoryKey(item.Key)), append(records, item.Record)
+		keys, records = append(keys, stored.Key(item.Key)), append(records, item.Record)
 	}
 	b.Queue(`INSERT INTO history_item (organization, key, sequence, record) SELECT $1, key, $2, record FROM unnest($3::bytea[], $4::bytea[]) AS r (key, record)`,
 		organization, sequence, keys, records)
@@ -212,7 +202,7 @@ func (a *Archive) ItemsAt(ctx context.Context, organizationUID string, c audit.D
 func itemsIn(ctx context.Context, tx pgx.Tx, number int32, r run, keys []audit.DirectoryKey, out map[audit.DirectoryKey][]byte) (left []audit.DirectoryKey, err error) {
 	var b pgx.Batch
 	for _, k := range keys {
-		b.Queue(itemAt, number, directoryKey(k), r.after, r.upTo).QueryRow(func(row pgx.Row) error {
+		b.Queue(itemAt, number, stored.Key(k), r.after, r.upTo).QueryRow(func(row pgx.Row) error {
 			var record []byte
 			err := row.Scan(&record)
 			if errors.Is(err, pgx.ErrNoRows) {

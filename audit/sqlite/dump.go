@@ -15,14 +15,15 @@ var _ audit.Dumper = (*Archive)(nil)
 
 // Standings returns where organizations' records stand, after the given uid, in uid order, at most limit.
 func (a *Archive) Standings(ctx context.Context, after string, limit int) ([]audit.Standing, error) {
-	rows, err := a.read.QueryContext(ctx, `SELECT organization_uid, name, last_sequence, last_recorded, highest_revision FROM organization_sequence
+	rows, err := a.read.QueryContext(ctx, `SELECT organization_uid, name, last_sequence, last_recorded, highest_revision,
+		(SELECT coalesce(max(h.sequence), 0) FROM history_commit h WHERE h.organization = organization_sequence.organization) FROM organization_sequence
 		WHERE organization_uid > ? ORDER BY organization_uid LIMIT ?`, after, max(limit, 0))
 	if err != nil {
 		return nil, wrap(err)
 	}
 	out, err := collect(rows, func(r *sql.Rows) (s audit.Standing, err error) {
 		var recorded int64
-		err = r.Scan(&s.OrganizationUID, &s.Organization, &s.Last, &recorded, &s.Revision)
+		err = r.Scan(&s.OrganizationUID, &s.Organization, &s.Last, &recorded, &s.Revision, &s.Commit)
 		s.Recorded = fromNanos(recorded)
 		return s, err
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/codec"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 var _ audit.HistoryReader = (*Archive)(nil)
@@ -44,7 +45,7 @@ func (w *writer) items(organization, sequence int64, items []audit.DirectoryItem
 		}
 		args = args[:0]
 		for _, item := range items[:n] {
-			args = append(args, organization, []byte(item.Key), sequence, item.Record)
+			args = append(args, organization, stored.Key(item.Key), sequence, item.Record)
 		}
 		if err := w.exec(stmt, args...); err != nil {
 			return err
@@ -164,7 +165,7 @@ func (a *Archive) ItemsAt(ctx context.Context, organizationUID string, c audit.D
 			var record []byte
 			err := sql.ErrNoRows
 			for i := 0; i < len(all) && errors.Is(err, sql.ErrNoRows); i++ {
-				err = stmt.QueryRowContext(ctx, organizationUID, []byte(k), all[i].after, all[i].upTo).Scan(&record)
+				err = stmt.QueryRowContext(ctx, organizationUID, stored.Key(k), all[i].after, all[i].upTo).Scan(&record)
 			}
 			if err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return err

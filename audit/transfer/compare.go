@@ -26,6 +26,9 @@ func (c *copying) compare(ctx context.Context, standings []audit.Standing) error
 		if err := c.compareRecord(ctx, &standings[i]); err != nil {
 			return err
 		}
+		if err := c.compareHistory(ctx, &standings[i]); err != nil {
+			return err
+		}
 	}
 	return c.compareShelves(ctx)
 }

@@ -22,6 +22,7 @@ const page = 1000
 // Source is the archive that is copied.
 type Source interface {
 	audit.Dumper
+	audit.HistoryDumper
 	audit.Shelves
 	Installation(ctx context.Context) (*audit.Installation, error)
 	Keys(ctx context.Context, after string, limit int) ([]audit.OrganizationKey, error)
@@ -33,6 +34,7 @@ type Source interface {
 type Target interface {
 	audit.Archive // of which the installation is read and set, and nothing appended
 	audit.Dumper
+	audit.HistoryDumper
 	audit.Shelves
 	SetRetention(ctx context.Context, organizationUID string, r audit.Retention) error
 	Importer
@@ -41,6 +43,7 @@ type Target interface {
 // Importer takes a record as it is.
 type Importer interface {
 	Import(ctx context.Context, standing audit.Standing, events []audit.StoredEvent, flows []audit.StoredFlow) error
+	ImportHistory(ctx context.Context, organizationUID string, h audit.StoredHistory) error
 	ImportKeys(ctx context.Context, wrapped []audit.OrganizationKey) error
 	ImportPruned(ctx context.Context, pruned []audit.Pruned, untold map[string]bool) error
 }
@@ -51,6 +54,7 @@ type Report struct {
 	Events        int64 `json:"events"`  // copied this time
 	Present       int64 `json:"present"` // there already
 	Compared      int64 `json:"compared"`
+	Commits       int64 `json:"commits"` // of directories, copied this time
 	// Differences are what is not equal, in words for people; at most 100. Nothing but an empty list is a good copy.
 	Differences []string `json:"differences,omitempty"`
 }
@@ -61,7 +65,7 @@ type Progress func(phase, organization string, done, of int64)
 // Copy copies everything that the target lacks. With compare it then holds all of the target against the source, which nobody
 // may write to meanwhile, and if they are equal writes the installation.
 func Copy(ctx context.Context, from Source, to Target, compare bool, tell Progress) (Report, error) {
-	c := copying{from: from, to: to, tell: tell, there: map[string]int64{}}
+	c := copying{from: from, to: to, tell: tell, there: map[string]audit.Standing{}}
 	i, err := c.belongs(ctx)
 	if err != nil {
 		return c.report, err
@@ -82,7 +86,7 @@ func Copy(ctx context.Context, from Source, to Target, compare bool, tell Progre
 		return c.report, err
 	}
 	for _, s := range present {
-		c.there[s.OrganizationUID] = s.Last
+		c.there[s.OrganizationUID] = s
 	}
 	for k := range standings {
 		if err := c.organization(ctx, &standings[k], untold); err != nil {
@@ -104,7 +108,7 @@ type copying struct {
 	from   Source
 	to     Target
 	tell   Progress
-	there  map[string]int64 // last sequence numbers of the target, by organization
+	there  map[string]audit.Standing // of the target, by organization
 	report Report
 }
 
@@ -170,7 +174,7 @@ func (c *copying) organization(ctx context.Context, s *audit.Standing, untold ma
 	if err := c.to.SetRetention(ctx, s.OrganizationUID, r); err != nil {
 		return err
 	}
-	at := c.there[s.OrganizationUID]
+	at := c.there[s.OrganizationUID].Last
 	if at > s.Last {
 		return errs.Newf(errs.FailedPrecondition, "ARCHIVE_CONFLICT", "the target is ahead of the source: organization %s has sequence %d there, %d here", s.Organization, at, s.Last)
 	}
@@ -193,6 +197,9 @@ func (c *copying) organization(ctx context.Context, s *audit.Standing, untold ma
 		c.report.Events += int64(len(events))
 		at = events[len(events)-1].Sequence
 		c.tell("copy", s.Organization, at, max(s.Last, at))
+	}
+	if err := c.history(ctx, s); err != nil {
+		return err
 	}
 	pruned, err := c.from.Pruned(ctx, s.OrganizationUID)
 	if err != nil || len(pruned) == 0 {

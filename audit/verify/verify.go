@@ -2,7 +2,7 @@
 //
 // Purpose: after a restore, a move or a fright, to know whether the record is what was stored: no sequence number is missing
 // but those that retention took, sealed parts have the digest they were stored with, bodies can be read, flows' rows say what
-// their events say, and the shelves count what lies on them.
+// their events say, the shelves count what lies on them, and the history of directories is that of events there are or were.
 // Invariant: it only reads, in pages and with bounded memory, also while the archive is written to.
 // It must never open a sealed part, repair anything, or take a finding for an error of its own.
 // First file to read: verify.go.
@@ -30,6 +30,7 @@ const (
 // Archive is what is verified.
 type Archive interface {
 	audit.Dumper
+	audit.HistoryDumper
 	audit.Shelves
 }
 
@@ -39,6 +40,7 @@ type Report struct {
 	Events        int64 `json:"events"`
 	Flows         int64 `json:"flows"`
 	Pruned        int64 `json:"pruned"` // sequence numbers that are missing because retention took them
+	Commits       int64 `json:"commits"` // of directories
 	// Findings are what cannot be right, in words for people; at most 100. An archive in order has none.
 	Findings []string `json:"findings,omitempty"`
 }
@@ -142,6 +144,7 @@ func (v *verifying) organization(ctx context.Context, s *audit.Standing) error {
 	}
 	all := &v.report
 	all.Events, all.Flows, all.Pruned = all.Events+r.Events, all.Flows+r.Flows, all.Pruned+r.Pruned
+	all.Commits += r.Commits
 	all.Findings = append(all.Findings, r.Findings[:min(len(r.Findings), maxFindings-len(all.Findings))]...)
 	return nil
 }
@@ -153,6 +156,7 @@ func (v *verifying) read(ctx context.Context, r *record) (err error) {
 		return err
 	}
 	r.spans = spansOf(r.gone)
+	h := newHistory(v.archive, r)
 	at := int64(0)
 	for at < s.Last { // what is appended from now on is for the next time
 		events, err := v.archive.Dump(ctx, s.OrganizationUID, at, page)
@@ -168,6 +172,9 @@ func (v *verifying) read(ctx context.Context, r *record) (err error) {
 			at = events[i].Sequence
 			r.event(&events[i])
 		}
+		if err := h.upTo(ctx, at, events); err != nil {
+			return err
+		}
 		if len(r.flows) > maxFlows {
 			if err := v.lookUp(ctx, r); err != nil {
 				return err
@@ -176,6 +183,9 @@ func (v *verifying) read(ctx context.Context, r *record) (err error) {
 		v.tell(s.Organization, at, s.Last)
 	}
 	r.gap(at, s.Last+1)
+	if err := h.rest(ctx); err != nil {
+		return err
+	}
 	if err := v.lookUp(ctx, r); err != nil {
 		return err
 	}
@@ -209,25 +219,23 @@ func (r *record) gap(before, after int64) {
 	if after-before <= 1 {
 		return
 	}
-	for _, s := range r.spans {
-		if s.first <= before+1 && after-1 <= s.last {
-			r.Pruned += after - before - 1
-			return
-		}
+	if r.wasDropped(before+1, after-1) {
+		r.Pruned += after - before - 1
+		return
 	}
 	r.find("sequence numbers %d to %d are missing, and no dropped shelf had them", before+1, after-1)
+}
+
+// wasDropped reports whether dropped shelves explain that numbers are missing.
+func (r *record) wasDropped(first, last int64) bool {
+	return slices.ContainsFunc(r.spans, func(s span) bool { return s.first <= first && last <= s.last })
 }
 
 // event looks at one row by itself.
 func (r *record) event(e *audit.StoredEvent) {
 	r.Events++
-	if x := e.Sealed; x != nil && (x.Salt != nil || x.Data != nil) {
-		h := sha256.New()
-		h.Write(x.Salt)
-		h.Write(x.Data)
-		if !bytes.Equal(h.Sum(nil), x.Digest) {
-			r.find("sequence %d: the sealed part is not the one its digest was made of", e.Sequence)
-		}
+	if !digested(e.Sealed) {
+		r.find("sequence %d: the sealed part is not the one its digest was made of", e.Sequence)
 	}
 	if e.Type != audit.TypeUnreadable {
 		if e.PersonalState == codec.StateUnreadable {
@@ -250,6 +258,17 @@ func (r *record) event(e *audit.StoredEvent) {
 		}
 		f.Apply(&e.Event)
 	}
+}
+
+// digested reports whether a sealed part is the one its digest was made of, or was erased.
+func digested(x *audit.Sealed) bool {
+	if x == nil || x.Salt == nil && x.Data == nil {
+		return true
+	}
+	h := sha256.New()
+	h.Write(x.Salt)
+	h.Write(x.Data)
+	return bytes.Equal(h.Sum(nil), x.Digest)
 }
 
 func (r *record) counts(e *audit.StoredEvent) {

@@ -21,8 +21,7 @@ func (s *Store) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Commi
 	if err := s.needKey(ctx, c.OrganizationUID); err != nil {
 		return nil, err
 	}
-	p := s.prepared.get(s, c)
-	defer s.prepared.put(p)
+	p := s.prepared.get(s, c) // put back unless there is an error: then its bytes may still be on their way
 	if err := p.encode(); err != nil {
 		return nil, err
 	}
@@ -30,10 +29,11 @@ func (s *Store) Commit(ctx context.Context, c *authflow.Commit) (*authflow.Commi
 	if err != nil {
 		return nil, err
 	}
-	reply, err := s.scripts.commit.Run(ctx, s.client, call)
+	reply, err := s.scripts.commit.Run(ctx, s.shared.For(s.keys.Partition(c.OrganizationUID)), call)
 	if err != nil {
 		return nil, err
 	}
+	defer s.prepared.put(p)
 	if at, ok := reply.(string); ok {
 		return s.written(p, recordedTime(at)), nil
 	}

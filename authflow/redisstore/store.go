@@ -46,6 +46,7 @@ type Config struct {
 // Store implements authflow.Store. Safe for concurrent use.
 type Store struct {
 	client   redis.UniversalClient
+	shared   *redisx.Shared // of client, for commits
 	reader   redis.UniversalClient
 	keys     *redisx.Keys
 	codec    *codec.Codec
@@ -74,7 +75,7 @@ func New(c Config) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		client: c.Client, reader: c.Reader, keys: keys, codec: c.Codec, keyring: c.Keyring, namer: c.Namer, cache: c.Cache,
+		client: c.Client, shared: redisx.NewShared(c.Client, c.Partitions), reader: c.Reader, keys: keys, codec: c.Codec, keyring: c.Keyring, namer: c.Namer, cache: c.Cache,
 		now: c.Now, scripts: newScripts(),
 	}, nil
 }
@@ -84,6 +85,9 @@ func (s *Store) Partition(organizationUID string) int { return s.keys.Partition(
 
 // Partitions is how many there are.
 func (s *Store) Partitions() int { return s.keys.Partitions() }
+
+// Drain refuses commits from now on and returns when those under way are back, or ctx ends.
+func (s *Store) Drain(ctx context.Context) error { return s.shared.Drain(ctx) }
 
 // needKey makes sure that the organization's key is known to this process, reading it once if it is not.
 func (s *Store) needKey(ctx context.Context, organizationUID string) error {

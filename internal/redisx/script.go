@@ -93,7 +93,8 @@ func (c *Call) Bytes(args ...[]byte) {
 }
 
 // Run runs the script; c is used up and must not be touched again. Redis answers NOSCRIPT without running anything, so that the text is then sent and the
-// script still runs once. The error, if any, is classified: it tells whether the script may have run.
+// script still runs once. The error, if any, is classified: it tells whether the script may have run. What the call's bytes lie in may
+// be used again when there was none: after an error they may still be on their way.
 func (s *Script) Run(ctx context.Context, p Processor, c *Call) (any, error) {
 	c.args[0], c.args[1], c.args[2] = "evalsha", s.sha, c.keys
 	c.args = append(c.args, &c.mark) // the last argument: see mark
@@ -119,8 +120,13 @@ func (c *Call) process(ctx context.Context, p Processor) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cmd.Val() == nil {
+		return nil, errNoAnswer
+	}
 	return cmd.Val(), nil
 }
+
+var errNoAnswer = errors.New("redisx: a script ended without answer or error")
 
 // mark is the last argument of every call: go-redis asks for its bytes when it writes the command to a connection. As long
 // as it was not asked, no complete command can have left this process.
@@ -139,5 +145,5 @@ func (m *mark) classify(err error) error {
 	if n > 1 && isAnswer(err) {
 		err = errors.New("sent more than once, and in the end: " + err.Error())
 	}
-	return Classify(err, n > 0)
+	return Classify(err, n > 0 || errors.Is(err, errLeft)) // whoever left does not know what is written after that
 }

@@ -26,14 +26,15 @@ type Forms struct {
 
 // FlowAnswer converts what a use case answered. Conditions are left out: they are for Explain and GetFlow.
 func (f Forms) FlowAnswer(a authflow.Answer) *posternv1.FlowAnswer {
-	a.Decision.Conditions = nil
+	decision := a.Decision // what is given away by address is on the heap, and the whole answer is large
+	decision.Conditions = nil
 	form := &struct { // one allocation
 		answer   posternv1.FlowAnswer
 		message  posternv1.UserMessage
 		deadline timestamppb.Timestamp
 	}{answer: posternv1.FlowAnswer{
 		Flow: names.FormatFlow(a.Organization, a.Flow.String()), Phase: posternv1.Phase(a.Phase), Verdict: posternv1.Verdict(a.Verdict),
-		Decision: f.Decision(&a.Decision), Next: Next(a.Next), Step: int32(a.Step), //nolint:gosec // at most 64
+		Decision: f.Decision(&decision), Next: Next(a.Next), Step: int32(a.Step), //nolint:gosec // at most 64
 		Counts: a.Counts, Reason: a.Reason, Ending: posternv1.Ending(a.Ending), SupportCode: a.SupportCode,
 		Recorded: a.Recorded, RepeatedAnswer: a.Repeated,
 	}}

@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"strconv"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -21,7 +22,7 @@ type Converter struct {
 // request is a request message.
 type request = proto.Message
 
-// plan is what the walker does with one message.
+// plan is what the walker does with one message: its fields in the order of their descriptors.
 type plan struct{ fields []field }
 
 type field struct {
@@ -113,24 +114,51 @@ func (c *Converter) Check(m proto.Message) error {
 
 // check returns the path of the first field out of bounds and what is wrong with it, or "" twice.
 func (p *plan) check(m protoreflect.Message) (path, what string) {
-	for i := range p.fields {
-		f := &p.fields[i]
-		if !m.Has(f.fd) {
-			continue
-		}
-		v := m.Get(f.fd)
-		if f.bound.kind == kindList {
-			path, what = f.checkList(v.List())
-		} else if what = f.bound.refuse(f.fd, v); what == "" && f.child != nil {
-			if path, what = f.child.check(v.Message()); what != "" {
-				path = "." + path
-			}
-		}
-		if what != "" {
-			return f.fd.TextName() + path, what
+	w, ok := walks.Get().(*walk)
+	if !ok {
+		w = &walk{}
+		w.each = w.see
+	}
+	w.plan, w.first = p, len(p.fields)
+	m.Range(w.each)
+	path, what = w.path, w.what
+	*w = walk{each: w.each}
+	walks.Put(w)
+	return path, what
+}
+
+// walk is the look at one message, whose fields come in any order.
+type walk struct {
+	plan       *plan
+	first      int // field out of bounds so far
+	path, what string
+	each       func(protoreflect.FieldDescriptor, protoreflect.Value) bool // see
+}
+
+// walks keeps walks that are over: they hold on to nothing.
+var walks sync.Pool
+
+func (w *walk) see(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	i := fd.Index()
+	if i > w.first {
+		return true
+	}
+	if path, what := w.plan.fields[i].check(v); what != "" {
+		w.first, w.path, w.what = i, fd.TextName()+path, what
+	}
+	return true
+}
+
+func (f *field) check(v protoreflect.Value) (path, what string) {
+	if f.bound.kind == kindList {
+		return f.checkList(v.List())
+	}
+	if what = f.bound.refuse(f.fd, v); what == "" && f.child != nil {
+		if path, what = f.child.check(v.Message()); what != "" {
+			path = "." + path
 		}
 	}
-	return "", ""
+	return path, what
 }
 
 func (f *field) checkList(l protoreflect.List) (path, what string) {

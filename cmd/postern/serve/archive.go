@@ -23,6 +23,7 @@ type Archive interface {
 	audit.Shelves
 	audit.Dumper
 	audit.HistoryReader
+	audit.HistoryDumper
 	audit.FlowScanner
 }
 

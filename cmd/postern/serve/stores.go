@@ -243,5 +243,9 @@ func (p *process) openStores(context.Context) error {
 	s.flows, err = redisstore.New(redisstore.Config{
 		Client: s.scripts, Reader: s.reader, Partitions: p.c.Partitions, Codec: s.codec, Keyring: s.keyring,
 		Namer: s.keysets.Namer(), Cache: cache, Now: p.clock.Now})
-	return err
+	if err != nil {
+		return err
+	}
+	p.closers.add("commits under way", s.flows.Drain)
+	return nil
 }

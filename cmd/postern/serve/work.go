@@ -31,7 +31,6 @@ type work struct {
 	// What reads directories as they were.
 	past     *past.Past
 	apiKeys  *apikey.Keys
-	apiKeys  *apikey.Keys
 	keyStore *rediskeys.Store
 	// What domains are verified with.
 	checker directory.DomainChecker
