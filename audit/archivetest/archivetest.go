@@ -41,7 +41,7 @@ func Run(t *testing.T, open func(t testing.TB, now func() time.Time) Backend) {
 		{"flows", flowCases}, {"flow queries", flowQueryCases}, {"queries", queryCases}, {"paging", pagingCases},
 		{"durability", durabilityCases}, {"unreadable", unreadableCases}, {"hostile", hostileCases}, {"sandbox", sandboxCases},
 		{"history", historyCases}, {"scans", scanCases},
-		{"shelves", shelfCases}, {"edges", edgeCases}, {"dropping", dropCases}, {"dropping under load", dropLoadCases}, {"dumping", dumpCases},
+		{"shelves", shelfCases}, {"edges", edgeCases}, {"dropping", dropCases}, {"dropping under load", dropLoadCases}, {"dumping", dumpCases}, {"dumping history", dumpHistoryCases},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {

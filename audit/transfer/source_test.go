@@ -37,8 +37,10 @@ func source(t *testing.T, path string, flows int) *sqlite.Archive {
 		w.flow("bolt", 10*flows+n, now().Add(-100*day))
 	}
 	w.odd()
+	w.directory("acme", 1)
 	w.retain("gone", audit.Retention{SignIn: 1, Administration: 1, Activity: 1})
-	w.event(audit.Event{ID: id(now().Add(-9*day), 1), Type: audit.TypePolicyUpdated, OrganizationUID: "gone", Organization: "gone", Time: now().Add(-9 * day), Revision: 4}, now().Add(-9*day))
+	w.event(audit.Event{ID: id(now().Add(-9*day), 1), Type: audit.TypePolicyUpdated, OrganizationUID: "gone", Organization: "gone", Time: now().Add(-9 * day), Revision: 4,
+		Directory: &audit.DirectoryWrite{Organization: []byte("gone"), Items: []audit.DirectoryItem{{Key: audit.DomainKey("gone.example")}}}}, now().Add(-9*day))
 	return a
 }
 
@@ -125,6 +127,29 @@ func (w *writer) flow(org string, n int, at time.Time) {
 	step(0, audit.TypeTokenUsed)
 	_, err := w.a.Append(w.Context(), w.batch(entries...))
 	must(w.T, err)
+}
+
+// directory appends 60 commits to an organization's directory, from a revision on: policies, one after the other with new domains, ones
+// that are gone, claims, and a store that was set back.
+func (w *writer) directory(org string, revision int) {
+	w.Helper()
+	for n := range 60 {
+		at := now().Add(-8 * day).Add(time.Duration(revision+n) * time.Minute)
+		d := &audit.DirectoryWrite{Organization: fmt.Append(nil, "record\x00", n)}
+		kind := audit.TypePolicyUpdated
+		switch n % 6 {
+		case 1:
+			kind, d.Organization = audit.TypeAccountClaimed, nil
+			for i := range 120 {
+				d.Items = append(d.Items, audit.DirectoryItem{Key: audit.ClaimKey(fmt.Append(nil, i, "hash\xff", n%12)), Record: []byte{byte(n)}})
+			}
+		case 3:
+			d.Items = []audit.DirectoryItem{{Key: audit.DomainKey("a.example")}, {Key: audit.DomainKey(strings.Repeat("long", n*10)), Record: []byte{}}}
+		case 5:
+			kind, d.BackTo = audit.TypeOrganizationSetBack, int64(revision+n-4)
+		}
+		w.event(audit.Event{ID: id(at, int(org[0])<<32+revision*100+n), Type: kind, OrganizationUID: org, Organization: org, Time: at, Revision: int64(revision + n), Directory: d}, at)
+	}
 }
 
 // odd appends what nobody sends.

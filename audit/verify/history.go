@@ -129,7 +129,7 @@ func (h *history) rest(ctx context.Context) error {
 	if err := h.upTo(ctx, max(h.Last, h.Commit), nil); err != nil {
 		return err
 	}
-	p := audit.HistoryPage{After: -1 << 63, UpTo: h.Commit, Limit: page}
+	p := audit.HistoryPage{After: -1 << 63, UpTo: 1<<63 - 1, Limit: page}
 	for {
 		items, err := h.archive.DumpItems(ctx, h.OrganizationUID, p)
 		if err != nil || len(items) == 0 {

@@ -39,7 +39,7 @@ type Report struct {
 	Organizations int   `json:"organizations"`
 	Events        int64 `json:"events"`
 	Flows         int64 `json:"flows"`
-	Pruned        int64 `json:"pruned"` // sequence numbers that are missing because retention took them
+	Pruned        int64 `json:"pruned"`  // sequence numbers that are missing because retention took them
 	Commits       int64 `json:"commits"` // of directories
 	// Findings are what cannot be right, in words for people; at most 100. An archive in order has none.
 	Findings []string `json:"findings,omitempty"`
@@ -116,7 +116,9 @@ type contentKey struct {
 }
 
 func (r *record) find(format string, args ...any) {
-	r.Findings = append(r.Findings, r.Organization+": "+fmt.Sprintf(format, args...))
+	if len(r.Findings) < maxFindings {
+		r.Findings = append(r.Findings, r.Organization+": "+fmt.Sprintf(format, args...))
+	}
 }
 
 // organization verifies one record. When something is found and a shelf was dropped meanwhile, that may be why: it is read
