@@ -148,12 +148,11 @@ func noAccount() error {
 
 // find resolves an organization and makes its key usable here.
 func (a *Accounts) find(ctx context.Context, organization string) (string, error) {
-	uid, err := a.Directory.Resolve(ctx, organization)
+	o, err := find(ctx, a.Directory, organization)
 	if err != nil {
 		return "", err
 	}
-	_, err = a.Directory.Cached(ctx, uid)
-	return uid, err
+	return o.UID, nil
 }
 
 // Get returns one account.
