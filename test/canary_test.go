@@ -90,6 +90,7 @@ func TestCanaries(t *testing.T) {
 	s.signIns()
 	s.refusals()
 	s.reads()
+	s.accounts()
 	s.broken()
 	s.overHTTP()
 	r.redis.Pause()

@@ -60,20 +60,17 @@ type NewAccount struct {
 
 // ParseAccount makes an account of what a caller gave. Exactly one of id and email must be there. An address must be usable.
 func ParseAccount(id, email, note string) (NewAccount, error) {
-	refuse := func(reason, text string) (NewAccount, error) {
-		return NewAccount{}, errs.New(errs.Invalid, reason, text)
-	}
 	switch {
 	case id != "" && email != "":
-		return refuse(ReasonAccountAmbiguous, "an account is claimed by its id or by its address, not by both")
+		return NewAccount{}, errs.New(errs.Invalid, ReasonAccountAmbiguous, "an account is claimed by its id or by its address, not by both")
 	case !plain(note, MaxNote):
-		return refuse(ReasonAccountInvalid, "the note has more than 256 bytes or a control character")
+		return NewAccount{}, errs.New(errs.Invalid, ReasonAccountInvalid, "the note has more than 256 bytes or a control character")
 	case id != "" && !plain(id, MaxAccountID):
-		return refuse(ReasonAccountInvalid, "the account id has more than 128 bytes or a control character")
+		return NewAccount{}, errs.New(errs.Invalid, ReasonAccountInvalid, "the account id has more than 128 bytes or a control character")
 	case id != "":
 		return NewAccount{id: id, note: note}, nil
 	case email == "":
-		return refuse(ReasonAccountInvalid, "an account is claimed by its id or by its address")
+		return NewAccount{}, errs.New(errs.Invalid, ReasonAccountInvalid, "an account is claimed by its id or by its address")
 	}
 	a, err := policy.ParseUsableAddress(email)
 	if err != nil {
@@ -151,12 +148,11 @@ func noAccount() error {
 
 // find resolves an organization and makes its key usable here.
 func (a *Accounts) find(ctx context.Context, organization string) (string, error) {
-	uid, err := a.Directory.Resolve(ctx, organization)
+	o, err := find(ctx, a.Directory, organization)
 	if err != nil {
 		return "", err
 	}
-	_, err = a.Directory.Cached(ctx, uid)
-	return uid, err
+	return o.UID, nil
 }
 
 // Get returns one account.

@@ -91,14 +91,16 @@ func (c *accountCall) run(ctx context.Context, replay func(policy.Applied) error
 	if c.organization == audit.SystemID {
 		return errs.New(errs.PermissionDenied, "ORGANIZATION_RESERVED", "the organization "+audit.SystemID+" belongs to the sidecar itself")
 	}
-	var err error
-	if c.uid, err = c.Directory.Resolve(ctx, c.organization); err != nil {
+	o, err := find(ctx, c.Directory, c.organization)
+	if err != nil {
 		return err
 	}
-	for range maxClaimTries {
-		o, err := c.Directory.Organization(ctx, c.uid)
-		if err != nil {
-			return err
+	c.uid = o.UID
+	for try := range maxClaimTries {
+		if try > 0 {
+			if o, err = c.Directory.Organization(ctx, c.uid); err != nil {
+				return err
+			}
 		}
 		// In this order: the same call, if it is committed after this look at its key, moves the stamp that was read before.
 		if replay != nil && !c.unwritten {

@@ -32,6 +32,7 @@ type facts struct {
 	holder  policy.AccountKey // the account at its end; zero when it never got one
 	person  uint64            // who it is, to count people by
 	bound   *audit.Decision   // when it was bound
+	boundBy int               // the step that bound it
 	ended   *audit.Decision   // at its end
 	moves   []move
 	proofs  []proof // remembered from other flows, as far as a decision names them
@@ -225,7 +226,7 @@ func shown(e *audit.Event) policy.Shown {
 
 // bind notes whom a step bound. False when the step does not say what was decided.
 func (f *facts) bind(e *audit.Event) bool {
-	f.bound, f.class = e.Decision, e.Class
+	f.bound, f.boundBy, f.class = e.Decision, e.Step, e.Class
 	p := &e.Personal
 	f.subject = policy.Subject{AccountID: p.AccountID, EmailVerified: p.EmailVerified != nil && *p.EmailVerified, Kind: e.SubjectKind}
 	if p.Email != "" {

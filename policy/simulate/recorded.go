@@ -93,10 +93,11 @@ func (r *replay) enrolment(m *move) policy.Enrolment {
 	return known
 }
 
-// excused reports whether a decision excused the account at a step for having none of these factors: that of the end, or before it
-// that of the binding, where the account was known by then.
+// excused reports whether a decision excused the account at a step for having none of these factors: that of the end, which holds for
+// what was before, or at the binding its own, where the account was known by then. Who was excused first and not in the end may have
+// enrolled at any step in between.
 func (f *facts) excused(at *move, factors []string) bool {
-	return excuses(f.ended, factors) || at.kind != end && f.subject.AccountID != "" && excuses(f.bound, factors)
+	return excuses(f.ended, factors) || at.shown.Step == f.boundBy && f.subject.AccountID != "" && excuses(f.bound, factors)
 }
 
 func excuses(d *audit.Decision, factors []string) bool {
