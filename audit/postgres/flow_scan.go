@@ -15,6 +15,8 @@ var _ audit.FlowScanner = (*Archive)(nil)
 // maxCounted is where CountFlows gives up.
 const maxCounted = 5_000_000
 
+const scanOrder = ` ORDER BY f.started, f.id`
+
 // ScanFlows goes through the shelves with flows, the one with the earliest start in front, until none of the others can have a flow for
 // the page. On a shelf it walks the index of starts, of each site when some are named. Then it reads the events of what it found, in one
 // trip.
@@ -109,7 +111,7 @@ func (v *view) scan(ctx context.Context, tx pgx.Tx, s *audit.FlowScan) (page []a
 			break
 		}
 		var b pgx.Batch
-		for _, t := range scanStatements(on, s, flowColumns, ` ORDER BY f.started, f.id`, s.Limit) {
+		for _, t := range scanStatements(on, s, flowColumns, scanOrder, s.Limit) {
 			v.queueFlows(&b, t, &page)
 		}
 		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
@@ -211,11 +213,16 @@ func (v *view) eventsOf(ctx context.Context, tx pgx.Tx, flows []string) (events 
 		if len(ids) == 0 {
 			continue
 		}
-		var t text
-		t.add(`SELECT `, eventColumns, ` FROM `, s.table("event"), ` e WHERE e.flow = ANY (`, t.arg(ids), `)`)
-		t.add(` AND e.position BETWEEN `, t.arg(position(v.number, 0)), ` AND `, t.arg(position(v.number, v.last)))
-		s.visible(&t)
-		queueEvents(&b, &t, v.uid, &events)
+		queueEvents(&b, v.eventsText(s, ids), v.uid, &events)
 	}
 	return events, tx.SendBatch(ctx, &b).Close()
+}
+
+// eventsText is the statement for the events of flows on a shelf, as far as they may be seen.
+func (v *view) eventsText(s *shelfView, ids [][]byte) *text {
+	var t text
+	t.add(`SELECT `, eventColumns, ` FROM `, s.table("event"), ` e WHERE e.flow = ANY (`, t.arg(ids), `)`)
+	t.add(` AND e.position BETWEEN `, t.arg(position(v.number, 0)), ` AND `, t.arg(position(v.number, v.last)))
+	s.visible(&t)
+	return &t
 }
