@@ -152,7 +152,7 @@ func (k *Keys) forgotten(ctx context.Context, uid string, now time.Time) ([]ID, 
 
 // Get returns one key.
 func (k *Keys) Get(ctx context.Context, organization string, id ID) (Key, error) {
-	uid, err := k.Directory.Resolve(ctx, organization)
+	uid, err := k.standing(ctx, organization)
 	if err != nil {
 		return Key{}, err
 	}
@@ -168,7 +168,7 @@ func (k *Keys) Get(ctx context.Context, organization string, id ID) (Key, error)
 
 // List returns up to limit keys after the given id, by id; nil begins at the first.
 func (k *Keys) List(ctx context.Context, organization string, after *ID, limit int) ([]Key, error) {
-	uid, err := k.Directory.Resolve(ctx, organization)
+	uid, err := k.standing(ctx, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +278,7 @@ func (k *Keys) organization(ctx context.Context, id string) (string, error) {
 	if id == audit.SystemID {
 		return "", errs.New(errs.PermissionDenied, "ORGANIZATION_RESERVED", "the organization "+audit.SystemID+" belongs to the sidecar itself")
 	}
-	uid, err := k.Directory.Resolve(ctx, id)
+	uid, err := k.standing(ctx, id)
 	if err != nil || k.Sealer.Has(uid) {
 		return uid, err
 	}
@@ -287,6 +287,19 @@ func (k *Keys) organization(ctx context.Context, id string) (string, error) {
 		return uid, err
 	}
 	return uid, k.Sealer.Add(o.Key)
+}
+
+// standing resolves an organization. The directory alone may answer with one that was deleted by another process, until its record is
+// read: keys are no part of that, and would be those of a dead organization under an id that was given away again.
+func (k *Keys) standing(ctx context.Context, id string) (string, error) {
+	uid, err := k.Directory.Resolve(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if _, err = k.Directory.Organization(ctx, uid); errs.KindOf(err) != errs.NotFound {
+		return uid, err
+	}
+	return k.Directory.Resolve(ctx, id)
 }
 
 func (k *Keys) event(organization, caller string, key *Key, t audit.Type) audit.Event {

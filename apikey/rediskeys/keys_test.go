@@ -25,6 +25,7 @@ type world struct {
 	*rig
 	keys  *apikey.Keys
 	uids  map[string]string
+	gone  map[string]string // by the uid of a deleted organization: which one has its id now, unknown to Resolve so far
 	now   time.Time
 	noted int
 }
@@ -40,6 +41,15 @@ func (d directory) Resolve(_ context.Context, id string) (string, error) {
 		return uid, nil
 	}
 	return "", errs.New(errs.NotFound, "ORGANIZATION_NOT_FOUND", "there is no such organization")
+}
+
+// Organization knows of organizations that were deleted elsewhere, which Resolve learns from it.
+func (d directory) Organization(_ context.Context, uid string) (*policy.Organization, error) {
+	if next, gone := d.w.gone[uid]; gone {
+		d.w.uids["acme"] = next
+		return nil, errs.New(errs.NotFound, "ORGANIZATION_NOT_FOUND", "there is no such organization")
+	}
+	return &policy.Organization{UID: uid}, nil
 }
 
 func newWorld(t *testing.T) *world {
@@ -291,5 +301,37 @@ func TestUsesAreWrittenOnceAMinute(t *testing.T) {
 	again.Stop()
 	if k, err := w.keys.Get(t.Context(), "acme", id); err != nil || !k.Used.Equal(w.now.Add(time.Minute)) {
 		t.Errorf("%v, %v", k.Used, err)
+	}
+}
+
+func TestKeysOfAnIdThatWasGivenAwayAgainAreThoseOfTheNewOrganization(t *testing.T) {
+	for name, do := range map[string]func(w *world, old apikey.Made) (uid string, err error){
+		"making one": func(w *world, _ apikey.Made) (string, error) {
+			made, err := w.keys.Create(t.Context(), "unix:0", w.in("second"))
+			return made.Key.OrganizationUID, err
+		},
+		"listing": func(w *world, _ apikey.Made) (string, error) {
+			list, err := w.keys.List(t.Context(), "acme", nil, 10)
+			if len(list) > 0 {
+				return list[0].OrganizationUID, err
+			}
+			return w.uids["acme"], err
+		},
+		"revoking": func(w *world, old apikey.Made) (string, error) {
+			_, err := w.keys.Revoke(t.Context(), "unix:0", apikey.Revocation{Organization: "acme", ID: old.Key.ID, RequestID: "r"})
+			if errs.Is(err, "API_KEY_NOT_FOUND") {
+				return w.uids["acme"], nil
+			}
+			return old.Key.OrganizationUID, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			old := w.create(t, w.in("first"))
+			w.gone = map[string]string{old.Key.OrganizationUID: w.organization(t, "acme2")}
+			if uid, err := do(w, old); err != nil || uid != w.gone[old.Key.OrganizationUID] {
+				t.Errorf("it was about %s, %v", uid, err)
+			}
+		})
 	}
 }

@@ -95,11 +95,11 @@ func changing() error {
 
 // Get returns one domain.
 func (d *Domains) Get(ctx context.Context, organization string, name policy.Domain) (Domain, error) {
-	uid, err := d.Directory.Resolve(ctx, organization)
+	o, err := find(ctx, d.Directory, organization)
 	if err != nil {
 		return Domain{}, err
 	}
-	return d.get(ctx, organization, uid, name)
+	return d.get(ctx, organization, o.UID, name)
 }
 
 func (d *Domains) get(ctx context.Context, organization, uid string, name policy.Domain) (Domain, error) {
@@ -143,10 +143,11 @@ const callerProcess = "process"
 
 // List returns up to limit domains of an organization after the given one, in order.
 func (d *Domains) List(ctx context.Context, organization string, after policy.Domain, limit int) ([]Domain, error) {
-	uid, err := d.Directory.Resolve(ctx, organization)
+	o, err := find(ctx, d.Directory, organization)
 	if err != nil {
 		return nil, err
 	}
+	uid := o.UID
 	page, err := d.Directory.Domains(ctx, uid, after, limit)
 	if err != nil {
 		return nil, err
@@ -212,10 +213,11 @@ func (d *Domains) Create(ctx context.Context, caller string, in NewDomain) (Doma
 func (d *Domains) Verify(ctx context.Context, caller string, in DomainInput) (Domain, error) {
 	call := domainCall{d: d, caller: caller, organization: in.Organization, domain: in.Domain,
 		key: d.Namer.ApplyKey(caller, methodVerifyDomain, in.Organization, in.RequestID, fields(in.Domain.String()))}
-	uid, err := d.Directory.Resolve(ctx, in.Organization)
+	o, err := find(ctx, d.Directory, in.Organization)
 	if err != nil {
 		return Domain{}, err
 	}
+	uid := o.UID
 	now, err := d.get(ctx, in.Organization, uid, in.Domain)
 	if err != nil {
 		return Domain{}, err

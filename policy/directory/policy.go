@@ -121,11 +121,11 @@ func stateOf(o *policy.Organization) PolicyState {
 
 // Revisions returns up to limit revisions before the given one, or with 0 from the newest on, newest first.
 func (p *Policies) Revisions(ctx context.Context, organization string, before int64, limit int) ([]policy.Revision, error) {
-	uid, err := p.Directory.Resolve(ctx, organization)
+	o, err := find(ctx, p.Directory, organization)
 	if err != nil {
 		return nil, err
 	}
-	return p.whole().PolicyRevisions(ctx, uid, before, limit)
+	return p.whole().PolicyRevisions(ctx, o.UID, before, limit)
 }
 
 // Revision returns the policy in force at a revision.
