@@ -51,7 +51,7 @@ func (w *world) items(d audit.HistoryDumper, p audit.HistoryPage, size int) (out
 var dumpHistoryCases = []testCase{
 	{"rows of the history come as they are stored", func(w *world) {
 		w.past()
-		d, events := w.historyDumper(), must(w.Backend.(audit.Dumper).Dump(w.Context(), orgA, 0, 100))(w) //nolint:forcetypeassert // who dumps one dumps the other
+		d, events := w.historyDumper(), must(w.Backend.(audit.Dumper).Dump(w.Context(), orgA, 0, 100))(w)
 		var commits []string
 		for _, c := range must(d.DumpCommits(w.Context(), orgA, everything()))(w) {
 			if !c.RecordedTime.Equal(events[c.Sequence-1].RecordedTime) {
@@ -114,7 +114,7 @@ var dumpHistoryCases = []testCase{
 		w.past()
 		w.add(w.event())
 		var got []int64
-		for _, s := range must(w.Backend.(audit.Dumper).Standings(w.Context(), "", 9))(w) { //nolint:forcetypeassert // as above
+		for _, s := range must(w.Backend.(audit.Dumper).Standings(w.Context(), "", 9))(w) {
 			got = append(got, s.Last, s.Commit)
 		}
 		if !reflect.DeepEqual(got, []int64{7, 6, 1, 1}) {
@@ -159,7 +159,7 @@ var dumpHistoryCases = []testCase{
 				w.Fatal(err)
 			}
 		}
-		if left := must(w.Backend.(audit.Dumper).Dump(w.Context(), orgA, 0, 9))(w); len(left) != 0 { //nolint:forcetypeassert // as above
+		if left := must(w.Backend.(audit.Dumper).Dump(w.Context(), orgA, 0, 9))(w); len(left) != 0 {
 			w.Errorf("%d events left", len(left))
 		}
 		if c := must(d.DumpCommits(w.Context(), orgA, everything()))(w); !reflect.DeepEqual(c, commits) || len(c) == 0 {

@@ -17,6 +17,8 @@ func (a *Archive) HistoryPlans(ctx context.Context) (map[string]string, error) {
 	}{
 		{"commit", commitAt, []any{"org", 1}}, {"organization", organizationAt, []any{"org", 0, 1}}, {"item", itemAt, []any{"org", []byte("k"), 0, 1}},
 		{"set back", setBackAt, []any{"org", 1}}, {"before", commitBefore, []any{"org", 1, 1}},
+		{"dump of commits", dumpCommits, []any{"org", 0, 1, 9}}, {"dump of versions", dumpVersions, []any{"org", 0, 1, 9}},
+		{"dump of items", dumpItems, []any{"org", []byte("k"), 1, 0, 9, 9}},
 		{"versions", versionsText(&all), versionsArgs(&all)}, {"policies", versionsText(&policies), versionsArgs(&policies)},
 	} {
 		plan, err := explain(ctx, a.read, q.text, q.args)

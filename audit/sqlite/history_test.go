@@ -21,13 +21,16 @@ func TestReadsOfTheHistoryAreSeeks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, want := range map[string]string{
-		"commit":       "history_moment (organization=? AND recorded<?)",
-		"organization": "history_organization_sequence (organization=? AND sequence>? AND sequence<?)",
-		"item":         "PRIMARY KEY (organization=? AND key=? AND sequence>? AND sequence<?)",
-		"set back":     "history_set_back (organization=? AND sequence<?)",
-		"before":       "history_revision (organization=? AND revision<?)",
-		"versions":     "history_organization_revision (organization=? AND revision<?)",
-		"policies":     "history_organization_policy (organization=? AND revision<?)",
+		"commit":           "history_moment (organization=? AND recorded<?)",
+		"organization":     "history_organization_sequence (organization=? AND sequence>? AND sequence<?)",
+		"item":             "PRIMARY KEY (organization=? AND key=? AND sequence>? AND sequence<?)",
+		"set back":         "history_set_back (organization=? AND sequence<?)",
+		"before":           "history_revision (organization=? AND revision<?)",
+		"versions":         "history_organization_revision (organization=? AND revision<?)",
+		"policies":         "history_organization_policy (organization=? AND revision<?)",
+		"dump of commits":  "PRIMARY KEY (organization=? AND sequence>? AND sequence<?)",
+		"dump of versions": "history_organization_sequence (organization=? AND sequence>? AND sequence<?)",
+		"dump of items":    "PRIMARY KEY (organization=? AND (key,sequence)>(?,?))",
 	} {
 		if plan := plans[what]; !strings.Contains(plan, want) || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("%s:\n%s\nwant %s", what, plan, want)

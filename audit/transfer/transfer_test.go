@@ -157,6 +157,38 @@ func goesOn(t *testing.T, from *sqlite.Archive, to *postgres.Archive) {
 	}
 }
 
+// TestAHistoryThatCameInPartIsMadeWhole leaves out of a copy what one that was killed may not have brought: the last commits, with
+// some of what they wrote.
+func TestAHistoryThatCameInPartIsMadeWhole(t *testing.T) {
+	from := source(t, filepath.Join(t.TempDir(), "a.db"), 3)
+	server := pgtest.Start(t, "fsync=off")
+	for name, cut := range map[string][]string{
+		"no commit":            {`DELETE FROM history_commit`},
+		"the last commits":     {`DELETE FROM history_commit WHERE revision > 20`, `DELETE FROM history_organization WHERE revision > 30`},
+		"no version":           {`DELETE FROM history_commit`, `DELETE FROM history_organization`, `DELETE FROM history_item WHERE key > 'c5'`},
+		"nothing":              {`DELETE FROM history_commit`, `DELETE FROM history_organization`, `DELETE FROM history_item`},
+		"one organization has": {`DELETE FROM history_commit WHERE organization = (SELECT max(organization) FROM history_commit)`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := server.Schema()
+			to := target(t, url)
+			for _, statements := range [][]string{nil, cut} {
+				server.Exec(url, statements...)
+				if r, err := transfer.Copy(t.Context(), from, to, true, quiet); err != nil || len(r.Differences) > 0 || r.Commits == 0 {
+					t.Errorf("%+v, %v", r, err)
+				}
+			}
+			inOrder(t, from, to)
+			if _, err := to.Take(t.Context(), 1, "test"); err != nil {
+				t.Fatal(err)
+			}
+			if err := to.ImportHistory(t.Context(), "acme", audit.StoredHistory{}); !errs.Is(err, "ARCHIVE_IN_USE") {
+				t.Errorf("an import into an archive at work: %v", err)
+			}
+		})
+	}
+}
+
 // TestACopyThatIsKilledGoesOn kills the copying process at one page after the other.
 func TestACopyThatIsKilledGoesOn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
