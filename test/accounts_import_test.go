@@ -178,7 +178,9 @@ func TestAnImportLosesAndDoublesNothingWhoeverIsKilled(t *testing.T) {
 		switch whom := who[n%3]; whom {
 		case "client":
 			_ = run.cmd.Process.Kill() // gone already is fine
-			_ = <-run.exited // it was killed
+			if err := <-run.exited; err == nil {
+				t.Log("the client was done before it was killed")
+			}
 			run = startImport(t, p, args...)
 			killed[whom]++
 		case "sidecar":
