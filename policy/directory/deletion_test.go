@@ -276,3 +276,44 @@ func TestADeletionTakesWhatComesMeanwhileAndStopsWhenItIsEnabled(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// stale is a directory as a process has it that has not heard of a deletion.
+type stale struct {
+	policy.Directory
+	old   string
+	heard bool
+}
+
+func (s *stale) Resolve(ctx context.Context, id string) (string, error) {
+	if !s.heard {
+		return s.old, nil
+	}
+	return s.Directory.Resolve(ctx, id)
+}
+
+func (s *stale) Organization(ctx context.Context, uid string) (*policy.Organization, error) {
+	s.heard = s.heard || uid == s.old
+	return s.Directory.Organization(ctx, uid)
+}
+
+func TestAnIdThatWasGivenAwayAgainShowsNothingOfItsFirstOrganization(t *testing.T) {
+	w := newWorld(t)
+	old := w.must(directory.ApplyInput{Document: []byte(large(1, 0))}).Organization.UID
+	w.disable()
+	if err := w.resources().DeleteOrganization(t.Context(), "unix:7", w.deletion()); err != nil {
+		t.Fatal(err)
+	}
+	uid := w.must(directory.ApplyInput{Document: []byte("organization: acme\ndomains: [new.acme-x.com]\n")}).Organization.UID
+	p := w.policies()
+	p.Directory = &stale{Directory: w.directory, old: old}
+	list, err := p.Revisions(t.Context(), "acme", 0, 10)
+	if err != nil || len(list) != 1 || list[0].Event.OrganizationUID != uid {
+		t.Errorf("revisions %+v, %v", list, err)
+	}
+	r := w.resources()
+	r.Domains.Directory = &stale{Directory: w.directory, old: old}
+	domains, err := r.Domains.List(t.Context(), "acme", policy.Domain{}, 10)
+	if err != nil || len(domains) != 1 || domains[0].OrganizationUID != uid {
+		t.Errorf("domains %+v, %v", domains, err)
+	}
+}
