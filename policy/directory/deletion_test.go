@@ -298,7 +298,7 @@ func (s *stale) Organization(ctx context.Context, uid string) (*policy.Organizat
 
 func TestAnIdThatWasGivenAwayAgainShowsNothingOfItsFirstOrganization(t *testing.T) {
 	w := newWorld(t)
-	old := w.must(directory.ApplyInput{Document: []byte(large(1, 0))}).Organization.UID
+	old := w.must(directory.ApplyInput{Document: []byte(large(1, 1))}).Organization.UID
 	w.disable()
 	if err := w.resources().DeleteOrganization(t.Context(), "unix:7", w.deletion()); err != nil {
 		t.Fatal(err)
