@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -41,7 +42,7 @@ func (d *Domains) Update(ctx context.Context, caller string, in DomainUpdate) (D
 			return nil, err
 		}
 		c := call.change(o, before, &after, audit.TypeDomainUpdated, nil)
-		c.Events[0].Changes = append(changes, forced...) // the state stays
+		c.Events[0].Changes = slices.Concat(changes, forced) // the state stays
 		return c, nil
 	})
 }

@@ -17,14 +17,24 @@ import (
 type Archive interface {
 	audit.Archive
 	audit.BatchArchive
-	audit.Reader
 	audit.Recovery
 	audit.Keeper
 	audit.Shelves
-	audit.Dumper
+	reads
+	dumps
+}
+
+// reads is what answers are made of.
+type reads interface {
+	audit.Reader
 	audit.HistoryReader
-	audit.HistoryDumper
 	audit.FlowScanner
+}
+
+// dumps is what copies and verification read.
+type dumps interface {
+	audit.Dumper
+	audit.HistoryDumper
 }
 
 // OpenArchive opens the archive that the settings name, and brings its schema up to date.
