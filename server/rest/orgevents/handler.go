@@ -75,8 +75,12 @@ type Handler struct {
 	flying atomic.Int64
 }
 
-// maxFlying bounds how many requests are served at once: each may hold a page.
-const maxFlying = 32
+// maxFlying bounds how many requests are served at once, until their answers are read: each may hold a page. maxOfKey is how many of
+// them one key may have, so that nobody who reads slowly keeps all others out.
+const (
+	maxFlying = 32
+	maxOfKey  = 8
+)
 
 // New returns a handler, or an error that names what is missing.
 func New(c Config) (*Handler, error) {
@@ -88,7 +92,7 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("orgevents: the prefix must begin with a slash and not end with one")
 	}
 	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
-	return &Handler{c: c, tokens: token.New(c.MAC), limits: limits{used: map[limitKey]int{}}}, nil
+	return &Handler{c: c, tokens: token.New(c.MAC), limits: limits{used: map[limitKey]int{}, open: map[limitKey]int{}}}, nil
 }
 
 // Serves reports whether a request is for this API, however its path is written.
@@ -107,6 +111,8 @@ type request struct {
 	way  way
 	key  *apikey.Key // nil until proven
 	uid  string      // of the organization
+	// held and counted say which of its places it has to give back.
+	held, counted bool
 }
 
 // ServeHTTP answers one request.
@@ -127,6 +133,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(cont
 	defer cancel()
 	began := h.c.Now()
 	q := &request{http: r, way: wayOf(r.URL.EscapedPath(), h.c.Prefix)}
+	defer h.leave(q)
 	head := w.Header()
 	head.Set("Content-Type", "application/json")
 	head.Set("Cache-Control", "no-store")
@@ -134,6 +141,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(cont
 	body, err := h.guarded(ctx, q, serve)
 	code := codes.OK
 	if err != nil {
+		h.leave(q)
 		var f *fault
 		f, code = h.refuse(ctx, q, err)
 		f.headers(head)
@@ -171,16 +179,18 @@ func (h *Handler) serve(ctx context.Context, w http.ResponseWriter, q *request) 
 	if q.way.kind == nothing {
 		return nil, faultOf(http.StatusNotFound, "ADMIN-404-1", "Resource not found", "there is nothing at this path")
 	}
+	q.held = true
 	if h.flying.Add(1) > maxFlying {
-		h.flying.Add(-1)
 		return nil, errs.New(errs.ResourceExhausted, "OVERLOADED", "this process serves as many requests as it can")
 	}
-	defer h.flying.Add(-1)
 	if err := h.admit(ctx, q); err != nil {
 		return nil, err
 	}
 	if err := h.count(w.Header(), q); err != nil {
 		return nil, err
+	}
+	if q.counted = h.limits.enter(q.key); !q.counted {
+		return nil, errs.New(errs.ResourceExhausted, "OVERLOADED", "this key has as many requests open as it may")
 	}
 	if q.http.ContentLength != 0 {
 		return nil, faultOf(http.StatusBadRequest, "ADMIN-400-24", "Invalid request body", "a GET request takes no body")
@@ -199,6 +209,17 @@ func (h *Handler) serve(ctx context.Context, w http.ResponseWriter, q *request) 
 	case actions, nothing, document:
 	}
 	return actionList(q.key.Detail), nil
+}
+
+// leave gives back the places of a request whose answer is written, or is a refusal.
+func (h *Handler) leave(q *request) {
+	if q.held {
+		h.flying.Add(-1)
+	}
+	if q.counted {
+		h.limits.leave(q.key)
+	}
+	q.held, q.counted = false, false
 }
 
 // bearer is the scheme of the Authorization header.

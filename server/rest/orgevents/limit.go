@@ -20,6 +20,29 @@ type limits struct {
 	mu     sync.Mutex
 	minute time.Time
 	used   map[limitKey]int
+	open   map[limitKey]int // requests whose answers are not written yet, of whatever kind
+}
+
+// enter counts a request of a key as open, or refuses it.
+func (l *limits) enter(k *apikey.Key) bool {
+	key := limitKey{organizationUID: k.OrganizationUID, key: k.ID}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[key] >= maxOfKey {
+		return false
+	}
+	l.open[key]++
+	return true
+}
+
+// leave is the end of a request that entered.
+func (l *limits) leave(k *apikey.Key) {
+	key := limitKey{organizationUID: k.OrganizationUID, key: k.ID}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[key]--; l.open[key] == 0 {
+		delete(l.open, key)
+	}
 }
 
 // take counts one request and returns how many are left, or false when there were none.
