@@ -15,26 +15,13 @@ import (
 
 // Archive is what a process keeps its record in: a SQLite file or a PostgreSQL database.
 type Archive interface {
-	audit.Archive
-	audit.BatchArchive
+	audit.BothWays
+	audit.Reader
+	audit.DeepReader
 	audit.Recovery
 	audit.Keeper
 	audit.Shelves
-	reads
-	dumps
-}
-
-// reads is what answers are made of.
-type reads interface {
-	audit.Reader
-	audit.HistoryReader
-	audit.FlowScanner
-}
-
-// dumps is what copies and verification read.
-type dumps interface {
-	audit.Dumper
-	audit.HistoryDumper
+	audit.FullDumper
 }
 
 // OpenArchive opens the archive that the settings name, and brings its schema up to date.
