@@ -100,3 +100,16 @@ type StoredHistory struct {
 	Versions []StoredVersion
 	Items    []StoredItem
 }
+
+// Importer is an archive that takes the record of another as it is, sequence numbers and all, as long as nobody has archived to it. Each
+// call is one durable transaction, and may come again with what is there already.
+type Importer interface {
+	// Import stores events with the rows of their flows, and where the record stands.
+	Import(ctx context.Context, standing Standing, events []StoredEvent, flows []StoredFlow) error
+	// ImportHistory stores rows of a history. Commits come last and in order, since a Standing's Commit says how far it is whole.
+	ImportHistory(ctx context.Context, organizationUID string, h StoredHistory) error
+	// ImportKeys stores wrapped organization keys; those that are there stay.
+	ImportKeys(ctx context.Context, wrapped []OrganizationKey) error
+	// ImportPruned stores what was dropped of a record; untold are the ids of those that are still to be told.
+	ImportPruned(ctx context.Context, pruned []Pruned, untold map[string]bool) error
+}

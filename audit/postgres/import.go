@@ -10,6 +10,8 @@ import (
 	"github.com/postern-audit/postern/internal/errs"
 )
 
+var _ audit.Importer = (*Archive)(nil)
+
 // Reasons of refused imports.
 const (
 	reasonInUse    = "ARCHIVE_IN_USE"

@@ -37,15 +37,7 @@ type Target interface {
 	audit.HistoryDumper
 	audit.Shelves
 	SetRetention(ctx context.Context, organizationUID string, r audit.Retention) error
-	Importer
-}
-
-// Importer takes a record as it is.
-type Importer interface {
-	Import(ctx context.Context, standing audit.Standing, events []audit.StoredEvent, flows []audit.StoredFlow) error
-	ImportHistory(ctx context.Context, organizationUID string, h audit.StoredHistory) error
-	ImportKeys(ctx context.Context, wrapped []audit.OrganizationKey) error
-	ImportPruned(ctx context.Context, pruned []audit.Pruned, untold map[string]bool) error
+	audit.Importer
 }
 
 // Report says what a copy did and found.
