@@ -149,12 +149,13 @@ const batchTime = 30 * time.Second
 // ImportAccounts claims accounts batch by batch: one is on its way at a time, and answered once it is committed.
 func (s *directoryService) ImportAccounts(stream importStream) error {
 	ctx := stream.Context()
-	first, err := stream.Recv()
+	incoming := receive(stream)
+	first, err := s.next(ctx, incoming)
 	if errors.Is(err, io.EOF) {
 		return errs.Field("begin", "FIELD_REQUIRED", "must be given")
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // for the chain to read
+		return err
 	}
 	in, err := s.in.BeginImport(first)
 	if err != nil {
@@ -167,24 +168,29 @@ func (s *directoryService) ImportAccounts(stream importStream) error {
 	if err := stream.Send(convert.ImportedAccounts(&at)); err != nil {
 		return err //nolint:wrapcheck // for the chain to read
 	}
-	incoming := receive(stream)
 	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.stopping:
-			return errs.New(errs.Unavailable, "SHUTTING_DOWN", "the server is stopping; go on with the same request id")
-		case got := <-incoming:
-			if errors.Is(got.err, io.EOF) {
-				return nil
-			}
-			if got.err != nil {
-				return got.err
-			}
-			if err := s.batch(ctx, stream, running, got.request); err != nil {
-				return err
-			}
+		r, err := s.next(ctx, incoming)
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
+		if err != nil {
+			return err
+		}
+		if err := s.batch(ctx, stream, running, r); err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for a message, as long as the server does.
+func (s *directoryService) next(ctx context.Context, incoming <-chan receivedRequest) (*posternv1.ImportAccountsRequest, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.stopping:
+		return nil, errs.New(errs.Unavailable, "SHUTTING_DOWN", "the server is stopping; go on with the same request id")
+	case got := <-incoming:
+		return got.request, got.err
 	}
 }
 

@@ -293,3 +293,15 @@ func TestAnIdleImportDoesNotHoldUpTheServersEnd(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAnImportThatNeverBeginsDoesNotHoldUpTheServersEnd(t *testing.T) {
+	s := newSidecar(t)
+	stream, err := s.dir.ImportAccounts(s.ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	if _, err := stream.Recv(); grpcstatus.Code(err) != codes.Unavailable {
+		t.Errorf("%v", err)
+	}
+}

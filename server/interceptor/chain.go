@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -31,8 +32,9 @@ type Call struct {
 	Method   string // full method, or UnknownMethod
 	Rule     Rule
 	Identity caller.Identity
-	Request  proto.Message // nil until decoded
-	Code     codes.Code    // set by the status layer when the call failed
+	request  proto.Message // nil until decoded; a stream may be read beside its handler, so mu guards it
+	mu       sync.Mutex
+	Code     codes.Code // set by the status layer when the call failed
 	Reason   string
 
 	frame frame
@@ -179,13 +181,27 @@ func (c *Chain) Unknown(_ any, ss grpc.ServerStream) error {
 	})})
 }
 
+// keep keeps a request: of a stream the first one, which names what it is about.
+func (call *Call) keep(v any) {
+	call.mu.Lock()
+	defer call.mu.Unlock()
+	if call.request == nil {
+		call.request, _ = v.(proto.Message)
+	}
+}
+
+// kept is the request as far as it is known.
+func (call *Call) kept() proto.Message {
+	call.mu.Lock()
+	defer call.mu.Unlock()
+	return call.request
+}
+
 // receive decodes a request and keeps it for the layers outside.
 func (call *Call) receive(recv func(any) error, v any) error {
 	err := call.frame.decode(recv, v, call.Rule.limit())
 	if err == nil {
-		if call.Request == nil { // of a stream the first one names what it is about
-			call.Request, _ = v.(proto.Message)
-		}
+		call.keep(v)
 		return nil
 	}
 	if errors.Is(err, io.EOF) || errs.As(err) != nil {

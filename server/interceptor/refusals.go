@@ -56,9 +56,10 @@ func (r *Refusals) around(next handler) handler {
 		if err == nil {
 			return nil
 		}
+		request := call.kept()
 		refusal := Refusal{
 			Identity: call.Identity, Method: call.Method, Code: call.Code, Reason: call.Reason, CallID: caller.CallID(ctx),
-			Organization: organizationOf(call.Request), Flow: flowOf(call.Request),
+			Organization: organizationOf(request), Flow: flowOf(request),
 		}
 		if call.Code == codes.Canceled && errors.Is(ctx.Err(), context.Canceled) {
 			if !call.Rule.Stream || !linkOf(ctx).Gone() {
