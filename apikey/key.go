@@ -51,6 +51,7 @@ type Key struct {
 	DisplayName     string
 	Role            Role
 	Detail          Detail
+	Sandbox         bool // it is shown events that were made while the organization was for trying things out
 	Created         time.Time
 	Expires         time.Time
 	Revoked         time.Time // zero unless it was

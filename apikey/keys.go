@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/binary"
+	"strconv"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -55,6 +56,7 @@ type NewKey struct {
 	DisplayName  string
 	Role         Role
 	Detail       Detail
+	Sandbox      bool
 	Expires      time.Time
 	RequestID    string
 }
@@ -97,13 +99,16 @@ func (k *Keys) Create(ctx context.Context, caller string, in NewKey) (Made, erro
 		return Made{}, err
 	}
 	key := Key{
-		OrganizationUID: uid, ID: token.ID, DisplayName: in.DisplayName, Role: in.Role, Detail: in.Detail, Created: now, Expires: in.Expires,
+		OrganizationUID: uid, ID: token.ID, DisplayName: in.DisplayName, Role: in.Role, Detail: in.Detail, Sandbox: in.Sandbox, Created: now, Expires: in.Expires,
 		Creator: caller, Hash: k.hash(&token),
 	}
 	c := Change{OrganizationUID: uid, After: &key, Request: request, Event: k.event(in.Organization, caller, &key, audit.TypeKeyCreated)}
 	c.Event.Changes = []audit.Change{
 		{Field: "display_name", After: key.DisplayName}, {Field: "role", After: roleNames[key.Role]},
 		{Field: "detail", After: detailNames[key.Detail]}, {Field: "expire_time", After: key.Expires.UTC().Format(time.RFC3339)},
+	}
+	if key.Sandbox {
+		c.Event.Changes = append(c.Event.Changes, audit.Change{Field: "include_sandbox", After: "true"})
 	}
 	if c.Secret, err = k.Sealer.EncryptSecret(uid, recordOf(key.ID), []byte(text)); err != nil {
 		return Made{}, err
@@ -323,7 +328,7 @@ var (
 
 // canonical is the request as it is compared with a repeated one.
 func (in *NewKey) canonical() []byte {
-	return fields(in.DisplayName, string(rune(in.Role)), string(rune(in.Detail)), in.Expires.UTC().Format(time.RFC3339Nano))
+	return fields(in.DisplayName, string(rune(in.Role)), string(rune(in.Detail)), in.Expires.UTC().Format(time.RFC3339Nano), strconv.FormatBool(in.Sandbox))
 }
 
 // fields are texts, each with its length in front.

@@ -68,7 +68,7 @@ func create(uid string, n byte) apikey.Change {
 	return apikey.Change{
 		OrganizationUID: uid, Event: event(uid, audit.TypeKeyCreated), Request: request(n), Secret: []byte{n, 0, 0xff},
 		After: &apikey.Key{
-			OrganizationUID: uid, ID: apikey.ID{n}, DisplayName: "collector", Role: apikey.RoleAuditor, Detail: apikey.DetailSteps, Created: began,
+			OrganizationUID: uid, ID: apikey.ID{n}, DisplayName: "collector", Role: apikey.RoleAuditor, Detail: apikey.DetailSteps, Sandbox: true, Created: began,
 			Expires: began.Add(time.Hour), Creator: "unix:0", Hash: [32]byte{n, 7},
 		},
 	}

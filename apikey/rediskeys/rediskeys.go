@@ -278,7 +278,7 @@ func malformed() error {
 func encode(k *apikey.Key) ([]byte, error) {
 	m := &storev1.KeyRecord{
 		DisplayName: k.DisplayName, Role: int32(k.Role), Detail: int32(k.Detail), Created: timestamppb.New(k.Created), Expires: timestamppb.New(k.Expires),
-		Creator: k.Creator, Hash: k.Hash[:],
+		Creator: k.Creator, Hash: k.Hash[:], Sandbox: k.Sandbox,
 	}
 	if !k.Revoked.IsZero() {
 		m.Revoked = timestamppb.New(k.Revoked)
@@ -298,6 +298,7 @@ func decode(organizationUID string, id apikey.ID, text string) (*apikey.Key, err
 		OrganizationUID: organizationUID, ID: id, DisplayName: m.GetDisplayName(),
 		Role: apikey.Role(m.GetRole()), Detail: apikey.Detail(m.GetDetail()), //nolint:gosec // checked
 		Created: m.GetCreated().AsTime(), Expires: m.GetExpires().AsTime(), Creator: m.GetCreator(), Hash: [32]byte(m.GetHash()), Version: text,
+		Sandbox: m.GetSandbox(),
 	}
 	if m.GetRevoked() != nil {
 		k.Revoked = m.GetRevoked().AsTime()

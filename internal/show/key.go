@@ -20,6 +20,9 @@ func Key(k *posternv1.Key) [][]string {
 	r.add("for", k.GetDisplayName())
 	r.add("role", Enum("ROLE", k.GetRole()))
 	r.add("detail", Enum("DETAIL", k.GetDetail()))
+	if k.GetIncludeSandbox() {
+		r.add("sandbox", "shown")
+	}
 	r.add("state", Enum("STATE", k.GetState()))
 	r.add("created", Time(k.GetCreateTime()))
 	r.add("by", k.GetCreator())

@@ -11,12 +11,13 @@ import (
 // keys are the bounds of what is about API keys and test events.
 func keys() map[string]Bound {
 	return map[string]Bound{
-		"CreateKeyRequest.parent":       name(),
-		"CreateKeyRequest.display_name": text(128),
-		"CreateKeyRequest.role":         enum(),
-		"CreateKeyRequest.detail":       enum(),
-		"CreateKeyRequest.expire_time":  moment(),
-		"CreateKeyRequest.request_id":   requestID(),
+		"CreateKeyRequest.parent":          name(),
+		"CreateKeyRequest.display_name":    text(128),
+		"CreateKeyRequest.role":            enum(),
+		"CreateKeyRequest.detail":          enum(),
+		"CreateKeyRequest.expire_time":     moment(),
+		"CreateKeyRequest.request_id":      requestID(),
+		"CreateKeyRequest.include_sandbox": flag(),
 
 		"GetKeyRequest.name": name(),
 
@@ -52,7 +53,7 @@ func (c *Converter) CreateKey(r *posternv1.CreateKeyRequest) (apikey.NewKey, err
 	}
 	return apikey.NewKey{
 		Organization: organization, DisplayName: r.GetDisplayName(), Role: apikey.Role(r.GetRole()), Detail: apikey.Detail(r.GetDetail()), //nolint:gosec // checked
-		Expires: r.GetExpireTime().AsTime(), RequestID: r.GetRequestId(),
+		Expires: r.GetExpireTime().AsTime(), RequestID: r.GetRequestId(), Sandbox: r.GetIncludeSandbox(),
 	}, nil
 }
 
@@ -87,6 +88,6 @@ func Key(organization string, k *apikey.Key, now time.Time) *posternv1.Key {
 	return &posternv1.Key{
 		Name: names.FormatKey(organization, k.ID), DisplayName: k.DisplayName, Role: posternv1.Key_Role(k.Role), Detail: posternv1.Key_Detail(k.Detail),
 		State: posternv1.Key_State(k.State(now)), CreateTime: Timestamp(k.Created), ExpireTime: Timestamp(k.Expires), RevokeTime: Timestamp(k.Revoked),
-		LastUseTime: Timestamp(k.Used), Creator: k.Creator,
+		LastUseTime: Timestamp(k.Used), Creator: k.Creator, IncludeSandbox: k.Sandbox,
 	}
 }

@@ -87,6 +87,7 @@ a sign-in with four wrong codes is then five failures to a program that counts r
 	f.StringVar(&r.DisplayName, "name", "", "what it is for, at most 128 bytes")
 	f.IntVar(&days, "days", 90, "days until it expires, 1 to 366")
 	f.StringVar(&detail, "detail", "flows", "flows (a row for each sign-in) or steps (a row for each event)")
+	f.BoolVar(&r.IncludeSandbox, "sandbox", false, "show it also what happened while the organization was a sandbox")
 	_ = cmd.RegisterFlagCompletionFunc("detail", cobra.FixedCompletions([]string{"flows", "steps"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

@@ -60,6 +60,7 @@ func (h *Handler) begin(q *request, values url.Values, limit int, more func(*cur
 func (h *Handler) query(q *request, c *cursor) audit.Query {
 	return audit.Query{
 		OrganizationUID: q.uid, Types: shownTypes(q.key.Detail, c.action), Sites: c.sites, Flows: c.flows, Subjects: c.subjects, Networks: c.networks,
+		NoSandbox: !q.key.Sandbox,
 	}
 }
 
@@ -133,7 +134,7 @@ func (h *Handler) event(ctx context.Context, q *request) (any, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // an errs.Error of the archive
 	}
-	if e.OrganizationUID != q.uid || !shown(&e, q.key.Detail) {
+	if e.OrganizationUID != q.uid || !shown(&e, q.key.Detail) || e.Sandbox && !q.key.Sandbox {
 		return nil, faultOf(404, "ADMIN-404-4", "Event not found", "there is no such event")
 	}
 	row, err := h.row(q, &e, false)

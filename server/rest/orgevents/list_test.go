@@ -2,6 +2,7 @@ package orgevents_test
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -184,6 +185,32 @@ func TestOneEventIsShownWhereAListWouldShowIt(t *testing.T) {
 			if a := r.get("/acme/events/"+e.ID, key); a.status != want || want == 200 && !strings.Contains(string(a.body), e.ID) {
 				t.Errorf("%s to %s: %d", e.Type, key, a.status)
 			}
+		}
+	}
+}
+
+// TestWhatIsForTryingThingsOutIsShownOnlyToKeysThatAskForIt: events of a sandbox are left out of every way to read, unless the key was
+// made for them.
+func TestWhatIsForTryingThingsOutIsShownOnlyToKeysThatAskForIt(t *testing.T) {
+	r := newRig(t)
+	trial := r.archive.add(uidA, audit.Event{Type: audit.TypeSignInSucceeded, Flow: "f1", Sandbox: true})[0]
+	earnest := r.archive.add(uidA, audit.Event{Type: audit.TypeSignInSucceeded, Flow: "f2"})[0]
+	tester := *r.keys["steps"]
+	tester.Sandbox = true
+	r.keys["tester"] = &tester
+	for key, want := range map[string]int{"flows": 1, "steps": 1, "tester": 2} {
+		for _, path := range []string{"/acme/events", "/acme/events-stream"} {
+			var page struct{ Data []struct{ ID string } }
+			a := r.get(path, key)
+			if err := json.Unmarshal(a.body, &page); err != nil || a.status != 200 || len(page.Data) != want {
+				t.Errorf("%s with key %s: %d, %v: %s", path, key, a.status, err, a.body)
+			}
+		}
+		if got := r.get("/acme/events/"+earnest.ID, key).status; got != 200 {
+			t.Errorf("a real one with key %s: %d", key, got)
+		}
+		if got := r.get("/acme/events/"+trial.ID, key).status; got != map[int]int{1: 404, 2: 200}[want] {
+			t.Errorf("a trial with key %s: %d", key, got)
 		}
 	}
 }

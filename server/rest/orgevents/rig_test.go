@@ -216,7 +216,7 @@ func matches(e *audit.Event, q *audit.Query) bool {
 		!q.Start.IsZero() && e.Time.Before(q.Start), !q.End.IsZero() && !e.Time.Before(q.End):
 		return false
 	}
-	return has(q.Subjects) && has(q.Networks) && one(q.Types, string(e.Type)) && one(q.Sites, e.Site) && one(q.Flows, e.Flow)
+	return (!q.NoSandbox || !e.Sandbox) && has(q.Subjects) && has(q.Networks) && one(q.Types, string(e.Type)) && one(q.Sites, e.Site) && one(q.Flows, e.Flow)
 }
 
 // answer is what came back.

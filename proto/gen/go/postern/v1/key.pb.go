@@ -205,9 +205,11 @@ type Key struct {
 	// When it was last used, to about a minute; absent before its first use.
 	LastUseTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last_use_time,json=lastUseTime,proto3" json:"last_use_time,omitempty"`
 	// Who made it.
-	Creator       string `protobuf:"bytes,10,opt,name=creator,proto3" json:"creator,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Creator string `protobuf:"bytes,10,opt,name=creator,proto3" json:"creator,omitempty"`
+	// Whether it is shown events that were made while the organization was for trying things out.
+	IncludeSandbox bool `protobuf:"varint,11,opt,name=include_sandbox,json=includeSandbox,proto3" json:"include_sandbox,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Key) Reset() {
@@ -310,6 +312,13 @@ func (x *Key) GetCreator() string {
 	return ""
 }
 
+func (x *Key) GetIncludeSandbox() bool {
+	if x != nil {
+		return x.IncludeSandbox
+	}
+	return false
+}
+
 // CreateKeyRequest makes a key.
 type CreateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -325,9 +334,11 @@ type CreateKeyRequest struct {
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required. The same call within 15 minutes is answered with the secret
 	// again, unless the key has been used or revoked by then; later, without it.
-	RequestId     string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Show it also events that were made while the organization was for trying things out (sandbox). Else it never sees them.
+	IncludeSandbox bool `protobuf:"varint,7,opt,name=include_sandbox,json=includeSandbox,proto3" json:"include_sandbox,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateKeyRequest) Reset() {
@@ -400,6 +411,13 @@ func (x *CreateKeyRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *CreateKeyRequest) GetIncludeSandbox() bool {
+	if x != nil {
+		return x.IncludeSandbox
+	}
+	return false
 }
 
 // CreateKeyResponse is the new key.
@@ -692,7 +710,7 @@ var File_postern_v1_key_proto protoreflect.FileDescriptor
 const file_postern_v1_key_proto_rawDesc = "" +
 	"\n" +
 	"\x14postern/v1/key.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x05\n" +
+	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x05\n" +
 	"\x03Key\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12(\n" +
@@ -707,7 +725,8 @@ const file_postern_v1_key_proto_rawDesc = "" +
 	"revokeTime\x12>\n" +
 	"\rlast_use_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vlastUseTime\x12\x18\n" +
 	"\acreator\x18\n" +
-	" \x01(\tR\acreator\".\n" +
+	" \x01(\tR\acreator\x12'\n" +
+	"\x0finclude_sandbox\x18\v \x01(\bR\x0eincludeSandbox\".\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fROLE_AUDITOR\x10\x01\"D\n" +
@@ -719,7 +738,7 @@ const file_postern_v1_key_proto_rawDesc = "" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATE_ACTIVE\x10\x01\x12\x11\n" +
 	"\rSTATE_EXPIRED\x10\x02\x12\x11\n" +
-	"\rSTATE_REVOKED\x10\x03\"\x83\x02\n" +
+	"\rSTATE_REVOKED\x10\x03\"\xac\x02\n" +
 	"\x10CreateKeyRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12(\n" +
@@ -728,7 +747,8 @@ const file_postern_v1_key_proto_rawDesc = "" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x06 \x01(\tR\trequestId\"N\n" +
+	"request_id\x18\x06 \x01(\tR\trequestId\x12'\n" +
+	"\x0finclude_sandbox\x18\a \x01(\bR\x0eincludeSandbox\"N\n" +
 	"\x11CreateKeyResponse\x12!\n" +
 	"\x03key\x18\x01 \x01(\v2\x0f.postern.v1.KeyR\x03key\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\tR\x06secret\"#\n" +

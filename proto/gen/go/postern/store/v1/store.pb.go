@@ -3082,7 +3082,9 @@ type KeyRecord struct {
 	// Who made it.
 	Creator string `protobuf:"bytes,7,opt,name=creator,proto3" json:"creator,omitempty"`
 	// Keyed hash of organization uid, id and secret, 32 bytes.
-	Hash          []byte `protobuf:"bytes,8,opt,name=hash,proto3" json:"hash,omitempty"`
+	Hash []byte `protobuf:"bytes,8,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Whether it is shown events of a sandbox.
+	Sandbox       bool `protobuf:"varint,9,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3171,6 +3173,13 @@ func (x *KeyRecord) GetHash() []byte {
 		return x.Hash
 	}
 	return nil
+}
+
+func (x *KeyRecord) GetSandbox() bool {
+	if x != nil {
+		return x.Sandbox
+	}
+	return false
 }
 
 // KeyAnswerRecord is the answer of an administrative call about API keys, or of one that emitted a test event.
@@ -3515,7 +3524,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x12master_fingerprint\x18\x04 \x01(\tR\x11masterFingerprint\x12)\n" +
 	"\x10hash_fingerprint\x18\x05 \x01(\tR\x0fhashFingerprint\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x121\n" +
-	"\x06linger\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06linger\"\xaa\x02\n" +
+	"\x06linger\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06linger\"\xc4\x02\n" +
 	"\tKeyRecord\x12!\n" +
 	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\x05R\x04role\x12\x16\n" +
@@ -3524,7 +3533,8 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x124\n" +
 	"\arevoked\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\arevoked\x12\x18\n" +
 	"\acreator\x18\a \x01(\tR\acreator\x12\x12\n" +
-	"\x04hash\x18\b \x01(\fR\x04hash\";\n" +
+	"\x04hash\x18\b \x01(\fR\x04hash\x12\x18\n" +
+	"\asandbox\x18\t \x01(\bR\asandbox\";\n" +
 	"\x0fKeyAnswerRecord\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02idBHZFgithub.com/postern-audit/postern/proto/gen/go/postern/store/v1;storev1b\x06proto3"
