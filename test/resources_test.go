@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -12,8 +11,9 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
-	_ "modernc.org/sqlite" // to look into the archive
 
+	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/sqlite"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/status"
 )
@@ -171,16 +171,21 @@ func TestADeletedOrganizationIsGoneOnEveryProcessAndItsFlowsEnd(t *testing.T) {
 // wantEndings waits until the three flows of an organization have ended in the archive, which nobody can ask for by name any more.
 func (w *tide) wantEndings(uid string) {
 	w.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.change.rig.data, "archive.db")+"?mode=ro")
+	archive, err := sqlite.Open(w.t.Context(), filepath.Join(w.change.rig.data, "archive.db"), time.Now)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
+	defer func() { _ = archive.Close() }()
 	err = eventually(60*time.Second, func(ctx context.Context) error {
-		var flows, ended int
-		err := db.QueryRowContext(ctx, `SELECT count(*), count(ended) FROM flow JOIN organization_sequence USING (organization) WHERE organization_uid = ?`, uid).Scan(&flows, &ended)
-		if err == nil && (flows != 3 || ended != 3) {
-			err = fmt.Errorf("%d of %d flows have ended", ended, flows)
+		flows, err := archive.Flows(ctx, audit.FlowQuery{OrganizationUID: uid, Limit: 10})
+		ended := 0
+		for i := range flows {
+			if !flows[i].Ended.IsZero() {
+				ended++
+			}
+		}
+		if err == nil && (len(flows) != 3 || ended != 3) {
+			err = fmt.Errorf("%d of %d flows have ended", ended, len(flows))
 		}
 		return err
 	})
