@@ -52,7 +52,7 @@ idps: # the identity providers tests sign in at: Dex, and two from npm with Node
 .PHONY: test
 # The stories come first: they wait more than they work, so that the other packages run beside them.
 test: redis oathtool dns postgres idps ## every test, also against a real redis-server and PostgreSQL
-	REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -timeout 15m ./test $(PKGS)
+	REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -timeout 15m $(if $(filter ./...,$(PKGS)),./test) $(PKGS)
 
 .PHONY: race
 race: redis oathtool dns postgres idps ## the same tests under the race detector (needs gcc)
