@@ -114,24 +114,6 @@ type Recovery interface {
 	Revisions(ctx context.Context) (map[string]int64, error)
 }
 
-// Query chooses events. Every non-empty list must hold one of the event's values.
-type Query struct {
-	OrganizationUID string
-	After           int64 // sequence, exclusive; with Descending: events below it, 0 means from the newest
-	Descending      bool
-	Limit           int
-	Start, End      time.Time // on Event.Time; zero is open; End is exclusive
-	Sites           []string  // site ids
-	Flows           []string
-	Types           []string // exact, or a family as "password.*"
-	Outcomes        []Outcome
-	Connections     []string // connection ids
-	Reasons         []string
-	Subjects        []Index // account and e-mail indexes: any of them
-	Networks        []Index // any of them
-	NoSandbox       bool    // none that were made while the organization was for trying things out
-}
-
 // FlowQuery chooses flows.
 type FlowQuery struct {
 	OrganizationUID string

@@ -23,11 +23,11 @@ func (w *world) seen(organizationUID string, written []audit.Event) []string {
 		if _, err := w.Event(w.Context(), organizationUID, e.ID); (err == nil) != want {
 			w.Errorf("%s: listed %v, alone %v", e.ID, want, err)
 		}
-		if listed := w.pages(audit.Query{OrganizationUID: organizationUID, Types: []string{string(e.Type)}}, 2); slices.Contains(listed, e.ID) != want {
+		if listed := w.pages(audit.Query{OrganizationUID: organizationUID, Match: audit.Match{Types: []string{string(e.Type)}}}, 2); slices.Contains(listed, e.ID) != want {
 			w.Errorf("%s: listed %v, by type %v", e.ID, want, listed)
 		}
 		for _, x := range e.Indexes {
-			if listed := w.pages(audit.Query{OrganizationUID: organizationUID, Subjects: []audit.Index{x}}, 2); slices.Contains(listed, e.ID) != want {
+			if listed := w.pages(audit.Query{OrganizationUID: organizationUID, Match: audit.Match{Subjects: []audit.Index{x}}}, 2); slices.Contains(listed, e.ID) != want {
 				w.Errorf("%s: listed %v, by subject %v", e.ID, want, listed)
 			}
 		}
@@ -155,8 +155,8 @@ var edgeCases = []testCase{
 		if got := w.seen(orgA, written); !slices.Equal(got, ids(written)) {
 			w.Errorf("order %v", got)
 		}
-		for _, q := range []audit.Query{{Sites: []string{"site-1", "site-2"}}, {Types: []string{"session.*"}, Sites: []string{"site-2"}},
-			{Start: began.Add(-30 * day), End: began.Add(-3 * day)}, {Start: began.Add(-30 * day), Types: []string{"policy.updated"}}} {
+		for _, q := range []audit.Query{{Match: audit.Match{Sites: []string{"site-1", "site-2"}}}, {Match: audit.Match{Types: []string{"session.*"}, Sites: []string{"site-2"}}},
+			{Start: began.Add(-30 * day), End: began.Add(-3 * day)}, {Start: began.Add(-30 * day), Match: audit.Match{Types: []string{"policy.updated"}}}} {
 			w.likeOnePage(q)
 		}
 	}},
@@ -228,7 +228,7 @@ func flowOverShelves(w *world) {
 			w.Errorf("by the subject of step %d: %v", n, got)
 		}
 	}
-	if got := w.pages(audit.Query{OrganizationUID: orgA, Flows: []string{flow}}, 2); !slices.Equal(got, ids(events)) {
+	if got := w.pages(audit.Query{OrganizationUID: orgA, Match: audit.Match{Flows: []string{flow}}}, 2); !slices.Equal(got, ids(events)) {
 		w.Errorf("by flow %v", got)
 	}
 	fork := step(2, audit.TypePasswordRejected, 3*time.Second) // on another shelf than the first step 2

@@ -109,8 +109,8 @@ var queryCases = []testCase{
 		}
 		mine := w.event(share)
 		w.add(w.event(share, ofB), mine, w.event(share, ofB))
-		for _, q := range []audit.Query{{}, {Sites: []string{"portal"}}, {Flows: []string{id("flow", 1)}}, {Types: []string{"mfa.rejected"}},
-			{Types: []string{"mfa.*"}}, {Subjects: []audit.Index{index(audit.IndexAccount, "shared")}}} {
+		for _, q := range []audit.Query{{}, {Match: audit.Match{Sites: []string{"portal"}}}, {Match: audit.Match{Flows: []string{id("flow", 1)}}}, {Match: audit.Match{Types: []string{"mfa.rejected"}}},
+			{Match: audit.Match{Types: []string{"mfa.*"}}}, {Match: audit.Match{Subjects: []audit.Index{index(audit.IndexAccount, "shared")}}}} {
 			q.OrganizationUID = orgA
 			if got := w.pages(q, 10); !slices.Equal(got, []string{mine.ID}) {
 				w.Errorf("%+v: %v", q, got)
@@ -133,7 +133,7 @@ var queryCases = []testCase{
 				want++
 			}
 		}
-		if got := w.pages(audit.Query{OrganizationUID: orgA, Flows: flows}, 9); len(got) != want {
+		if got := w.pages(audit.Query{OrganizationUID: orgA, Match: audit.Match{Flows: flows}}, 9); len(got) != want {
 			w.Errorf("%d events, want %d", len(got), want)
 		}
 	}},
@@ -222,32 +222,30 @@ func filters() map[string]filter {
 	account, email, network := index(audit.IndexAccount, "3"), index(audit.IndexEmail, "3"), index(audit.IndexNetwork24, "3")
 	out := map[string]filter{
 		"nothing": {q: audit.Query{}, want: func(*audit.Event) bool { return true }},
-		"site":    {q: audit.Query{Sites: []string{"site-2"}}, want: func(e *audit.Event) bool { return e.Site == "site-2" }},
-		"sites":   {q: audit.Query{Sites: []string{"site-2", "site-3", "none"}}, want: func(e *audit.Event) bool { return e.Site == "site-2" || e.Site == "site-3" }},
-		"flow":    {q: audit.Query{Flows: []string{id("flow", 3)}}, want: func(e *audit.Event) bool { return e.Flow == id("flow", 3) }},
-		"flows":   {q: audit.Query{Flows: []string{id("flow", 3), id("flow", 1)}}, want: func(e *audit.Event) bool { return e.Flow == id("flow", 3) || e.Flow == id("flow", 1) }},
-		"type":    {q: audit.Query{Types: []string{"password.rejected"}}, want: func(e *audit.Event) bool { return e.Type == audit.TypePasswordRejected }},
-		"family": {q: audit.Query{Types: []string{"password.*"}}, want: func(e *audit.Event) bool {
+		"site":    {q: audit.Query{Match: audit.Match{Sites: []string{"site-2"}}}, want: func(e *audit.Event) bool { return e.Site == "site-2" }},
+		"sites":   {q: audit.Query{Match: audit.Match{Sites: []string{"site-2", "site-3", "none"}}}, want: func(e *audit.Event) bool { return e.Site == "site-2" || e.Site == "site-3" }},
+		"flow":    {q: audit.Query{Match: audit.Match{Flows: []string{id("flow", 3)}}}, want: func(e *audit.Event) bool { return e.Flow == id("flow", 3) }},
+		"flows":   {q: audit.Query{Match: audit.Match{Flows: []string{id("flow", 3), id("flow", 1)}}}, want: func(e *audit.Event) bool { return e.Flow == id("flow", 3) || e.Flow == id("flow", 1) }},
+		"type":    {q: audit.Query{Match: audit.Match{Types: []string{"password.rejected"}}}, want: func(e *audit.Event) bool { return e.Type == audit.TypePasswordRejected }},
+		"family": {q: audit.Query{Match: audit.Match{Types: []string{"password.*"}}}, want: func(e *audit.Event) bool {
 			return e.Type == audit.TypePasswordRejected || e.Type == audit.TypePasswordVerified
 		}},
-		"types":        {q: audit.Query{Types: []string{"mfa.*", "sign_in.started", "mfa.rejected"}}, want: func(e *audit.Event) bool { return e.Type == audit.TypeMFARejected || e.Type == audit.TypeSignInStarted }},
-		"outcome":      {q: audit.Query{Outcomes: []audit.Outcome{audit.OutcomeFailure}}, want: func(e *audit.Event) bool { return e.Outcome == audit.OutcomeFailure }},
-		"outcomes":     {q: audit.Query{Outcomes: []audit.Outcome{audit.OutcomeFailure, audit.OutcomeInfo}}, want: func(e *audit.Event) bool { return e.Outcome != audit.OutcomeSuccess }},
-		"connection":   {q: audit.Query{Connections: []string{"connection-1"}}, want: func(e *audit.Event) bool { return e.Connection == "connection-1" }},
-		"reason":       {q: audit.Query{Reasons: []string{"WRONG_CODE"}}, want: func(e *audit.Event) bool { return e.Reason == "WRONG_CODE" }},
-		"account":      {q: audit.Query{Subjects: []audit.Index{account}}, want: func(e *audit.Event) bool { return has(e, account) }},
-		"either":       {q: audit.Query{Subjects: []audit.Index{account, email, index(audit.IndexEmail, "4")}}, want: func(e *audit.Event) bool { return has(e, account) || has(e, index(audit.IndexEmail, "4")) }},
-		"network":      {q: audit.Query{Networks: []audit.Index{network}}, want: func(e *audit.Event) bool { return has(e, network) }},
-		"who and from": {q: audit.Query{Subjects: []audit.Index{account}, Networks: []audit.Index{network}}, want: func(e *audit.Event) bool { return has(e, account) && has(e, network) }},
+		"types":        {q: audit.Query{Match: audit.Match{Types: []string{"mfa.*", "sign_in.started", "mfa.rejected"}}}, want: func(e *audit.Event) bool { return e.Type == audit.TypeMFARejected || e.Type == audit.TypeSignInStarted }},
+		"outcome":      {q: audit.Query{Match: audit.Match{Outcomes: []audit.Outcome{audit.OutcomeFailure}}}, want: func(e *audit.Event) bool { return e.Outcome == audit.OutcomeFailure }},
+		"outcomes":     {q: audit.Query{Match: audit.Match{Outcomes: []audit.Outcome{audit.OutcomeFailure, audit.OutcomeInfo}}}, want: func(e *audit.Event) bool { return e.Outcome != audit.OutcomeSuccess }},
+		"connection":   {q: audit.Query{Match: audit.Match{Connections: []string{"connection-1"}}}, want: func(e *audit.Event) bool { return e.Connection == "connection-1" }},
+		"reason":       {q: audit.Query{Match: audit.Match{Reasons: []string{"WRONG_CODE"}}}, want: func(e *audit.Event) bool { return e.Reason == "WRONG_CODE" }},
+		"account":      {q: audit.Query{Match: audit.Match{Subjects: []audit.Index{account}}}, want: func(e *audit.Event) bool { return has(e, account) }},
+		"either":       {q: audit.Query{Match: audit.Match{Subjects: []audit.Index{account, email, index(audit.IndexEmail, "4")}}}, want: func(e *audit.Event) bool { return has(e, account) || has(e, index(audit.IndexEmail, "4")) }},
+		"network":      {q: audit.Query{Match: audit.Match{Networks: []audit.Index{network}}}, want: func(e *audit.Event) bool { return has(e, network) }},
+		"who and from": {q: audit.Query{Match: audit.Match{Subjects: []audit.Index{account}, Networks: []audit.Index{network}}}, want: func(e *audit.Event) bool { return has(e, account) && has(e, network) }},
 		"start":        {q: audit.Query{Start: at(150)}, want: func(e *audit.Event) bool { return !e.Time.Before(at(150)) }},
 		"end":          {q: audit.Query{End: at(150)}, want: func(e *audit.Event) bool { return e.Time.Before(at(150)) }},
 		"range": {q: audit.Query{Start: at(90), End: at(210)}, want: func(e *audit.Event) bool {
 			return !e.Time.Before(at(90)) && e.Time.Before(at(210))
 		}},
-		"site and type": {q: audit.Query{Sites: []string{"site-1"}, Types: []string{"mfa.*"}}, want: func(e *audit.Event) bool { return e.Site == "site-1" && e.Type == audit.TypeMFARejected }},
-		"everything": {q: audit.Query{Start: at(10), End: at(250), Sites: []string{"site-1", "site-3"}, Types: []string{"password.*", "mfa.*"},
-			Outcomes: []audit.Outcome{audit.OutcomeFailure}, Reasons: []string{"WRONG_CODE"}, Subjects: []audit.Index{account},
-			Networks: []audit.Index{network, index(audit.IndexNetwork24, "5")}},
+		"site and type": {q: audit.Query{Match: audit.Match{Sites: []string{"site-1"}, Types: []string{"mfa.*"}}}, want: func(e *audit.Event) bool { return e.Site == "site-1" && e.Type == audit.TypeMFARejected }},
+		"everything": {q: audit.Query{Start: at(10), End: at(250), Match: audit.Match{Sites: []string{"site-1", "site-3"}, Types: []string{"password.*", "mfa.*"}, Outcomes: []audit.Outcome{audit.OutcomeFailure}, Reasons: []string{"WRONG_CODE"}, Subjects: []audit.Index{account}, Networks: []audit.Index{network, index(audit.IndexNetwork24, "5")}}},
 			want: func(e *audit.Event) bool {
 				return !e.Time.Before(at(10)) && e.Time.Before(at(250)) && (e.Site == "site-1" || e.Site == "site-3") && e.Type == audit.TypeMFARejected &&
 					e.Reason == "WRONG_CODE" && has(e, account) && (has(e, network) || has(e, index(audit.IndexNetwork24, "5")))
@@ -255,8 +253,8 @@ func filters() map[string]filter {
 	}
 	nothing := func(*audit.Event) bool { return false }
 	for name, q := range map[string]audit.Query{
-		"no site": {Sites: []string{"site"}}, "no flow": {Flows: []string{"x"}}, "no type": {Types: []string{"password"}}, "no family": {Types: []string{"pass.*"}},
-		"no star": {Types: []string{"*"}}, "no subject": {Subjects: []audit.Index{index(audit.IndexName, "3")}}, "other purpose": {Networks: []audit.Index{index(audit.IndexNetwork16, "3")}},
+		"no site": {Match: audit.Match{Sites: []string{"site"}}}, "no flow": {Match: audit.Match{Flows: []string{"x"}}}, "no type": {Match: audit.Match{Types: []string{"password"}}}, "no family": {Match: audit.Match{Types: []string{"pass.*"}}},
+		"no star": {Match: audit.Match{Types: []string{"*"}}}, "no subject": {Match: audit.Match{Subjects: []audit.Index{index(audit.IndexName, "3")}}}, "other purpose": {Match: audit.Match{Networks: []audit.Index{index(audit.IndexNetwork16, "3")}}},
 	} {
 		out[name] = filter{q: q, want: nothing, none: true}
 	}

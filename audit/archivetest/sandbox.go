@@ -29,7 +29,7 @@ var sandboxCases = []testCase{
 			if got := w.pages(audit.Query{OrganizationUID: orgA, NoSandbox: true}, size); !slices.Equal(got, earnest) {
 				w.Errorf("without: %v, want %v", got, earnest)
 			}
-			got := w.pages(audit.Query{OrganizationUID: orgA, NoSandbox: true, Sites: []string{"wiki"}}, size)
+			got := w.pages(audit.Query{OrganizationUID: orgA, NoSandbox: true, Match: audit.Match{Sites: []string{"wiki"}}}, size)
 			want := slices.DeleteFunc(slices.Clone(all), func(id string) bool {
 				i := slices.Index(all, id)
 				return i%2 != 0 || i%3 == 0

@@ -150,7 +150,7 @@ var unreadableCases = []testCase{
 		b.Entries = []audit.Entry{{OutboxID: "1-0", RecordedTime: at(1), Event: e, Raw: []byte("x")}}
 		must(w.Append(w.Context(), b))(w)
 		w.gapless(orgA, 1)
-		if got := w.pages(audit.Query{OrganizationUID: orgA, Types: []string{"unreadable"}}, 5); !slices.Equal(got, []string{e.ID}) {
+		if got := w.pages(audit.Query{OrganizationUID: orgA, Match: audit.Match{Types: []string{"unreadable"}}}, 5); !slices.Equal(got, []string{e.ID}) {
 			w.Errorf("listed %v", got)
 		}
 	}},
@@ -189,8 +189,7 @@ var hostileCases = []testCase{
 				e.Indexes = []audit.Index{{Purpose: audit.IndexAccount, Value: []byte(s)}}
 			})
 			w.add(e)
-			q := audit.Query{OrganizationUID: orgA, Sites: []string{s}, Flows: []string{s}, Connections: []string{s}, Reasons: []string{s},
-				Subjects: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte(s)}}, Types: []string{"sign_in.*"}, Limit: 10}
+			q := audit.Query{OrganizationUID: orgA, Match: audit.Match{Sites: []string{s}, Flows: []string{s}, Connections: []string{s}, Reasons: []string{s}, Subjects: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte(s)}}, Types: []string{"sign_in.*"}}, Limit: 10}
 			got := must(w.Events(w.Context(), q))(w)
 			if len(got) != 1 || got[0].ID != e.ID || got[0].Site != s || got[0].Reason != s {
 				w.Errorf("%.20q: found %v", s, ids(got))
@@ -203,7 +202,7 @@ var hostileCases = []testCase{
 				w.Errorf("%.20q: %d flows", s, len(rows))
 			}
 			for _, t := range []string{s, s + ".*"} {
-				if got := must(w.Events(w.Context(), audit.Query{OrganizationUID: orgA, Types: []string{t}, Limit: 1}))(w); len(got) != 0 {
+				if got := must(w.Events(w.Context(), audit.Query{OrganizationUID: orgA, Match: audit.Match{Types: []string{t}}, Limit: 1}))(w); len(got) != 0 {
 					w.Errorf("type %.20q found %v", t, ids(got))
 				}
 			}
@@ -232,7 +231,7 @@ var hostileCases = []testCase{
 		if !bytes.Equal(got.Sealed.Data, big.Sealed.Data) || !equalIndexes(got.Indexes, big.Indexes) {
 			w.Errorf("%d sealed bytes, %d indexes", len(got.Sealed.Data), len(got.Indexes))
 		}
-		if found := w.pages(audit.Query{OrganizationUID: orgA, Subjects: big.Indexes[:200]}, 5); !slices.Equal(found, []string{big.ID}) {
+		if found := w.pages(audit.Query{OrganizationUID: orgA, Match: audit.Match{Subjects: big.Indexes[:200]}}, 5); !slices.Equal(found, []string{big.ID}) {
 			w.Errorf("found %v", found)
 		}
 	}},
@@ -240,7 +239,7 @@ var hostileCases = []testCase{
 		x := index(audit.IndexEmail, "twice")
 		e := w.step(1, 1, audit.TypeSignInStarted, func(e *audit.Event) { e.Indexes = []audit.Index{x, x} })
 		w.add(e)
-		if found := w.pages(audit.Query{OrganizationUID: orgA, Subjects: []audit.Index{x, x}}, 1); !slices.Equal(found, []string{e.ID}) {
+		if found := w.pages(audit.Query{OrganizationUID: orgA, Match: audit.Match{Subjects: []audit.Index{x, x}}}, 1); !slices.Equal(found, []string{e.ID}) {
 			w.Errorf("found %v", found)
 		}
 		if found := w.flowPages(audit.FlowQuery{OrganizationUID: orgA, Subjects: []audit.Index{x, x}}, 1); !slices.Equal(found, []string{e.Flow}) {

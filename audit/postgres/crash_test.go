@@ -61,7 +61,7 @@ func wantBatches(t *testing.T, a *postgres.Archive, n int) {
 			}
 		}
 		subject := []audit.Index{{Purpose: audit.IndexAccount, Value: []byte{byte(half)}}}
-		found, err := a.Events(t.Context(), audit.Query{OrganizationUID: org, Limit: 1 << 20, Subjects: subject})
+		found, err := a.Events(t.Context(), audit.Query{OrganizationUID: org, Limit: 1 << 20, Match: audit.Match{Subjects: subject}})
 		if err != nil || len(found) != n {
 			t.Errorf("%s: the index finds %d events in %d batches, %v", org, len(found), n, err)
 		}

@@ -60,7 +60,7 @@ func TestARoleThatMayOnlyReadOpensAndReads(t *testing.T) {
 		`ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader`)
 	fill(t, a, 20) // its shelf is made after that
 	r := open(t, postgres.Options{URL: server.URLAt(owner, server.Addr(), "reader")})
-	if events, err := r.Events(t.Context(), audit.Query{OrganizationUID: "org", Limit: 100, Sites: []string{"site-1"}}); err != nil || len(events) == 0 {
+	if events, err := r.Events(t.Context(), audit.Query{OrganizationUID: "org", Limit: 100, Match: audit.Match{Sites: []string{"site-1"}}}); err != nil || len(events) == 0 {
 		t.Errorf("%d events, %v", len(events), err)
 	}
 	_, err := r.Take(t.Context(), 0, "reader")

@@ -104,16 +104,16 @@ func eventPlans(t *testing.T, a backend) (out []planCase) {
 		want string
 	}{
 		{audit.Query{}, `event_\d+_pkey`},
-		{audit.Query{Sites: []string{"site-1"}}, `event_\d+_site`},
-		{audit.Query{Types: []string{"mfa.*"}}, `event_\d+_type`},
-		{audit.Query{Flows: []string{eventID(clock(), 3, 1)}}, `event_\d+_flow`},
-		{audit.Query{Subjects: []audit.Index{subject}}, `Index Only Scan.* using term_\d+_pkey`},
-		{audit.Query{Networks: []audit.Index{subject}}, `Index Only Scan.* using term_\d+_pkey`},
-		{audit.Query{Sites: []string{"site-1"}, Types: []string{"mfa.verified"}}, `event_\d+_site`},                                        // 500 rows against 1000
-		{audit.Query{Sites: []string{"site-1", "site-2", "site-3"}, Types: []string{"mfa.verified"}}, `event_\d+_type`},                    // 1500 against 1000
-		{audit.Query{Sites: []string{"site-1"}, Types: []string{"mfa.*", "sign_in.*"}, Subjects: []audit.Index{subject}}, `term_\d+_pkey`}, // 5 rows
-		{audit.Query{Sites: []string{"site-1"}, Reasons: []string{"x"}, Outcomes: []audit.Outcome{audit.OutcomeFailure}}, `event_\d+_site`},
-		{audit.Query{Outcomes: []audit.Outcome{audit.OutcomeFailure}, Reasons: []string{"x"}, Connections: []string{"y"}, Start: clock().Add(-24 * time.Hour)}, `event_\d+_pkey`},
+		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}}}, `event_\d+_site`},
+		{audit.Query{Match: audit.Match{Types: []string{"mfa.*"}}}, `event_\d+_type`},
+		{audit.Query{Match: audit.Match{Flows: []string{eventID(clock(), 3, 1)}}}, `event_\d+_flow`},
+		{audit.Query{Match: audit.Match{Subjects: []audit.Index{subject}}}, `Index Only Scan.* using term_\d+_pkey`},
+		{audit.Query{Match: audit.Match{Networks: []audit.Index{subject}}}, `Index Only Scan.* using term_\d+_pkey`},
+		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}, Types: []string{"mfa.verified"}}}, `event_\d+_site`},                                        // 500 rows against 1000
+		{audit.Query{Match: audit.Match{Sites: []string{"site-1", "site-2", "site-3"}, Types: []string{"mfa.verified"}}}, `event_\d+_type`},                    // 1500 against 1000
+		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}, Types: []string{"mfa.*", "sign_in.*"}, Subjects: []audit.Index{subject}}}, `term_\d+_pkey`}, // 5 rows
+		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}, Reasons: []string{"x"}, Outcomes: []audit.Outcome{audit.OutcomeFailure}}}, `event_\d+_site`},
+		{audit.Query{Match: audit.Match{Outcomes: []audit.Outcome{audit.OutcomeFailure}, Reasons: []string{"x"}, Connections: []string{"y"}}, Start: clock().Add(-24 * time.Hour)}, `event_\d+_pkey`},
 	} {
 		for _, c.q.Descending = range []bool{false, true} {
 			c.q.OrganizationUID, c.q.Limit = "org", 50
@@ -171,7 +171,7 @@ func BenchmarkEvents(b *testing.B) {
 	fill(b, a, 20_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := a.Events(b.Context(), audit.Query{OrganizationUID: "org", Sites: []string{"site-3"}, Descending: true, Limit: 100}); err != nil {
+		if _, err := a.Events(b.Context(), audit.Query{OrganizationUID: "org", Match: audit.Match{Sites: []string{"site-3"}}, Descending: true, Limit: 100}); err != nil {
 			b.Fatal(err)
 		}
 	}

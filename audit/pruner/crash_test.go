@@ -139,7 +139,7 @@ func TestKilledAnywhereNothingGoesUntoldAndNothingIsToldTwice(t *testing.T) {
 		if err != nil || len(pruned) != gone {
 			t.Fatalf("%d pruned, want %d, %v", len(pruned), gone, err)
 		}
-		events, err := w.Events(t.Context(), audit.Query{OrganizationUID: uid, Limit: 1000, Types: []string{string(audit.TypeArchivePruned)}})
+		events, err := w.Events(t.Context(), audit.Query{OrganizationUID: uid, Limit: 1000, Match: audit.Match{Types: []string{string(audit.TypeArchivePruned)}}})
 		if err != nil || len(events) != gone {
 			t.Fatalf("%d events tell it, want %d, %v", len(events), gone, err)
 		}
@@ -152,7 +152,7 @@ func TestKilledAnywhereNothingGoesUntoldAndNothingIsToldTwice(t *testing.T) {
 				t.Errorf("%+v is told as %d events", pruned[i], tells[pruned[i].EventID])
 			}
 		}
-		left, err := w.Events(t.Context(), audit.Query{OrganizationUID: uid, Limit: 1000, Types: []string{string(audit.TypePolicyUpdated)}})
+		left, err := w.Events(t.Context(), audit.Query{OrganizationUID: uid, Limit: 1000, Match: audit.Match{Types: []string{string(audit.TypePolicyUpdated)}}})
 		if err != nil || len(left) != (days-gone)*each {
 			t.Errorf("%d left, want %d, %v", len(left), (days-gone)*each, err)
 		}

@@ -159,7 +159,7 @@ func checkCrashed(t *testing.T, path string, acknowledged int) {
 				t.Fatalf("%s: event %d is %s with sequence %d, want %s", org, i+1, events[i].ID, events[i].Sequence, want)
 			}
 		}
-		found, err := a.Events(t.Context(), audit.Query{OrganizationUID: org, Limit: 1 << 20, Subjects: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte{byte(half)}}}})
+		found, err := a.Events(t.Context(), audit.Query{OrganizationUID: org, Limit: 1 << 20, Match: audit.Match{Subjects: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte{byte(half)}}}}})
 		if err != nil || len(found) != len(events)/(crashBatch/2) {
 			t.Errorf("%s: the index finds %d events, %v", org, len(found), err)
 		}

@@ -61,14 +61,14 @@ func TestQueriesWalkAnIndexInOrder(t *testing.T) {
 		want string
 	}{
 		{audit.Query{}, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
-		{audit.Query{Sites: []string{"site-1"}}, "event_site_1 (site=? AND rowid>? AND rowid<?)"},
-		{audit.Query{Types: []string{"mfa.*"}}, "event_type_1 (type=? AND rowid>? AND rowid<?)"},
-		{audit.Query{Subjects: []audit.Index{subject}}, "PRIMARY KEY (purpose=? AND value=? AND position>? AND position<?)"},
-		{audit.Query{Networks: []audit.Index{subject}}, "PRIMARY KEY (purpose=? AND value=? AND position>? AND position<?)"},
-		{audit.Query{Sites: []string{"site-1"}, Types: []string{"mfa.verified"}}, "event_site"},                                      // 500 rows against 1000
-		{audit.Query{Sites: []string{"site-1", "site-2", "site-3"}, Types: []string{"mfa.verified"}}, "event_type"},                  // 1500 against 1000
-		{audit.Query{Sites: []string{"site-1"}, Types: []string{"mfa.*", "sign_in.*"}, Subjects: []audit.Index{subject}}, "i USING"}, // 5 rows
-		{audit.Query{Outcomes: []audit.Outcome{audit.OutcomeFailure}, Reasons: []string{"x"}, Connections: []string{"y"}, Start: time.UnixMilli(1_700_000_000_000)}, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}}}, "event_site_1 (site=? AND rowid>? AND rowid<?)"},
+		{audit.Query{Match: audit.Match{Types: []string{"mfa.*"}}}, "event_type_1 (type=? AND rowid>? AND rowid<?)"},
+		{audit.Query{Match: audit.Match{Subjects: []audit.Index{subject}}}, "PRIMARY KEY (purpose=? AND value=? AND position>? AND position<?)"},
+		{audit.Query{Match: audit.Match{Networks: []audit.Index{subject}}}, "PRIMARY KEY (purpose=? AND value=? AND position>? AND position<?)"},
+		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}, Types: []string{"mfa.verified"}}}, "event_site"},                                      // 500 rows against 1000
+		{audit.Query{Match: audit.Match{Sites: []string{"site-1", "site-2", "site-3"}, Types: []string{"mfa.verified"}}}, "event_type"},                  // 1500 against 1000
+		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}, Types: []string{"mfa.*", "sign_in.*"}, Subjects: []audit.Index{subject}}}, "i USING"}, // 5 rows
+		{audit.Query{Match: audit.Match{Outcomes: []audit.Outcome{audit.OutcomeFailure}, Reasons: []string{"x"}, Connections: []string{"y"}}, Start: time.UnixMilli(1_700_000_000_000)}, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 	} {
 		c.q.OrganizationUID, c.q.Limit = "org", 50
 		for _, c.q.Descending = range []bool{false, true} {
@@ -124,9 +124,9 @@ func TestEdgesKeepThePlans(t *testing.T) {
 	now = now.Add(5 * time.Second) // half of them
 	for want, q := range map[string]audit.Query{
 		"INTEGER PRIMARY KEY (rowid>? AND rowid<?)":             {},
-		"event_site_1 (site=? AND rowid>? AND rowid<?)":         {Sites: []string{"site-1"}},
-		"event_type_1 (type=? AND rowid>? AND rowid<?)":         {Types: []string{"mfa.*"}},
-		"(purpose=? AND value=? AND position>? AND position<?)": {Subjects: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte(fmt.Sprintf("%017d", 7))}}},
+		"event_site_1 (site=? AND rowid>? AND rowid<?)":         {Match: audit.Match{Sites: []string{"site-1"}}},
+		"event_type_1 (type=? AND rowid>? AND rowid<?)":         {Match: audit.Match{Types: []string{"mfa.*"}}},
+		"(purpose=? AND value=? AND position>? AND position<?)": {Match: audit.Match{Subjects: []audit.Index{{Purpose: audit.IndexAccount, Value: []byte(fmt.Sprintf("%017d", 7))}}}},
 	} {
 		q.OrganizationUID, q.Limit = "org", 1000
 		plans, err := a.Plans(t.Context(), q)
@@ -183,7 +183,7 @@ func BenchmarkEvents(b *testing.B) {
 	fill(b, a, 20_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := a.Events(b.Context(), audit.Query{OrganizationUID: "org", Sites: []string{"site-3"}, Descending: true, Limit: 100}); err != nil {
+		if _, err := a.Events(b.Context(), audit.Query{OrganizationUID: "org", Match: audit.Match{Sites: []string{"site-3"}}, Descending: true, Limit: 100}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -150,7 +150,7 @@ func (r *run) organizations(ctx context.Context) error {
 
 // gone names an organization that the store does not have, unless it was deleted, or made anew since.
 func (r *run) gone(ctx context.Context, uid string) error {
-	deleted, err := r.Archive.Events(ctx, audit.Query{OrganizationUID: uid, Types: []string{string(audit.TypeOrganizationDeleted)}, Limit: 1})
+	deleted, err := r.Archive.Events(ctx, audit.Query{OrganizationUID: uid, Match: audit.Match{Types: []string{string(audit.TypeOrganizationDeleted)}}, Limit: 1})
 	if err != nil || len(deleted) > 0 {
 		return err
 	}

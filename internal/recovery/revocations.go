@@ -49,7 +49,7 @@ func (r *run) revocationsOf(ctx context.Context, uid string) error {
 		return err
 	}
 	for after := int64(0); ; {
-		events, err := r.Archive.Events(ctx, audit.Query{OrganizationUID: uid, After: after, Limit: page, Types: taken, Start: newest[0].Time.Add(-lookBack)})
+		events, err := r.Archive.Events(ctx, audit.Query{OrganizationUID: uid, After: after, Limit: page, Match: audit.Match{Types: taken}, Start: newest[0].Time.Add(-lookBack)})
 		if err != nil {
 			return err
 		}

@@ -271,7 +271,7 @@ func TestAKillLosesOnlyWhatItSays(t *testing.T) {
 // toldSetBack fails unless the record says once that the organization was set back, and the history has it as it is again.
 func (w *world) toldSetBack(o *policy.Organization) {
 	w.t.Helper()
-	events, err := w.archive.Events(w.t.Context(), audit.Query{OrganizationUID: o.UID, Types: []string{string(audit.TypeOrganizationSetBack)}, Limit: 9})
+	events, err := w.archive.Events(w.t.Context(), audit.Query{OrganizationUID: o.UID, Match: audit.Match{Types: []string{string(audit.TypeOrganizationSetBack)}}, Limit: 9})
 	if err != nil || len(events) != 1 || events[0].Caller != "recovery" || events[0].Target.UID != o.UID {
 		w.t.Fatalf("%+v, %v", events, err)
 	}

@@ -100,8 +100,7 @@ func PageSize(n int32) int {
 func Events(f *posternv1.EventFilter, organizationUID string, x Indexer) (audit.Query, error) {
 	m := f.GetInclude()
 	q := audit.Query{
-		OrganizationUID: organizationUID, Start: when(f.GetStartTime()), End: when(f.GetEndTime()), Sites: m.GetSites(),
-		Connections: m.GetConnections(), Reasons: m.GetReasons(), NoSandbox: f.GetSandbox() == posternv1.EventFilter_SANDBOX_EXCLUDE,
+		OrganizationUID: organizationUID, Start: when(f.GetStartTime()), End: when(f.GetEndTime()), Match: audit.Match{Sites: m.GetSites(), Connections: m.GetConnections(), Reasons: m.GetReasons()}, NoSandbox: f.GetSandbox() == posternv1.EventFilter_SANDBOX_EXCLUDE,
 	}
 	if err := rangeOf("filter.", f.GetStartTime(), f.GetEndTime()); err != nil {
 		return audit.Query{}, err
