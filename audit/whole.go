@@ -2,8 +2,8 @@ package audit
 
 // What a process that does everything asks of its archive, grouped.
 
-// BothWays is an archive that stores batches one by one and several at once.
-type BothWays interface {
+// BatchingArchive is an archive that stores batches one by one and several at once.
+type BatchingArchive interface {
 	Archive
 	BatchArchive
 }

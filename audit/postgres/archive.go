@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 	"github.com/postern-audit/postern/internal/errs"
 )
 
@@ -169,7 +170,7 @@ func installation(ctx context.Context, q querier) (*audit.Installation, error) {
 	if err != nil {
 		return nil, err
 	}
-	i.Created = fromNanos(created)
+	i.Created = stored.Time(created)
 	return &i, nil
 }
 
@@ -177,7 +178,7 @@ func installation(ctx context.Context, q querier) (*audit.Installation, error) {
 func (a *Archive) SetInstallation(ctx context.Context, i audit.Installation) error {
 	return a.inWrite(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `INSERT INTO installation VALUES (1, $1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-			i.ID, i.Partitions, i.StateFormat, i.MasterFingerprint, i.HashFingerprint, nanos(i.Created)); err != nil {
+			i.ID, i.Partitions, i.StateFormat, i.MasterFingerprint, i.HashFingerprint, stored.Nanos(i.Created)); err != nil {
 			return err
 		}
 		have, err := installation(ctx, tx)
@@ -256,26 +257,4 @@ func (a *Archive) read(ctx context.Context, fn func(pgx.Tx) error) error {
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // it only read
 	return fn(tx)
-}
-
-// nanos is how a time is stored: 0 for none; what int64 cannot hold becomes the nearest it can.
-func nanos(t time.Time) int64 {
-	earliest, latest := time.Date(1678, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
-	switch {
-	case t.IsZero():
-		return 0
-	case t.Before(earliest):
-		return earliest.UnixNano()
-	case t.After(latest):
-		return latest.UnixNano()
-	default:
-		return t.UnixNano()
-	}
-}
-
-func fromNanos(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
 }

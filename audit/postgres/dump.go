@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 var _ audit.Dumper = (*Archive)(nil)
@@ -24,7 +25,7 @@ func (a *Archive) Standings(ctx context.Context, after string, limit int) ([]aud
 		var uid, name []byte
 		var recorded int64
 		err = r.Scan(&uid, &name, &s.Last, &recorded, &s.Revision, &s.Commit)
-		s.OrganizationUID, s.Organization, s.Recorded = string(uid), string(name), fromNanos(recorded)
+		s.OrganizationUID, s.Organization, s.Recorded = string(uid), string(name), stored.Time(recorded)
 		return s, err
 	})
 	return out, wrapIn(ctx, err)

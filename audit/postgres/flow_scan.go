@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 var _ audit.FlowScanner = (*Archive)(nil)
@@ -107,7 +108,7 @@ func (a *Archive) Steps(ctx context.Context, organizationUID string, steps []aud
 // scan reads a page of flows.
 func (v *view) scan(ctx context.Context, tx pgx.Tx, s *audit.FlowScan) (page []audit.FlowRow, err error) {
 	for _, on := range v.scanShelves(s) {
-		if len(page) == s.Limit && nanos(page[s.Limit-1].Started) < on.content[0].firstStarted {
+		if len(page) == s.Limit && stored.Nanos(page[s.Limit-1].Started) < on.content[0].firstStarted {
 			break
 		}
 		var b pgx.Batch
@@ -130,8 +131,8 @@ func (v *view) scanShelves(s *audit.FlowScan) []*shelfView {
 		on := &v.shelves[i]
 		h := &on.content[0]
 		some, _ := on.shows(0)
-		if !some || h.flows == 0 || !s.AfterTime.IsZero() && h.lastStarted < nanos(s.AfterTime) || !s.Start.IsZero() && h.lastStarted < nanos(s.Start) ||
-			!s.End.IsZero() && h.firstStarted >= nanos(s.End) {
+		if !some || h.flows == 0 || !s.AfterTime.IsZero() && h.lastStarted < stored.Nanos(s.AfterTime) || !s.Start.IsZero() && h.lastStarted < stored.Nanos(s.Start) ||
+			!s.End.IsZero() && h.firstStarted >= stored.Nanos(s.End) {
 			continue
 		}
 		out = append(out, on)
@@ -152,13 +153,13 @@ func scanStatements(on *shelfView, s *audit.FlowScan, columns, order string, lim
 			t.add(` AND (f.site || '') = ANY (`, t.arg(keys(s.Sites)), `)`)
 		}
 		if !s.AfterTime.IsZero() {
-			t.add(` AND (f.started, f.id) > (`, t.arg(nanos(s.AfterTime)), `, `, t.arg(idKey(s.AfterID)), `)`)
+			t.add(` AND (f.started, f.id) > (`, t.arg(stored.Nanos(s.AfterTime)), `, `, t.arg(idKey(s.AfterID)), `)`)
 		}
 		if !s.Start.IsZero() {
-			t.add(` AND f.started >= `, t.arg(nanos(s.Start)))
+			t.add(` AND f.started >= `, t.arg(stored.Nanos(s.Start)))
 		}
 		if !s.End.IsZero() {
-			t.add(` AND f.started < `, t.arg(nanos(s.End)))
+			t.add(` AND f.started < `, t.arg(stored.Nanos(s.End)))
 		}
 		on.visibleFlow(&t)
 		t.add(` AND f.ended IS NOT NULL`, order, ` LIMIT `, t.arg(limit))

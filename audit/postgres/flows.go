@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // flowState is a flow's row during an append transaction.
@@ -91,7 +92,7 @@ func (w *writer) flow(f *flowState, it *item, o *organization) error {
 		f.shelf, f.organization, f.moment = s, o.number, moment.UnixMilli()
 	}
 	if fresh || !f.Started.Equal(before) {
-		w.contentOf(o.number, f.shelf, audit.CategorySignIn).flow(fresh, nanos(f.Started))
+		w.contentOf(o.number, f.shelf, audit.CategorySignIn).flow(fresh, stored.Nanos(f.Started))
 	}
 	w.list(f, e)
 	return nil

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-audit/postern/audit"
-	"github.com/postern-audit/postern/audit/codec"
 	"github.com/postern-audit/postern/audit/stored"
 )
 
@@ -32,13 +31,13 @@ func (w *writer) queueHistory(b *pgx.Batch) {
 	for i := range w.history {
 		h := &w.history[i]
 		e, d := &h.event, h.event.Directory
-		b.Queue(insertCommit, h.organization, e.Sequence, e.Revision, nanos(e.RecordedTime), d.BackTo)
+		b.Queue(insertCommit, h.organization, e.Sequence, e.Revision, stored.Nanos(e.RecordedTime), d.BackTo)
 		if d.Organization != nil {
 			var salt, data, digest []byte
 			if s := e.Sealed; s != nil {
 				salt, data, digest = s.Salt, s.Data, s.Digest
 			}
-			b.Queue(insertVersion, h.organization, e.Sequence, e.Revision, nanos(e.RecordedTime), audit.ChangesPolicy(e.Type), salt, data, digest, h.body, d.Organization)
+			b.Queue(insertVersion, h.organization, e.Sequence, e.Revision, stored.Nanos(e.RecordedTime), audit.ChangesPolicy(e.Type), salt, data, digest, h.body, d.Organization)
 		}
 		queueItems(b, h.organization, e.Sequence, d.Items)
 	}
@@ -112,8 +111,8 @@ func (a *Archive) CommitAt(ctx context.Context, organizationUID string, at time.
 	found := false
 	err := a.ofNumber(ctx, organizationUID, func(tx pgx.Tx, number int32) error {
 		var recorded int64
-		err := tx.QueryRow(ctx, commitAt, number, nanos(at)).Scan(&c.Sequence, &c.Revision, &recorded)
-		c.RecordedTime, found = fromNanos(recorded), err == nil
+		err := tx.QueryRow(ctx, commitAt, number, stored.Nanos(at)).Scan(&c.Sequence, &c.Revision, &recorded)
+		c.RecordedTime, found = stored.Time(recorded), err == nil
 		return ignoreNone(err)
 	})
 	return c, unknownUnless(found, err)
@@ -134,30 +133,15 @@ func unknownUnless(found bool, err error) error {
 	return err
 }
 
-// run is a run of sequence numbers, the first exclusive.
-type run struct{ after, upTo int64 }
-
-// runs returns the commits that made a directory what it was after one of them, the newest first: it is one run unless the store
-// was set back, which leaves out what it lost.
-func runs(ctx context.Context, tx pgx.Tx, number int32, upTo int64) (out []run, err error) {
-	for {
-		var after, backTo int64
-		err := tx.QueryRow(ctx, setBackAt, number, upTo).Scan(&after, &backTo)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return append(out, run{0, upTo}), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, run{after - 1, upTo}) // with what the commit itself brought
-		err = tx.QueryRow(ctx, commitBefore, number, backTo, after).Scan(&upTo)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return out, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
+// runs are the runs of commits that made a directory what it was after one of them.
+func runs(ctx context.Context, tx pgx.Tx, number int32, upTo int64) ([]stored.Run, error) {
+	return stored.Runs(upTo, func(upTo int64) (sequence, backTo int64, found bool, err error) {
+		err = tx.QueryRow(ctx, setBackAt, number, upTo).Scan(&sequence, &backTo)
+		return sequence, backTo, err == nil, ignoreNone(err)
+	}, func(revision, sequence int64) (upTo int64, found bool, err error) {
+		err = tx.QueryRow(ctx, commitBefore, number, revision, sequence).Scan(&upTo)
+		return upTo, err == nil, ignoreNone(err)
+	})
 }
 
 // OrganizationAt returns the record as it was after a commit.
@@ -167,7 +151,7 @@ func (a *Archive) OrganizationAt(ctx context.Context, organizationUID string, c 
 		found = false
 		all, err := runs(ctx, tx, number, c.Sequence)
 		for i := 0; i < len(all) && !found && err == nil; i++ {
-			v, err = scanVersion(tx.QueryRow(ctx, organizationAt, number, all[i].after, all[i].upTo), organizationUID)
+			v, err = stored.Version(organizationUID, tx.QueryRow(ctx, organizationAt, number, all[i].After, all[i].UpTo).Scan)
 			found, err = err == nil, ignoreNone(err)
 		}
 		return err
@@ -199,10 +183,10 @@ func (a *Archive) ItemsAt(ctx context.Context, organizationUID string, c audit.D
 }
 
 // itemsIn looks keys up in one run, in one trip, and returns those that it does not say anything about.
-func itemsIn(ctx context.Context, tx pgx.Tx, number int32, r run, keys []audit.DirectoryKey, out map[audit.DirectoryKey][]byte) (left []audit.DirectoryKey, err error) {
+func itemsIn(ctx context.Context, tx pgx.Tx, number int32, r stored.Run, keys []audit.DirectoryKey, out map[audit.DirectoryKey][]byte) (left []audit.DirectoryKey, err error) {
 	var b pgx.Batch
 	for _, k := range keys {
-		b.Queue(itemAt, number, stored.Key(k), r.after, r.upTo).QueryRow(func(row pgx.Row) error {
+		b.Queue(itemAt, number, stored.Key(k), r.After, r.UpTo).QueryRow(func(row pgx.Row) error {
 			var record []byte
 			err := row.Scan(&record)
 			if errors.Is(err, pgx.ErrNoRows) {
@@ -230,32 +214,9 @@ func (a *Archive) Versions(ctx context.Context, q audit.VersionQuery) (out []aud
 			return err
 		}
 		out, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (audit.OrganizationVersion, error) {
-			return scanVersion(r, q.OrganizationUID)
+			return stored.Version(q.OrganizationUID, r.Scan)
 		})
 		return err
 	})
 	return out, err
-}
-
-// scanVersion reads one row. An event that cannot be read leaves what the columns say, as scanEvent does.
-func scanVersion(row pgx.Row, organizationUID string) (audit.OrganizationVersion, error) {
-	var (
-		v                        audit.OrganizationVersion
-		recorded                 int64
-		salt, data, digest, body []byte
-	)
-	if err := row.Scan(&v.Sequence, &v.Revision, &recorded, &salt, &data, &digest, &body, &v.Record); err != nil {
-		return v, err
-	}
-	e, err := codec.New(nil).Decode(body) // decoding opens nothing, so it needs no sealer
-	if err != nil {
-		e = audit.Event{OrganizationUID: organizationUID, Revision: v.Revision, PersonalState: codec.StateUnreadable}
-	}
-	v.RecordedTime = fromNanos(recorded)
-	e.Sequence, e.RecordedTime = v.Sequence, v.RecordedTime
-	if digest != nil {
-		e.Sealed = &audit.Sealed{Salt: salt, Data: data, Digest: digest}
-	}
-	v.Event = e
-	return v, nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 	"github.com/postern-audit/postern/internal/errs"
 )
 
@@ -47,7 +48,7 @@ func (a *Archive) Import(ctx context.Context, standing audit.Standing, events []
 		if len(events) == 0 {
 			o.last = max(o.last, standing.Last)
 		}
-		o.name, o.recorded, o.revision, o.changed = standing.Organization, max(o.recorded, nanos(standing.Recorded)), max(o.revision, standing.Revision), true
+		o.name, o.recorded, o.revision, o.changed = standing.Organization, max(o.recorded, stored.Nanos(standing.Recorded)), max(o.revision, standing.Revision), true
 		return w.write(nil)
 	})
 }
@@ -106,7 +107,7 @@ func (w *writer) importFlow(it *item, row *audit.StoredFlow, forked bool) error 
 			}
 			f.shelf, f.organization, f.moment = s, w.organizations[row.OrganizationUID].number, row.Moment.UnixMilli()
 		}
-		w.contentOf(f.organization, f.shelf, audit.CategorySignIn).flow(fresh, nanos(f.Started))
+		w.contentOf(f.organization, f.shelf, audit.CategorySignIn).flow(fresh, stored.Nanos(f.Started))
 	}
 	if it.event.Step > 0 && !forked {
 		f.steps.add(it.event.Step)

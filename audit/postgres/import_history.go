@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // ImportHistory stores rows of an organization's history as another archive has them, in one durable transaction. Rows that are there
@@ -51,13 +52,13 @@ func importVersions(b *pgx.Batch, organization int32, versions []audit.StoredVer
 		if s := v.Sealed; s != nil {
 			salt, data, digest = s.Salt, s.Data, s.Digest
 		}
-		b.Queue(insertVersion+` ON CONFLICT DO NOTHING`, organization, v.Sequence, v.Revision, nanos(v.RecordedTime), v.Policy, salt, data, digest, v.Body, v.Record)
+		b.Queue(insertVersion+` ON CONFLICT DO NOTHING`, organization, v.Sequence, v.Revision, stored.Nanos(v.RecordedTime), v.Policy, salt, data, digest, v.Body, v.Record)
 	}
 }
 
 func importCommits(b *pgx.Batch, organization int32, commits []audit.StoredCommit) {
 	for i := range commits {
 		c := &commits[i]
-		b.Queue(insertCommit+` ON CONFLICT DO NOTHING`, organization, c.Sequence, c.Revision, nanos(c.RecordedTime), c.BackTo)
+		b.Queue(insertCommit+` ON CONFLICT DO NOTHING`, organization, c.Sequence, c.Revision, stored.Nanos(c.RecordedTime), c.BackTo)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // SetRetention stores an organization's retention. It waits for appends of that organization that have begun: what they store
@@ -152,13 +153,13 @@ func prune(ctx context.Context, tx pgx.Tx, s *shelf, now time.Time) ([]audit.Pru
 func insertPruned(ctx context.Context, tx pgx.Tx, organization int32, p *audit.Pruned) error {
 	var id int64
 	if err := tx.QueryRow(ctx, `INSERT INTO pruned (event_id, organization, name, keep, starts, ends, dropped) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING pruned`,
-		p.EventID, organization, []byte(p.Organization), p.Shelf.Keep, p.Shelf.Start.UnixMilli(), p.Shelf.End.UnixMilli(), nanos(p.Dropped)).Scan(&id); err != nil {
+		p.EventID, organization, []byte(p.Organization), p.Shelf.Keep, p.Shelf.Start.UnixMilli(), p.Shelf.End.UnixMilli(), stored.Nanos(p.Dropped)).Scan(&id); err != nil {
 		return err
 	}
 	var b pgx.Batch
 	for _, x := range p.Parts {
 		b.Queue(`INSERT INTO pruned_part VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, id, category(x.Category), x.Events, x.Flows,
-			x.FirstSequence, x.LastSequence, nanos(x.FirstTime), nanos(x.LastTime))
+			x.FirstSequence, x.LastSequence, stored.Nanos(x.FirstTime), stored.Nanos(x.LastTime))
 	}
 	return tx.SendBatch(ctx, &b).Close()
 }
@@ -175,7 +176,7 @@ func (c *contentRow) columns() []any {
 
 func (c *contentRow) part() audit.PrunedPart {
 	return audit.PrunedPart{Category: categories()[c.category], Events: c.events, Flows: c.flows, FirstSequence: c.first, LastSequence: c.last,
-		FirstTime: fromNanos(c.begin), LastTime: fromNanos(c.finis)}
+		FirstTime: stored.Time(c.begin), LastTime: stored.Time(c.finis)}
 }
 
 // Untold returns what was dropped and not yet told, oldest drop first, at most limit.
@@ -203,7 +204,7 @@ func (a *Archive) pruned(ctx context.Context, which string, arg any) ([]audit.Pr
 	var c contentRow
 	_, err = pgx.ForEachRow(rows, append([]any{&p.EventID, &uid, &name, &p.Shelf.Keep, &starts, &ends, &dropped}, c.columns()...), func() error {
 		if len(out) == 0 || out[len(out)-1].EventID != p.EventID {
-			p.OrganizationUID, p.Organization, p.Dropped = string(uid), string(name), fromNanos(dropped)
+			p.OrganizationUID, p.Organization, p.Dropped = string(uid), string(name), stored.Time(dropped)
 			p.Shelf.Start, p.Shelf.End = fromMillis(starts), fromMillis(ends)
 			out = append(out, p)
 		}

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 const (
@@ -81,11 +83,11 @@ func (s *search) narrow(group []reach) error {
 	for i := range group {
 		r := &group[i]
 		h, _ := r.seen()
-		if at := nanos(s.q.Start); !s.q.Start.IsZero() && h.firstTime < at {
+		if at := stored.Nanos(s.q.Start); !s.q.Start.IsZero() && h.firstTime < at {
 			ask(r, `SELECT block FROM `+r.table("span")+` WHERE organization = $1 AND block BETWEEN $2 AND $3 AND max_time >= $4 ORDER BY block LIMIT 1`, at,
 				func(block int64) { r.from = max(r.from, position(r.organization, max(block<<blockBits-1, 0))) })
 		}
-		if at := nanos(s.q.End); !s.q.End.IsZero() && h.lastTime >= at {
+		if at := stored.Nanos(s.q.End); !s.q.End.IsZero() && h.lastTime >= at {
 			ask(r, `SELECT block FROM `+r.table("span")+` WHERE organization = $1 AND block BETWEEN $2 AND $3 AND min_time < $4 ORDER BY block DESC LIMIT 1`, at,
 				func(block int64) { r.to = min(r.to, position(r.organization, (block+1)<<blockBits-1)) })
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // Events returns up to q.Limit events in sequence order, or reverse.
@@ -74,7 +75,7 @@ func newSearch(ctx context.Context, tx pgx.Tx, v *view, q *audit.Query) *search 
 	for i := range v.shelves {
 		sv := &v.shelves[i]
 		h, ok := sv.seen()
-		if !ok || !q.Start.IsZero() && h.lastTime < nanos(q.Start) || !q.End.IsZero() && h.firstTime >= nanos(q.End) {
+		if !ok || !q.Start.IsZero() && h.lastTime < stored.Nanos(q.Start) || !q.End.IsZero() && h.firstTime >= stored.Nanos(q.End) {
 			continue
 		}
 		if from, to := max(low, h.firstSequence-1), min(high, h.lastSequence); from < to {
@@ -162,10 +163,10 @@ func (s *search) fetch() ([]audit.Event, error) {
 func (s *search) conditions(t *text, r *reach, walked string) {
 	q := s.q
 	if !q.Start.IsZero() {
-		t.add(` AND e.time >= `, t.arg(nanos(q.Start)))
+		t.add(` AND e.time >= `, t.arg(stored.Nanos(q.Start)))
 	}
 	if !q.End.IsZero() {
-		t.add(` AND e.time < `, t.arg(nanos(q.End)))
+		t.add(` AND e.time < `, t.arg(stored.Nanos(q.End)))
 	}
 	oneOf := func(column string, values []string) {
 		if len(values) > 0 && column != walked {

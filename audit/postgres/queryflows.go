@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // newestFirst is the order of lists of flows.
@@ -40,7 +41,7 @@ func (v *view) flows(ctx context.Context, tx pgx.Tx, q *audit.FlowQuery) (out []
 		var b pgx.Batch
 		for n := 0; n < size && len(shelves) > 0; n++ {
 			s := shelves[0]
-			if len(out) == q.Limit && s.content[0].lastStarted < nanos(out[q.Limit-1].Started) {
+			if len(out) == q.Limit && s.content[0].lastStarted < stored.Nanos(out[q.Limit-1].Started) {
 				shelves = nil // nor do those after it
 				break
 			}
@@ -66,8 +67,8 @@ func (v *view) flowShelves(q *audit.FlowQuery) []*shelfView {
 		s := &v.shelves[i]
 		h := &s.content[0]
 		some, _ := s.shows(0)
-		if !some || h.flows == 0 || !q.Start.IsZero() && h.lastStarted < nanos(q.Start) || !q.End.IsZero() && h.firstStarted >= nanos(q.End) ||
-			!q.BeforeTime.IsZero() && h.firstStarted > nanos(q.BeforeTime) {
+		if !some || h.flows == 0 || !q.Start.IsZero() && h.lastStarted < stored.Nanos(q.Start) || !q.End.IsZero() && h.firstStarted >= stored.Nanos(q.End) ||
+			!q.BeforeTime.IsZero() && h.firstStarted > stored.Nanos(q.BeforeTime) {
 			continue
 		}
 		out = append(out, s)
@@ -112,13 +113,13 @@ func flowStatements(s *shelfView, q *audit.FlowQuery) []*text {
 // flowConditions are all filters but the organization.
 func flowConditions(t *text, s *shelfView, q *audit.FlowQuery) {
 	if !q.BeforeTime.IsZero() {
-		t.add(` AND (f.started, f.id) < (`, t.arg(nanos(q.BeforeTime)), `, `, t.arg(idKey(q.BeforeID)), `)`)
+		t.add(` AND (f.started, f.id) < (`, t.arg(stored.Nanos(q.BeforeTime)), `, `, t.arg(idKey(q.BeforeID)), `)`)
 	}
 	if !q.Start.IsZero() {
-		t.add(` AND f.started >= `, t.arg(nanos(q.Start)))
+		t.add(` AND f.started >= `, t.arg(stored.Nanos(q.Start)))
 	}
 	if !q.End.IsZero() {
-		t.add(` AND f.started < `, t.arg(nanos(q.End)))
+		t.add(` AND f.started < `, t.arg(stored.Nanos(q.End)))
 	}
 	if len(q.Sites) > 0 {
 		t.add(` AND (f.site || '') = ANY (`, t.arg(keys(q.Sites)), `)`)

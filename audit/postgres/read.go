@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 	"github.com/postern-audit/postern/internal/errs"
 )
 
@@ -207,7 +208,7 @@ func (a *Archive) Position(ctx context.Context, organizationUID string) (int64, 
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, time.Time{}, nil
 	}
-	return last, fromNanos(recorded), wrapIn(ctx, err)
+	return last, stored.Time(recorded), wrapIn(ctx, err)
 }
 
 // Revisions returns the highest directory revision archived per organization uid.

@@ -61,7 +61,7 @@ func scanEvent(row pgx.Row, organizationUID string, into ...any) (audit.Event, e
 	if err != nil {
 		return audit.Event{}, err
 	}
-	e.Time, e.OrganizationUID, e.Outcome, e.Step = fromNanos(at), organizationUID, audit.Outcome(outcome), int(step) //nolint:gosec // as stored
+	e.Time, e.OrganizationUID, e.Outcome, e.Step = stored.Time(at), organizationUID, audit.Outcome(outcome), int(step) //nolint:gosec // as stored
 	e.Flow, _ = idText(flow)
 	if organizationUID == audit.SystemUID {
 		e.Organization = audit.SystemID
@@ -76,7 +76,7 @@ func scanEvent(row pgx.Row, organizationUID string, into ...any) (audit.Event, e
 	if text, ok := idText(id); ok {
 		e.ID = text
 	}
-	e.Sequence, e.RecordedTime, e.Forked = sequenceOf(pos), fromNanos(recorded), flags&flagForked != 0
+	e.Sequence, e.RecordedTime, e.Forked = sequenceOf(pos), stored.Time(recorded), flags&flagForked != 0
 	if digest != nil {
 		e.Sealed = &audit.Sealed{Salt: salt, Data: data, Digest: digest}
 	}
@@ -104,6 +104,6 @@ func scanFlow(row pgx.Row, organizationUID string, into ...any) (audit.FlowRow, 
 		unpack(exact, flowTexts(&r)...)
 	}
 	r.Class, r.Ending, r.LastStep = audit.Class(class), audit.Ending(ending), int(step) //nolint:gosec // as stored
-	r.Started, r.Ended, r.LastTime = fromNanos(started), fromNanos(ended), fromNanos(last)
+	r.Started, r.Ended, r.LastTime = stored.Time(started), stored.Time(ended), stored.Time(last)
 	return r, err
 }

@@ -15,7 +15,7 @@ CREATE TABLE event_N (
   category        smallint NOT NULL,
   outcome         smallint NOT NULL,
   class           smallint NOT NULL,
-  flags           smallint NOT NULL, -- 1 forked, 2 unreadable
+  flags           smallint NOT NULL, -- 1 forked, 2 unreadable, 4 sandbox
   id              bytea    NOT NULL,
   flow            bytea,
   type            text COLLATE "C" NOT NULL,

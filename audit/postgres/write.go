@@ -103,15 +103,15 @@ func (w *writer) add(it *item, known map[string]bool, done *audit.Appended) erro
 func (w *writer) put(it *item, o *organization) {
 	e := &it.event
 	o.last, o.changed = max(o.last, e.Sequence), true
-	o.recorded = max(o.recorded, nanos(e.RecordedTime))
+	o.recorded = max(o.recorded, stored.Nanos(e.RecordedTime))
 	o.revision = max(o.revision, e.Revision)
 	if e.Organization != "" {
 		o.name = e.Organization
 	}
 	w.stray(it.shelf, it.own)
 	w.row(it, position(o.number, e.Sequence))
-	w.widen(span{it.shelf.number, o.number, e.Sequence >> blockBits}, nanos(e.Time))
-	w.contentOf(o.number, it.shelf, it.category).event(e.Sequence, nanos(e.Time))
+	w.widen(span{it.shelf.number, o.number, e.Sequence >> blockBits}, stored.Nanos(e.Time))
+	w.contentOf(o.number, it.shelf, it.category).event(e.Sequence, stored.Nanos(e.Time))
 }
 
 // row adds the event's row and those of its blind indexes.
@@ -140,7 +140,7 @@ func (w *writer) row(it *item, pos int64) {
 		flow = idKey(e.Flow)
 	}
 	r.position, r.moment = append(r.position, pos), append(r.moment, it.moment.UnixMilli())
-	r.time, r.recorded = append(r.time, nanos(e.Time)), append(r.recorded, nanos(e.RecordedTime))
+	r.time, r.recorded = append(r.time, stored.Nanos(e.Time)), append(r.recorded, stored.Nanos(e.RecordedTime))
 	r.step, r.category = append(r.step, clamp(e.Step)), append(r.category, category(it.category))
 	r.outcome, r.class, r.flags = append(r.outcome, int16(e.Outcome)), append(r.class, int16(e.Class)), append(r.flags, flags)
 	r.id, r.flow = append(r.id, it.id), append(r.flow, flow)

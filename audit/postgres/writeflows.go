@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // flowRows are rows of flows of one shelf, column by column.
@@ -24,7 +26,7 @@ func (r *flowRows) add(f *flowState) {
 	r.id, r.exact = append(r.id, idKey(f.ID)), append(r.exact, exact(&f.FlowRow))
 	r.organization, r.partition = append(r.organization, f.organization), append(r.partition, clamp(f.partition))
 	r.lastStep, r.moment = append(r.lastStep, clamp(f.LastStep)), append(r.moment, f.moment)
-	r.started, r.ended, r.last = append(r.started, nanos(f.Started)), append(r.ended, nanos(f.Ended)), append(r.last, nanos(f.LastTime))
+	r.started, r.ended, r.last = append(r.started, stored.Nanos(f.Started)), append(r.ended, stored.Nanos(f.Ended)), append(r.last, stored.Nanos(f.LastTime))
 	r.steps, r.moreSteps = append(r.steps, f.steps.low), append(r.moreSteps, arrayText(f.steps.more))
 	r.class, r.ending = append(r.class, int16(f.Class)), append(r.ending, int16(f.Ending))
 	r.provisional, r.over = append(r.provisional, f.Provisional), append(r.over, f.EndEventID != "")

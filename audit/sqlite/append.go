@@ -206,7 +206,7 @@ func (w *writer) store(partition int, in *arrival, done *audit.Appended) error {
 	}
 	e.Sequence = o.last + 1
 	o.last = e.Sequence
-	o.recorded = max(o.recorded, nanos(e.RecordedTime))
+	o.recorded = max(o.recorded, stored.Nanos(e.RecordedTime))
 	o.revision = max(o.revision, e.Revision)
 	o.name = e.Organization
 	w.placed[e.ID] = s.number
@@ -217,7 +217,7 @@ func (w *writer) store(partition int, in *arrival, done *audit.Appended) error {
 
 // note collects what finish writes for an event.
 func (w *writer) note(s *shelf, o *organization, e *audit.Event, pos int64) {
-	at := nanos(e.Time)
+	at := stored.Nanos(e.Time)
 	w.contents.event(contentKey{o.number, s.number, categoryNumber(audit.CategoryOf(e.Type))}, e.Sequence, at)
 	w.types[e.Type] = struct{}{}
 	key := span{s.number, o.number, e.Sequence >> blockBits}
@@ -254,7 +254,7 @@ func (w *writer) insert(s *shelf, pos int64, in *arrival, f *flowState) (flags i
 	if s := e.Sealed; s != nil {
 		salt, data, digest = s.Salt, s.Data, s.Digest
 	}
-	err = w.scanOn(s.number, sqlEvent, []any{pos, e.ID, nanos(e.Time), nanos(e.RecordedTime), string(e.Type), int64(e.Outcome),
+	err = w.scanOn(s.number, sqlEvent, []any{pos, e.ID, stored.Nanos(e.Time), stored.Nanos(e.RecordedTime), string(e.Type), int64(e.Outcome),
 		text(e.Site), text(e.Flow), e.Step, text(e.Connection), text(e.Reason), int64(e.Class),
 		flags, e.Step, text(e.Flow), e.Step, first, pos,
 		salt, data, digest, stored.PackIndexes(e.Indexes), in.body}, &flags)

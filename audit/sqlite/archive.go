@@ -14,6 +14,7 @@ import (
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 	"github.com/postern-audit/postern/internal/errs"
 )
 
@@ -135,7 +136,7 @@ func installation(ctx context.Context, q querier) (*audit.Installation, error) {
 	if err != nil {
 		return nil, err
 	}
-	i.Created = fromNanos(created)
+	i.Created = stored.Time(created)
 	return &i, nil
 }
 
@@ -154,7 +155,7 @@ func (a *Archive) SetInstallation(ctx context.Context, i audit.Installation) err
 			return nil
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO installation VALUES (1, ?, ?, ?, ?, ?, ?)`,
-			i.ID, i.Partitions, i.StateFormat, i.MasterFingerprint, i.HashFingerprint, nanos(i.Created))
+			i.ID, i.Partitions, i.StateFormat, i.MasterFingerprint, i.HashFingerprint, stored.Nanos(i.Created))
 		return err
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // Drop takes a shelf out of the record in one short transaction. Its tables stay until Reclaim has emptied them; nobody reads
@@ -32,7 +33,7 @@ func (a *Archive) Drop(ctx context.Context, s audit.Shelf, now time.Time) (gone 
 		if _, err := tx.ExecContext(ctx, `DELETE FROM shelf_content WHERE shelf = ?`, numbers[0]); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE shelf SET dropped = ? WHERE shelf = ?`, nanos(now), numbers[0]); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE shelf SET dropped = ? WHERE shelf = ?`, stored.Nanos(now), numbers[0]); err != nil {
 			return err
 		}
 		dropped = true
@@ -67,7 +68,7 @@ func goneWith(ctx context.Context, tx querier, number int64, s audit.Shelf, now 
 	var out []audit.Pruned
 	for i := range lines {
 		if len(out) == 0 || out[len(out)-1].OrganizationUID != lines[i].uid {
-			out = append(out, audit.Pruned{Shelf: s, OrganizationUID: lines[i].uid, Organization: lines[i].name, Dropped: fromNanos(nanos(now))})
+			out = append(out, audit.Pruned{Shelf: s, OrganizationUID: lines[i].uid, Organization: lines[i].name, Dropped: stored.Time(stored.Nanos(now))})
 		}
 		last := &out[len(out)-1]
 		last.Parts = append(last.Parts, lines[i].part)
@@ -82,7 +83,7 @@ func partOf(category int64, c *content) audit.PrunedPart {
 	p := audit.PrunedPart{Category: categoryOf(category), Events: c.events, Flows: c.flows}
 	if c.events > 0 {
 		p.FirstSequence, p.LastSequence = c.sequence.low, c.sequence.high
-		p.FirstTime, p.LastTime = fromNanos(c.time.low), fromNanos(c.time.high)
+		p.FirstTime, p.LastTime = stored.Time(c.time.low), stored.Time(c.time.high)
 	}
 	return p
 }
@@ -98,8 +99,8 @@ func savePruned(ctx context.Context, tx *connection, gone []audit.Pruned) error 
 		g, at := &gone[i], placeOf(gone[i].Shelf)
 		for k := range g.Parts {
 			p := &g.Parts[k]
-			if _, err := stmt.ExecContext(ctx, g.EventID, g.OrganizationUID, g.Organization, at.keep, at.start, at.until, nanos(g.Dropped),
-				categoryNumber(p.Category), p.Events, p.Flows, p.FirstSequence, p.LastSequence, nanos(p.FirstTime), nanos(p.LastTime)); err != nil {
+			if _, err := stmt.ExecContext(ctx, g.EventID, g.OrganizationUID, g.Organization, at.keep, at.start, at.until, stored.Nanos(g.Dropped),
+				categoryNumber(p.Category), p.Events, p.Flows, p.FirstSequence, p.LastSequence, stored.Nanos(p.FirstTime), stored.Nanos(p.LastTime)); err != nil {
 				return err
 			}
 		}
@@ -132,8 +133,8 @@ func (a *Archive) pruned(ctx context.Context, query string, args ...any) ([]audi
 		var part audit.PrunedPart
 		err = r.Scan(&p.EventID, &p.OrganizationUID, &p.Organization, &p.Shelf.Keep, &start, &until, &dropped, &category,
 			&part.Events, &part.Flows, &part.FirstSequence, &part.LastSequence, &first, &last)
-		p.Shelf.Start, p.Shelf.End, p.Dropped = time.UnixMilli(start).UTC(), time.UnixMilli(until).UTC(), fromNanos(dropped)
-		part.Category, part.FirstTime, part.LastTime = categoryOf(category), fromNanos(first), fromNanos(last)
+		p.Shelf.Start, p.Shelf.End, p.Dropped = time.UnixMilli(start).UTC(), time.UnixMilli(until).UTC(), stored.Time(dropped)
+		part.Category, part.FirstTime, part.LastTime = categoryOf(category), stored.Time(first), stored.Time(last)
 		p.Parts = []audit.PrunedPart{part}
 		return p, err
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 var _ audit.Dumper = (*Archive)(nil)
@@ -24,7 +25,7 @@ func (a *Archive) Standings(ctx context.Context, after string, limit int) ([]aud
 	out, err := collect(rows, func(r *sql.Rows) (s audit.Standing, err error) {
 		var recorded int64
 		err = r.Scan(&s.OrganizationUID, &s.Organization, &s.Last, &recorded, &s.Revision, &s.Commit)
-		s.Recorded = fromNanos(recorded)
+		s.Recorded = stored.Time(recorded)
 		return s, err
 	})
 	return out, wrap(err)

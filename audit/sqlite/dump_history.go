@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 var _ audit.HistoryDumper = (*Archive)(nil)
@@ -37,7 +38,7 @@ func (a *Archive) DumpCommits(ctx context.Context, organizationUID string, p aud
 	return historyRows(ctx, a, dumpCommits, []any{organizationUID, p.After, p.UpTo, max(p.Limit, 0)}, func(r *sql.Rows) (c audit.StoredCommit, err error) {
 		var recorded int64
 		err = r.Scan(&c.Sequence, &c.Revision, &recorded, &c.BackTo)
-		c.RecordedTime = fromNanos(recorded)
+		c.RecordedTime = stored.Time(recorded)
 		return c, err
 	})
 }
@@ -48,7 +49,7 @@ func (a *Archive) DumpVersions(ctx context.Context, organizationUID string, p au
 		var recorded int64
 		var salt, data, digest []byte
 		err = r.Scan(&v.Sequence, &v.Revision, &recorded, &v.Policy, &salt, &data, &digest, &v.Body, &v.Record)
-		v.RecordedTime = fromNanos(recorded)
+		v.RecordedTime = stored.Time(recorded)
 		if digest != nil {
 			v.Sealed = &audit.Sealed{Salt: salt, Data: data, Digest: digest}
 		}

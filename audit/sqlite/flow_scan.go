@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 var _ audit.FlowScanner = (*Archive)(nil)
@@ -32,7 +33,7 @@ func (a *Archive) ScanFlows(ctx context.Context, s audit.FlowScan) ([]audit.Flow
 		}
 		var page []storedFlow
 		for _, p := range v.scanParts(&s) {
-			if len(page) == s.Limit && nanos(page[len(page)-1].row.Started) < p.flows().started.low {
+			if len(page) == s.Limit && stored.Nanos(page[len(page)-1].row.Started) < p.flows().started.low {
 				break
 			}
 			if page, err = v.scanOn(ctx, tx, &s, p.shelf, page); err != nil {
@@ -123,8 +124,8 @@ func (a *Archive) Steps(ctx context.Context, organizationUID string, steps []aud
 func (v *view) scanParts(s *audit.FlowScan) []*part {
 	out := slices.DeleteFunc(v.flowParts(), func(p *part) bool {
 		starts := p.flows().started
-		return !s.AfterTime.IsZero() && starts.high < nanos(s.AfterTime) || !s.Start.IsZero() && starts.high < nanos(s.Start) ||
-			!s.End.IsZero() && starts.low >= nanos(s.End)
+		return !s.AfterTime.IsZero() && starts.high < stored.Nanos(s.AfterTime) || !s.Start.IsZero() && starts.high < stored.Nanos(s.Start) ||
+			!s.End.IsZero() && starts.low >= stored.Nanos(s.End)
 	})
 	slices.SortFunc(out, func(a, b *part) int { return cmp.Compare(a.flows().started.low, b.flows().started.low) })
 	return out
@@ -148,13 +149,13 @@ func (v *view) scanConditions(s *audit.FlowScan, on *shelf) clause {
 	var c clause
 	v.onlyShownFlows(&c, on)
 	if !s.AfterTime.IsZero() {
-		c.and("(f.started, f.id) > (?, ?)", nanos(s.AfterTime), s.AfterID)
+		c.and("(f.started, f.id) > (?, ?)", stored.Nanos(s.AfterTime), s.AfterID)
 	}
 	if !s.Start.IsZero() {
-		c.and("f.started >= ?", nanos(s.Start))
+		c.and("f.started >= ?", stored.Nanos(s.Start))
 	}
 	if !s.End.IsZero() {
-		c.and("f.started < ?", nanos(s.End))
+		c.and("f.started < ?", stored.Nanos(s.End))
 	}
 	if len(s.Sites) > maxBranches {
 		in(&c, "+f.site", s.Sites)

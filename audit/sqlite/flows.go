@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // flowColumns are the columns scanFlow reads, in its order, from flow f and organization_sequence o.
@@ -21,7 +22,7 @@ func scanFlow(scan func(...any) error, into ...any) (audit.FlowRow, error) {
 	var ended sql.NullInt64
 	err := scan(append(into, &r.ID, &r.OrganizationUID, &r.Organization, &r.Site, &r.SiteUID, &r.SupportCode, &r.CorrelationID, &r.Class,
 		&r.Provisional, &started, &ended, &r.Ending, &r.Reason, &r.LastStep, &last, &r.StartEventID, &r.BindEventID, &r.EndEventID)...)
-	r.Started, r.Ended, r.LastTime = fromNanos(started), fromNanos(ended.Int64), fromNanos(last)
+	r.Started, r.Ended, r.LastTime = stored.Time(started), stored.Time(ended.Int64), stored.Time(last)
 	return r, err
 }
 
@@ -155,11 +156,11 @@ func (w *writer) writeFlow(f *flowState) error {
 	}
 	var ended any
 	if f.EndEventID != "" {
-		ended = nanos(f.Ended)
+		ended = stored.Nanos(f.Ended)
 	}
 	args := []any{f.Site, f.SiteUID, f.SupportCode, f.CorrelationID, int64(f.Class), f.Provisional,
-		nanos(f.Started), ended, int64(f.Ending), f.Reason, f.LastStep, nanos(f.LastTime), f.StartEventID, f.BindEventID, f.EndEventID, formatPlaces(f.places)}
-	w.contents.flow(contentKey{f.organization, f.shelf, categoryNumber(audit.CategorySignIn)}, added, nanos(f.Started))
+		stored.Nanos(f.Started), ended, int64(f.Ending), f.Reason, f.LastStep, stored.Nanos(f.LastTime), f.StartEventID, f.BindEventID, f.EndEventID, formatPlaces(f.places)}
+	w.contents.flow(contentKey{f.organization, f.shelf, categoryNumber(audit.CategorySignIn)}, added, stored.Nanos(f.Started))
 	if f.number != 0 {
 		return w.execOn(f.shelf, sqlSaveFlow, append(args, f.number)...)
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/postern-audit/postern/audit"
-	"github.com/postern-audit/postern/audit/codec"
 	"github.com/postern-audit/postern/audit/stored"
 )
 
@@ -19,7 +18,7 @@ func (w *writer) history(organization int64, e *audit.Event, body []byte) error 
 	if d == nil {
 		return nil
 	}
-	if err := w.exec(sqlHistoryCommit, organization, e.Sequence, e.Revision, nanos(e.RecordedTime), d.BackTo); err != nil {
+	if err := w.exec(sqlHistoryCommit, organization, e.Sequence, e.Revision, stored.Nanos(e.RecordedTime), d.BackTo); err != nil {
 		return err
 	}
 	if d.Organization != nil {
@@ -27,7 +26,7 @@ func (w *writer) history(organization int64, e *audit.Event, body []byte) error 
 		if s := e.Sealed; s != nil {
 			salt, data, digest = s.Salt, s.Data, s.Digest
 		}
-		if err := w.exec(sqlHistoryOrganization, organization, e.Sequence, e.Revision, nanos(e.RecordedTime),
+		if err := w.exec(sqlHistoryOrganization, organization, e.Sequence, e.Revision, stored.Nanos(e.RecordedTime),
 			audit.ChangesPolicy(e.Type), salt, data, digest, body, d.Organization); err != nil {
 			return err
 		}
@@ -59,8 +58,8 @@ func (w *writer) items(organization, sequence int64, items []audit.DirectoryItem
 func (a *Archive) CommitAt(ctx context.Context, organizationUID string, at time.Time) (audit.DirectoryCommit, error) {
 	var c audit.DirectoryCommit
 	var recorded int64
-	err := a.read.QueryRowContext(ctx, commitAt, organizationUID, nanos(at)).Scan(&c.Sequence, &c.Revision, &recorded)
-	c.RecordedTime = fromNanos(recorded)
+	err := a.read.QueryRowContext(ctx, commitAt, organizationUID, stored.Nanos(at)).Scan(&c.Sequence, &c.Revision, &recorded)
+	c.RecordedTime = stored.Time(recorded)
 	return c, unknown(err)
 }
 
@@ -98,30 +97,22 @@ func versionsText(q *audit.VersionQuery) string {
 		ORDER BY h.revision DESC, h.sequence DESC LIMIT ?`
 }
 
-// run is a run of sequence numbers, the first exclusive.
-type run struct{ after, upTo int64 }
+// runs are the runs of commits that made a directory what it was after one of them.
+func runs(ctx context.Context, q querier, organizationUID string, upTo int64) ([]stored.Run, error) {
+	return stored.Runs(upTo, func(upTo int64) (sequence, backTo int64, found bool, err error) {
+		err = q.QueryRowContext(ctx, setBackAt, organizationUID, upTo).Scan(&sequence, &backTo)
+		return sequence, backTo, err == nil, ignoreNone(err)
+	}, func(revision, sequence int64) (upTo int64, found bool, err error) {
+		err = q.QueryRowContext(ctx, commitBefore, organizationUID, revision, sequence).Scan(&upTo)
+		return upTo, err == nil, ignoreNone(err)
+	})
+}
 
-// runs returns the commits that made a directory what it was after one of them, the newest first: it is one run unless the store
-// was set back, which leaves out what it lost.
-func runs(ctx context.Context, q querier, organizationUID string, upTo int64) (out []run, err error) {
-	for {
-		var after, backTo int64
-		err := q.QueryRowContext(ctx, setBackAt, organizationUID, upTo).Scan(&after, &backTo)
-		if errors.Is(err, sql.ErrNoRows) {
-			return append(out, run{0, upTo}), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, run{after - 1, upTo}) // with what the commit itself brought
-		err = q.QueryRowContext(ctx, commitBefore, organizationUID, backTo, after).Scan(&upTo)
-		if errors.Is(err, sql.ErrNoRows) {
-			return out, nil
-		}
-		if err != nil {
-			return nil, err
-		}
+func ignoreNone(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
 	}
+	return err
 }
 
 // OrganizationAt returns the record as it was after a commit.
@@ -133,7 +124,7 @@ func (a *Archive) OrganizationAt(ctx context.Context, organizationUID string, c 
 		}
 		err = sql.ErrNoRows
 		for i := 0; i < len(all) && errors.Is(err, sql.ErrNoRows); i++ {
-			v, err = scanVersion(tx.QueryRowContext(ctx, organizationAt, organizationUID, all[i].after, all[i].upTo).Scan, organizationUID)
+			v, err = stored.Version(organizationUID, tx.QueryRowContext(ctx, organizationAt, organizationUID, all[i].After, all[i].UpTo).Scan)
 		}
 		return unknown(err)
 	})
@@ -165,7 +156,7 @@ func (a *Archive) ItemsAt(ctx context.Context, organizationUID string, c audit.D
 			var record []byte
 			err := sql.ErrNoRows
 			for i := 0; i < len(all) && errors.Is(err, sql.ErrNoRows); i++ {
-				err = stmt.QueryRowContext(ctx, organizationUID, stored.Key(k), all[i].after, all[i].upTo).Scan(&record)
+				err = stmt.QueryRowContext(ctx, organizationUID, stored.Key(k), all[i].After, all[i].UpTo).Scan(&record)
 			}
 			if err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return err
@@ -188,7 +179,7 @@ func (a *Archive) Versions(ctx context.Context, q audit.VersionQuery) ([]audit.O
 	if err != nil {
 		return nil, wrap(err)
 	}
-	out, err := collect(rows, func(r *sql.Rows) (audit.OrganizationVersion, error) { return scanVersion(r.Scan, q.OrganizationUID) })
+	out, err := collect(rows, func(r *sql.Rows) (audit.OrganizationVersion, error) { return stored.Version(q.OrganizationUID, r.Scan) })
 	return out, wrap(err)
 }
 
@@ -198,27 +189,4 @@ func versionsArgs(q *audit.VersionQuery) []any {
 		before = 1<<63 - 1
 	}
 	return []any{q.OrganizationUID, before, max(q.Limit, 0)}
-}
-
-// scanVersion reads one row. An event that cannot be read leaves what the columns say, as scanEvent does.
-func scanVersion(scan func(...any) error, organizationUID string) (audit.OrganizationVersion, error) {
-	var (
-		v                        audit.OrganizationVersion
-		recorded                 int64
-		salt, data, digest, body []byte
-	)
-	if err := scan(&v.Sequence, &v.Revision, &recorded, &salt, &data, &digest, &body, &v.Record); err != nil {
-		return v, err
-	}
-	e, err := codec.New(nil).Decode(body) // decoding opens nothing, so it needs no sealer
-	if err != nil {
-		e = audit.Event{OrganizationUID: organizationUID, Revision: v.Revision, PersonalState: codec.StateUnreadable}
-	}
-	v.RecordedTime = fromNanos(recorded)
-	e.Sequence, e.RecordedTime = v.Sequence, v.RecordedTime
-	if digest != nil {
-		e.Sealed = &audit.Sealed{Salt: salt, Data: data, Digest: digest}
-	}
-	v.Event = e
-	return v, nil
 }

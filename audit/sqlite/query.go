@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // Events returns up to q.Limit events in sequence order, or reverse.
@@ -149,7 +150,7 @@ type walk struct {
 func (s *search) walkOn(p *part) (*walk, error) {
 	have := &p.events
 	low, high := max(s.low, have.sequence.low-1), min(s.high, have.sequence.high)
-	if have.events == 0 || low >= high || (!s.q.Start.IsZero() && have.time.high < nanos(s.q.Start)) || (!s.q.End.IsZero() && have.time.low >= nanos(s.q.End)) {
+	if have.events == 0 || low >= high || (!s.q.Start.IsZero() && have.time.high < stored.Nanos(s.q.Start)) || (!s.q.End.IsZero() && have.time.low >= stored.Nanos(s.q.End)) {
 		return nil, nil //nolint:nilnil // as documented
 	}
 	low, high, err := s.withinTime(p.shelf, low, high)
@@ -191,7 +192,7 @@ func (s *search) withinTime(on *shelf, low, high int64) (int64, int64, error) {
 	}
 	if !s.q.Start.IsZero() {
 		n, found, err := block(`SELECT block FROM event_span_# WHERE organization = ? AND block >= ? AND max_time >= ? ORDER BY block LIMIT 1`,
-			s.view.number, (low+1)>>blockBits, nanos(s.q.Start))
+			s.view.number, (low+1)>>blockBits, stored.Nanos(s.q.Start))
 		if !found {
 			return 0, 0, err
 		}
@@ -199,7 +200,7 @@ func (s *search) withinTime(on *shelf, low, high int64) (int64, int64, error) {
 	}
 	if !s.q.End.IsZero() {
 		n, found, err := block(`SELECT block FROM event_span_# WHERE organization = ? AND block <= ? AND min_time < ? ORDER BY block DESC LIMIT 1`,
-			s.view.number, high>>blockBits, nanos(s.q.End))
+			s.view.number, high>>blockBits, stored.Nanos(s.q.End))
 		if !found {
 			return 0, 0, err
 		}
@@ -213,10 +214,10 @@ func (w *walk) conditions() clause {
 	var c clause
 	q := w.q
 	if !q.Start.IsZero() {
-		c.and("e.time >= ?", nanos(q.Start))
+		c.and("e.time >= ?", stored.Nanos(q.Start))
 	}
 	if !q.End.IsZero() {
-		c.and("e.time < ?", nanos(q.End))
+		c.and("e.time < ?", stored.Nanos(q.End))
 	}
 	in(&c, "+e.site", q.Sites)
 	in(&c, "+e.flow", q.Flows)

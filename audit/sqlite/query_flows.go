@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // Flows returns up to q.Limit flow rows, newest start first. Like Events it searches shelf by shelf, walks one indexed filter
@@ -40,11 +41,11 @@ func (a *Archive) Flows(ctx context.Context, q audit.FlowQuery) ([]audit.FlowRow
 
 // mayHave reports whether a part can have flows for the page.
 func mayHave(q *audit.FlowQuery, have *content, page []audit.FlowRow) bool {
-	if len(page) == q.Limit && nanos(page[len(page)-1].Started) > have.started.high {
+	if len(page) == q.Limit && stored.Nanos(page[len(page)-1].Started) > have.started.high {
 		return false
 	}
-	return (q.Start.IsZero() || have.started.high >= nanos(q.Start)) && (q.End.IsZero() || have.started.low < nanos(q.End)) &&
-		(q.BeforeTime.IsZero() || have.started.low <= nanos(q.BeforeTime))
+	return (q.Start.IsZero() || have.started.high >= stored.Nanos(q.Start)) && (q.End.IsZero() || have.started.low < stored.Nanos(q.End)) &&
+		(q.BeforeTime.IsZero() || have.started.low <= stored.Nanos(q.BeforeTime))
 }
 
 // flowsOn adds a shelf's flows to the page.
@@ -108,13 +109,13 @@ func flowPath(q *audit.FlowQuery, organization int64) []branch {
 func flowConditions(q *audit.FlowQuery) clause {
 	var c clause
 	if !q.BeforeTime.IsZero() {
-		c.and("(f.started, f.id) < (?, ?)", nanos(q.BeforeTime), q.BeforeID)
+		c.and("(f.started, f.id) < (?, ?)", stored.Nanos(q.BeforeTime), q.BeforeID)
 	}
 	if !q.Start.IsZero() {
-		c.and("f.started >= ?", nanos(q.Start))
+		c.and("f.started >= ?", stored.Nanos(q.Start))
 	}
 	if !q.End.IsZero() {
-		c.and("f.started < ?", nanos(q.End))
+		c.and("f.started < ?", stored.Nanos(q.End))
 	}
 	in(&c, "+f.site", q.Sites)
 	in(&c, "+f.support_code", q.SupportCodes)

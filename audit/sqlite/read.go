@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 	"github.com/postern-audit/postern/internal/errs"
 )
 
@@ -111,7 +112,7 @@ func (v *view) flow(ctx context.Context, tx querier, idOrCode string) (*storedFl
 	hyphened := bare[:len(bare)/2] + "-" + bare[len(bare)/2:]
 	var latest *storedFlow
 	for _, p := range v.flowParts() {
-		if latest != nil && nanos(latest.row.Started) > p.flows().started.high {
+		if latest != nil && stored.Nanos(latest.row.Started) > p.flows().started.high {
 			break
 		}
 		f, err := v.flowOn(ctx, tx, p.shelf, `f INDEXED BY flow_code_# JOIN organization_sequence o USING (organization)
@@ -163,7 +164,7 @@ func (a *Archive) Position(ctx context.Context, organizationUID string) (int64, 
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, time.Time{}, nil
 	}
-	return last, fromNanos(recorded), wrap(err)
+	return last, stored.Time(recorded), wrap(err)
 }
 
 // OpenFlows returns recorded flows of a partition without an ending, after the given flow id, at most limit.

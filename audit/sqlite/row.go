@@ -49,7 +49,7 @@ func scanEvent(rows *sql.Rows, organizationUID string) (audit.Event, error) {
 	if err != nil {
 		return audit.Event{}, err
 	}
-	e.Time, e.Site, e.Flow, e.OrganizationUID = fromNanos(at), site.String, flow.String, organizationUID
+	e.Time, e.Site, e.Flow, e.OrganizationUID = stored.Time(at), site.String, flow.String, organizationUID
 	if organizationUID == audit.SystemUID {
 		e.Organization = audit.SystemID
 	}
@@ -60,7 +60,7 @@ func scanEvent(rows *sql.Rows, organizationUID string) (audit.Event, error) {
 			e.PersonalState = codec.StateUnreadable
 		}
 	}
-	e.Sequence, e.RecordedTime, e.Forked = sequenceOf(pos), fromNanos(recorded), flags&flagForked != 0
+	e.Sequence, e.RecordedTime, e.Forked = sequenceOf(pos), stored.Time(recorded), flags&flagForked != 0
 	if digest != nil {
 		e.Sealed = &audit.Sealed{Salt: salt, Data: data, Digest: digest}
 	}

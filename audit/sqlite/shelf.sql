@@ -18,7 +18,7 @@ CREATE TABLE event_# (
   connection      TEXT,
   reason          TEXT,
   class           INTEGER NOT NULL,
-  flags           INTEGER NOT NULL, -- 1 forked, 2 unreadable, 4 stray: its moment is recorded_time, not that of its id
+  flags           INTEGER NOT NULL, -- 1 forked, 2 unreadable, 4 stray: its moment is recorded_time, not that of its id, 8 sandbox
   personal_salt   BLOB,
   personal_sealed BLOB,
   personal_digest BLOB,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/codec"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 //go:embed shelves.sql
@@ -73,7 +74,7 @@ func (a *adoption) events() error {
 		if err := r.Scan(&pos, &id, &at, &recorded, &kind); err != nil {
 			return 0, false, err
 		}
-		m, own := audit.Moment(id, fromNanos(recorded))
+		m, own := audit.Moment(id, stored.Time(recorded))
 		a.moment(m, own)
 		a.contents.event(contentKey{pos >> sequenceBits, 0, categoryNumber(audit.CategoryOf(audit.Type(kind)))}, sequenceOf(pos), at)
 		return pos, !own, nil
@@ -96,7 +97,7 @@ func (a *adoption) flows() error {
 		if err := r.Scan(&s.flow, &id, &organization, &started); err != nil {
 			return s, false, err
 		}
-		m, own := audit.Moment(id, fromNanos(started)) // when its first event was recorded is as good as gone
+		m, own := audit.Moment(id, stored.Time(started)) // when its first event was recorded is as good as gone
 		a.moment(m, own)
 		a.contents.flow(contentKey{organization, 0, categoryNumber(audit.CategorySignIn)}, 1, started)
 		s.moment = m.UnixMilli()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/audit/stored"
 )
 
 // view is what a reader may see of one organization, on one state of the file.
@@ -136,7 +137,7 @@ func (v *view) onlyShown(c *clause, p *part) {
 		case v.cuts(p.shelf, i):
 			cut = true
 			text.WriteString(after + " ")
-			args = append(args, nanos(v.edges[i]), audit.FirstID(v.edges[i]))
+			args = append(args, stored.Nanos(v.edges[i]), audit.FirstID(v.edges[i]))
 		default:
 			text.WriteString("1 ")
 		}

@@ -15,7 +15,7 @@ import (
 
 // Archive is what a process keeps its record in: a SQLite file or a PostgreSQL database.
 type Archive interface {
-	audit.BothWays
+	audit.BatchingArchive
 	audit.Reader
 	audit.DeepReader
 	audit.Recovery
