@@ -140,7 +140,7 @@ func (c *Codec) Decode(b []byte) (audit.Event, error) {
 	if err != nil {
 		return audit.Event{}, err
 	}
-	e.Sealed, e.Indexes = SealedFromProto(r.GetPersonal()), IndexesFromProto(r.GetIndexes())
+	e.Sealed, e.Indexes, e.Named = SealedFromProto(r.GetPersonal()), IndexesFromProto(r.GetIndexes()), r.GetNamed()
 	e.Directory, err = directoryFrom(r.GetDirectory())
 	return e, err
 }

@@ -120,6 +120,7 @@ func (w *wire) record(e *audit.Event, sealed *audit.Sealed, indexes []audit.Inde
 		w.close(at)
 	}
 	w.directory(4, e.Directory)
+	w.flag(5, e.Named || e.Personal.AccountID != "")
 }
 
 // event writes what body converts, in field-number order.

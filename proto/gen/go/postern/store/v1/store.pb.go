@@ -155,7 +155,10 @@ type EventRecord struct {
 	// Its blind indexes.
 	Indexes []*Index `protobuf:"bytes,3,rep,name=indexes,proto3" json:"indexes,omitempty"`
 	// What its commit wrote to the directory, for the archive's history: on one event of each directory commit. Never part of what readers get.
-	Directory     *DirectoryWrite `protobuf:"bytes,4,opt,name=directory,proto3" json:"directory,omitempty"`
+	Directory *DirectoryWrite `protobuf:"bytes,4,opt,name=directory,proto3" json:"directory,omitempty"`
+	// Whether the personal part names the account it is about: the first of the indexes over account ids is then that account's,
+	// and not one of who somebody only claimed to be.
+	Named         bool `protobuf:"varint,5,opt,name=named,proto3" json:"named,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -216,6 +219,13 @@ func (x *EventRecord) GetDirectory() *DirectoryWrite {
 		return x.Directory
 	}
 	return nil
+}
+
+func (x *EventRecord) GetNamed() bool {
+	if x != nil {
+		return x.Named
+	}
+	return false
 }
 
 // DirectoryWrite is what one commit wrote to an organization's directory.
@@ -2980,7 +2990,9 @@ type InstallationRecord struct {
 	// When it was first started.
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// How long archived flows stay in Redis.
-	Linger        *durationpb.Duration `protobuf:"bytes,7,opt,name=linger,proto3" json:"linger,omitempty"`
+	Linger *durationpb.Duration `protobuf:"bytes,7,opt,name=linger,proto3" json:"linger,omitempty"`
+	// Region of the archive; empty for none.
+	Region        string `protobuf:"bytes,8,opt,name=region,proto3" json:"region,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3062,6 +3074,13 @@ func (x *InstallationRecord) GetLinger() *durationpb.Duration {
 		return x.Linger
 	}
 	return nil
+}
+
+func (x *InstallationRecord) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
 }
 
 // KeyRecord is an API key: a field of the organization's keys, by its id in hexadecimal digits.
@@ -3237,6 +3256,189 @@ func (x *KeyAnswerRecord) GetId() string {
 	return ""
 }
 
+// SavedFilterRecord is a saved filter: a field of the organization's saved filters, by its id.
+type SavedFilterRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SavedFilterContent, sealed with the organization's key for this id.
+	Sealed []byte `protobuf:"bytes,1,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	// When it was made.
+	Created *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created,proto3" json:"created,omitempty"`
+	// When it was last changed.
+	Updated *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Who made it.
+	Creator       string `protobuf:"bytes,4,opt,name=creator,proto3" json:"creator,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SavedFilterRecord) Reset() {
+	*x = SavedFilterRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SavedFilterRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SavedFilterRecord) ProtoMessage() {}
+
+func (x *SavedFilterRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SavedFilterRecord.ProtoReflect.Descriptor instead.
+func (*SavedFilterRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *SavedFilterRecord) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *SavedFilterRecord) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *SavedFilterRecord) GetUpdated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Updated
+	}
+	return nil
+}
+
+func (x *SavedFilterRecord) GetCreator() string {
+	if x != nil {
+		return x.Creator
+	}
+	return ""
+}
+
+// SavedFilterContent is what a saved filter says.
+type SavedFilterContent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is for.
+	DisplayName string `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// A postern.v1.EventFilter.
+	Filter        []byte `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SavedFilterContent) Reset() {
+	*x = SavedFilterContent{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SavedFilterContent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SavedFilterContent) ProtoMessage() {}
+
+func (x *SavedFilterContent) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SavedFilterContent.ProtoReflect.Descriptor instead.
+func (*SavedFilterContent) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *SavedFilterContent) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *SavedFilterContent) GetFilter() []byte {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+// SavedFilterAnswerRecord is the answer of an administrative call about saved filters.
+type SavedFilterAnswerRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Keyed hash of the canonical request.
+	Request []byte `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Id of the filter.
+	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SavedFilterAnswerRecord) Reset() {
+	*x = SavedFilterAnswerRecord{}
+	mi := &file_postern_store_v1_store_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SavedFilterAnswerRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SavedFilterAnswerRecord) ProtoMessage() {}
+
+func (x *SavedFilterAnswerRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_store_v1_store_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SavedFilterAnswerRecord.ProtoReflect.Descriptor instead.
+func (*SavedFilterAnswerRecord) Descriptor() ([]byte, []int) {
+	return file_postern_store_v1_store_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *SavedFilterAnswerRecord) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *SavedFilterAnswerRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 var File_postern_store_v1_store_proto protoreflect.FileDescriptor
 
 const file_postern_store_v1_store_proto_rawDesc = "" +
@@ -3249,12 +3451,13 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\fR\x06digest\"7\n" +
 	"\x05Index\x12\x18\n" +
 	"\apurpose\x18\x01 \x01(\x05R\apurpose\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\xe3\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xf9\x01\n" +
 	"\vEventRecord\x12'\n" +
 	"\x05event\x18\x01 \x01(\v2\x11.postern.v1.EventR\x05event\x128\n" +
 	"\bpersonal\x18\x02 \x01(\v2\x1c.postern.store.v1.SealedPartR\bpersonal\x121\n" +
 	"\aindexes\x18\x03 \x03(\v2\x17.postern.store.v1.IndexR\aindexes\x12>\n" +
-	"\tdirectory\x18\x04 \x01(\v2 .postern.store.v1.DirectoryWriteR\tdirectory\"\x84\x01\n" +
+	"\tdirectory\x18\x04 \x01(\v2 .postern.store.v1.DirectoryWriteR\tdirectory\x12\x14\n" +
+	"\x05named\x18\x05 \x01(\bR\x05named\"\x84\x01\n" +
 	"\x0eDirectoryWrite\x12\"\n" +
 	"\forganization\x18\x01 \x01(\fR\forganization\x125\n" +
 	"\x05items\x18\x02 \x03(\v2\x1f.postern.store.v1.DirectoryItemR\x05items\x12\x17\n" +
@@ -3514,7 +3717,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\bsite_uid\x18\n" +
 	" \x01(\tR\asiteUid\x12#\n" +
 	"\ruser_verified\x18\v \x01(\bR\fuserVerified\x126\n" +
-	"\apartner\x18\f \x01(\v2\x1c.postern.store.v1.SealedPartR\apartner\"\xaa\x02\n" +
+	"\apartner\x18\f \x01(\v2\x1c.postern.store.v1.SealedPartR\apartner\"\xc2\x02\n" +
 	"\x12InstallationRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\n" +
@@ -3524,7 +3727,8 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x12master_fingerprint\x18\x04 \x01(\tR\x11masterFingerprint\x12)\n" +
 	"\x10hash_fingerprint\x18\x05 \x01(\tR\x0fhashFingerprint\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x121\n" +
-	"\x06linger\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06linger\"\xc4\x02\n" +
+	"\x06linger\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06linger\x12\x16\n" +
+	"\x06region\x18\b \x01(\tR\x06region\"\xc4\x02\n" +
 	"\tKeyRecord\x12!\n" +
 	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\x05R\x04role\x12\x16\n" +
@@ -3536,6 +3740,17 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x04hash\x18\b \x01(\fR\x04hash\x12\x18\n" +
 	"\asandbox\x18\t \x01(\bR\asandbox\";\n" +
 	"\x0fKeyAnswerRecord\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\fR\arequest\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"\xb1\x01\n" +
+	"\x11SavedFilterRecord\x12\x16\n" +
+	"\x06sealed\x18\x01 \x01(\fR\x06sealed\x124\n" +
+	"\acreated\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
+	"\aupdated\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x18\n" +
+	"\acreator\x18\x04 \x01(\tR\acreator\"O\n" +
+	"\x12SavedFilterContent\x12!\n" +
+	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12\x16\n" +
+	"\x06filter\x18\x02 \x01(\fR\x06filter\"C\n" +
+	"\x17SavedFilterAnswerRecord\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02idBHZFgithub.com/postern-audit/postern/proto/gen/go/postern/store/v1;storev1b\x06proto3"
 
@@ -3551,70 +3766,73 @@ func file_postern_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_postern_store_v1_store_proto_rawDescData
 }
 
-var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_postern_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_postern_store_v1_store_proto_goTypes = []any{
-	(*SealedPart)(nil),            // 0: postern.store.v1.SealedPart
-	(*Index)(nil),                 // 1: postern.store.v1.Index
-	(*EventRecord)(nil),           // 2: postern.store.v1.EventRecord
-	(*DirectoryWrite)(nil),        // 3: postern.store.v1.DirectoryWrite
-	(*DirectoryItem)(nil),         // 4: postern.store.v1.DirectoryItem
-	(*FlowRecord)(nil),            // 5: postern.store.v1.FlowRecord
-	(*PendingRecord)(nil),         // 6: postern.store.v1.PendingRecord
-	(*LinkRecord)(nil),            // 7: postern.store.v1.LinkRecord
-	(*FlowPersonal)(nil),          // 8: postern.store.v1.FlowPersonal
-	(*Frozen)(nil),                // 9: postern.store.v1.Frozen
-	(*StepRecord)(nil),            // 10: postern.store.v1.StepRecord
-	(*OutcomeRecord)(nil),         // 11: postern.store.v1.OutcomeRecord
-	(*OrganizationRecord)(nil),    // 12: postern.store.v1.OrganizationRecord
-	(*PolicyRevisionRecord)(nil),  // 13: postern.store.v1.PolicyRevisionRecord
-	(*ConnectionSecret)(nil),      // 14: postern.store.v1.ConnectionSecret
-	(*DomainRecord)(nil),          // 15: postern.store.v1.DomainRecord
-	(*ChallengeRecord)(nil),       // 16: postern.store.v1.ChallengeRecord
-	(*OwnerRecord)(nil),           // 17: postern.store.v1.OwnerRecord
-	(*ClaimRecord)(nil),           // 18: postern.store.v1.ClaimRecord
-	(*ApplyRecord)(nil),           // 19: postern.store.v1.ApplyRecord
-	(*ImportRecord)(nil),          // 20: postern.store.v1.ImportRecord
-	(*SessionRecord)(nil),         // 21: postern.store.v1.SessionRecord
-	(*AuthenticatorRecord)(nil),   // 22: postern.store.v1.AuthenticatorRecord
-	(*CredentialRecord)(nil),      // 23: postern.store.v1.CredentialRecord
-	(*PersonRecord)(nil),          // 24: postern.store.v1.PersonRecord
-	(*ProofRecord)(nil),           // 25: postern.store.v1.ProofRecord
-	(*InstallationRecord)(nil),    // 26: postern.store.v1.InstallationRecord
-	(*KeyRecord)(nil),             // 27: postern.store.v1.KeyRecord
-	(*KeyAnswerRecord)(nil),       // 28: postern.store.v1.KeyAnswerRecord
-	(*v1.Event)(nil),              // 29: postern.v1.Event
-	(v1.Phase)(0),                 // 30: postern.v1.Phase
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(v1.Class)(0),                 // 32: postern.v1.Class
-	(v1.Ending)(0),                // 33: postern.v1.Ending
-	(v1.Connection_Protocol)(0),   // 34: postern.v1.Connection.Protocol
-	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
-	(v1.SubjectKind)(0),           // 36: postern.v1.SubjectKind
-	(*v1.Decision)(nil),           // 37: postern.v1.Decision
-	(*v1.Demands)(nil),            // 38: postern.v1.Demands
-	(v1.Verdict)(0),               // 39: postern.v1.Verdict
-	(*v1.NextStep)(nil),           // 40: postern.v1.NextStep
-	(*v1.Organization)(nil),       // 41: postern.v1.Organization
-	(*v1.Domain)(nil),             // 42: postern.v1.Domain
-	(v1.Domain_State)(0),          // 43: postern.v1.Domain.State
-	(v1.Origin)(0),                // 44: postern.v1.Origin
-	(*v1.AppliedCommit)(nil),      // 45: postern.v1.AppliedCommit
-	(*v1.Enrolment)(nil),          // 46: postern.v1.Enrolment
-	(v1.Evidence)(0),              // 47: postern.v1.Evidence
+	(*SealedPart)(nil),              // 0: postern.store.v1.SealedPart
+	(*Index)(nil),                   // 1: postern.store.v1.Index
+	(*EventRecord)(nil),             // 2: postern.store.v1.EventRecord
+	(*DirectoryWrite)(nil),          // 3: postern.store.v1.DirectoryWrite
+	(*DirectoryItem)(nil),           // 4: postern.store.v1.DirectoryItem
+	(*FlowRecord)(nil),              // 5: postern.store.v1.FlowRecord
+	(*PendingRecord)(nil),           // 6: postern.store.v1.PendingRecord
+	(*LinkRecord)(nil),              // 7: postern.store.v1.LinkRecord
+	(*FlowPersonal)(nil),            // 8: postern.store.v1.FlowPersonal
+	(*Frozen)(nil),                  // 9: postern.store.v1.Frozen
+	(*StepRecord)(nil),              // 10: postern.store.v1.StepRecord
+	(*OutcomeRecord)(nil),           // 11: postern.store.v1.OutcomeRecord
+	(*OrganizationRecord)(nil),      // 12: postern.store.v1.OrganizationRecord
+	(*PolicyRevisionRecord)(nil),    // 13: postern.store.v1.PolicyRevisionRecord
+	(*ConnectionSecret)(nil),        // 14: postern.store.v1.ConnectionSecret
+	(*DomainRecord)(nil),            // 15: postern.store.v1.DomainRecord
+	(*ChallengeRecord)(nil),         // 16: postern.store.v1.ChallengeRecord
+	(*OwnerRecord)(nil),             // 17: postern.store.v1.OwnerRecord
+	(*ClaimRecord)(nil),             // 18: postern.store.v1.ClaimRecord
+	(*ApplyRecord)(nil),             // 19: postern.store.v1.ApplyRecord
+	(*ImportRecord)(nil),            // 20: postern.store.v1.ImportRecord
+	(*SessionRecord)(nil),           // 21: postern.store.v1.SessionRecord
+	(*AuthenticatorRecord)(nil),     // 22: postern.store.v1.AuthenticatorRecord
+	(*CredentialRecord)(nil),        // 23: postern.store.v1.CredentialRecord
+	(*PersonRecord)(nil),            // 24: postern.store.v1.PersonRecord
+	(*ProofRecord)(nil),             // 25: postern.store.v1.ProofRecord
+	(*InstallationRecord)(nil),      // 26: postern.store.v1.InstallationRecord
+	(*KeyRecord)(nil),               // 27: postern.store.v1.KeyRecord
+	(*KeyAnswerRecord)(nil),         // 28: postern.store.v1.KeyAnswerRecord
+	(*SavedFilterRecord)(nil),       // 29: postern.store.v1.SavedFilterRecord
+	(*SavedFilterContent)(nil),      // 30: postern.store.v1.SavedFilterContent
+	(*SavedFilterAnswerRecord)(nil), // 31: postern.store.v1.SavedFilterAnswerRecord
+	(*v1.Event)(nil),                // 32: postern.v1.Event
+	(v1.Phase)(0),                   // 33: postern.v1.Phase
+	(*timestamppb.Timestamp)(nil),   // 34: google.protobuf.Timestamp
+	(v1.Class)(0),                   // 35: postern.v1.Class
+	(v1.Ending)(0),                  // 36: postern.v1.Ending
+	(v1.Connection_Protocol)(0),     // 37: postern.v1.Connection.Protocol
+	(*durationpb.Duration)(nil),     // 38: google.protobuf.Duration
+	(v1.SubjectKind)(0),             // 39: postern.v1.SubjectKind
+	(*v1.Decision)(nil),             // 40: postern.v1.Decision
+	(*v1.Demands)(nil),              // 41: postern.v1.Demands
+	(v1.Verdict)(0),                 // 42: postern.v1.Verdict
+	(*v1.NextStep)(nil),             // 43: postern.v1.NextStep
+	(*v1.Organization)(nil),         // 44: postern.v1.Organization
+	(*v1.Domain)(nil),               // 45: postern.v1.Domain
+	(v1.Domain_State)(0),            // 46: postern.v1.Domain.State
+	(v1.Origin)(0),                  // 47: postern.v1.Origin
+	(*v1.AppliedCommit)(nil),        // 48: postern.v1.AppliedCommit
+	(*v1.Enrolment)(nil),            // 49: postern.v1.Enrolment
+	(v1.Evidence)(0),                // 50: postern.v1.Evidence
 }
 var file_postern_store_v1_store_proto_depIdxs = []int32{
-	29, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
+	32, // 0: postern.store.v1.EventRecord.event:type_name -> postern.v1.Event
 	0,  // 1: postern.store.v1.EventRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 2: postern.store.v1.EventRecord.indexes:type_name -> postern.store.v1.Index
 	3,  // 3: postern.store.v1.EventRecord.directory:type_name -> postern.store.v1.DirectoryWrite
 	4,  // 4: postern.store.v1.DirectoryWrite.items:type_name -> postern.store.v1.DirectoryItem
-	30, // 5: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
-	31, // 6: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
-	31, // 7: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
-	32, // 8: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
-	31, // 9: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
-	33, // 10: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
-	31, // 11: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
+	33, // 5: postern.store.v1.FlowRecord.phase:type_name -> postern.v1.Phase
+	34, // 6: postern.store.v1.FlowRecord.started:type_name -> google.protobuf.Timestamp
+	34, // 7: postern.store.v1.FlowRecord.deadline:type_name -> google.protobuf.Timestamp
+	35, // 8: postern.store.v1.FlowRecord.class:type_name -> postern.v1.Class
+	34, // 9: postern.store.v1.FlowRecord.hour:type_name -> google.protobuf.Timestamp
+	36, // 10: postern.store.v1.FlowRecord.ending:type_name -> postern.v1.Ending
+	34, // 11: postern.store.v1.FlowRecord.ended:type_name -> google.protobuf.Timestamp
 	9,  // 12: postern.store.v1.FlowRecord.frozen:type_name -> postern.store.v1.Frozen
 	10, // 13: postern.store.v1.FlowRecord.steps:type_name -> postern.store.v1.StepRecord
 	0,  // 14: postern.store.v1.FlowRecord.personal:type_name -> postern.store.v1.SealedPart
@@ -3622,85 +3840,87 @@ var file_postern_store_v1_store_proto_depIdxs = []int32{
 	18, // 16: postern.store.v1.FlowRecord.claimed_account:type_name -> postern.store.v1.ClaimRecord
 	18, // 17: postern.store.v1.FlowRecord.claimed_address:type_name -> postern.store.v1.ClaimRecord
 	6,  // 18: postern.store.v1.FlowRecord.pending:type_name -> postern.store.v1.PendingRecord
-	34, // 19: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
-	35, // 20: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
-	31, // 21: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
-	31, // 22: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
+	37, // 19: postern.store.v1.PendingRecord.protocol:type_name -> postern.v1.Connection.Protocol
+	38, // 20: postern.store.v1.PendingRecord.max_age:type_name -> google.protobuf.Duration
+	34, // 21: postern.store.v1.PendingRecord.began:type_name -> google.protobuf.Timestamp
+	34, // 22: postern.store.v1.LinkRecord.linked:type_name -> google.protobuf.Timestamp
 	0,  // 23: postern.store.v1.LinkRecord.personal:type_name -> postern.store.v1.SealedPart
-	36, // 24: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
-	36, // 25: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
-	37, // 26: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
-	38, // 27: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
-	38, // 28: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
-	31, // 29: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
-	31, // 30: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
-	32, // 31: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
-	29, // 32: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
+	39, // 24: postern.store.v1.FlowPersonal.kind:type_name -> postern.v1.SubjectKind
+	39, // 25: postern.store.v1.FlowPersonal.claimed_kind:type_name -> postern.v1.SubjectKind
+	40, // 26: postern.store.v1.Frozen.decision:type_name -> postern.v1.Decision
+	41, // 27: postern.store.v1.Frozen.demands:type_name -> postern.v1.Demands
+	41, // 28: postern.store.v1.Frozen.would_be_demands:type_name -> postern.v1.Demands
+	34, // 29: postern.store.v1.Frozen.grace_until:type_name -> google.protobuf.Timestamp
+	34, // 30: postern.store.v1.Frozen.would_be_grace_until:type_name -> google.protobuf.Timestamp
+	35, // 31: postern.store.v1.Frozen.subject_class:type_name -> postern.v1.Class
+	32, // 32: postern.store.v1.StepRecord.event:type_name -> postern.v1.Event
 	0,  // 33: postern.store.v1.StepRecord.personal:type_name -> postern.store.v1.SealedPart
 	1,  // 34: postern.store.v1.StepRecord.indexes:type_name -> postern.store.v1.Index
-	30, // 35: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
-	39, // 36: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
-	33, // 37: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
-	37, // 38: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
-	40, // 39: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
-	31, // 40: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
-	41, // 41: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
+	33, // 35: postern.store.v1.OutcomeRecord.phase:type_name -> postern.v1.Phase
+	42, // 36: postern.store.v1.OutcomeRecord.verdict:type_name -> postern.v1.Verdict
+	36, // 37: postern.store.v1.OutcomeRecord.ending:type_name -> postern.v1.Ending
+	40, // 38: postern.store.v1.OutcomeRecord.decision:type_name -> postern.v1.Decision
+	43, // 39: postern.store.v1.OutcomeRecord.next:type_name -> postern.v1.NextStep
+	34, // 40: postern.store.v1.OutcomeRecord.deadline:type_name -> google.protobuf.Timestamp
+	44, // 41: postern.store.v1.OrganizationRecord.organization:type_name -> postern.v1.Organization
 	14, // 42: postern.store.v1.OrganizationRecord.secrets:type_name -> postern.store.v1.ConnectionSecret
-	31, // 43: postern.store.v1.OrganizationRecord.deleted:type_name -> google.protobuf.Timestamp
-	31, // 44: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
-	42, // 45: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
-	31, // 46: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
-	43, // 47: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
-	35, // 48: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
-	31, // 49: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
-	31, // 50: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
-	31, // 51: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
-	31, // 52: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
-	31, // 53: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
-	31, // 54: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
-	31, // 55: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
-	31, // 56: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
-	31, // 57: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
-	44, // 58: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
+	34, // 43: postern.store.v1.OrganizationRecord.deleted:type_name -> google.protobuf.Timestamp
+	34, // 44: postern.store.v1.ConnectionSecret.update_time:type_name -> google.protobuf.Timestamp
+	45, // 45: postern.store.v1.DomainRecord.domain:type_name -> postern.v1.Domain
+	34, // 46: postern.store.v1.ChallengeRecord.expires:type_name -> google.protobuf.Timestamp
+	46, // 47: postern.store.v1.ChallengeRecord.state:type_name -> postern.v1.Domain.State
+	38, // 48: postern.store.v1.ChallengeRecord.lapse_after:type_name -> google.protobuf.Duration
+	34, // 49: postern.store.v1.ChallengeRecord.created:type_name -> google.protobuf.Timestamp
+	34, // 50: postern.store.v1.ChallengeRecord.verified:type_name -> google.protobuf.Timestamp
+	34, // 51: postern.store.v1.ChallengeRecord.failing:type_name -> google.protobuf.Timestamp
+	34, // 52: postern.store.v1.ChallengeRecord.checked:type_name -> google.protobuf.Timestamp
+	34, // 53: postern.store.v1.ChallengeRecord.due:type_name -> google.protobuf.Timestamp
+	34, // 54: postern.store.v1.ChallengeRecord.first_negative:type_name -> google.protobuf.Timestamp
+	34, // 55: postern.store.v1.ChallengeRecord.last_negative:type_name -> google.protobuf.Timestamp
+	34, // 56: postern.store.v1.ChallengeRecord.last_warning:type_name -> google.protobuf.Timestamp
+	34, // 57: postern.store.v1.OwnerRecord.taken:type_name -> google.protobuf.Timestamp
+	47, // 58: postern.store.v1.ClaimRecord.origin:type_name -> postern.v1.Origin
 	0,  // 59: postern.store.v1.ClaimRecord.personal:type_name -> postern.store.v1.SealedPart
-	31, // 60: postern.store.v1.ClaimRecord.created:type_name -> google.protobuf.Timestamp
-	45, // 61: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
-	31, // 62: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
+	34, // 60: postern.store.v1.ClaimRecord.created:type_name -> google.protobuf.Timestamp
+	48, // 61: postern.store.v1.ApplyRecord.commits:type_name -> postern.v1.AppliedCommit
+	34, // 62: postern.store.v1.ApplyRecord.proofs_not_before:type_name -> google.protobuf.Timestamp
 	20, // 63: postern.store.v1.ApplyRecord.import:type_name -> postern.store.v1.ImportRecord
-	39, // 64: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
-	31, // 65: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
-	31, // 66: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
-	31, // 67: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
+	42, // 64: postern.store.v1.SessionRecord.verdict:type_name -> postern.v1.Verdict
+	34, // 65: postern.store.v1.SessionRecord.started:type_name -> google.protobuf.Timestamp
+	34, // 66: postern.store.v1.SessionRecord.expires:type_name -> google.protobuf.Timestamp
+	34, // 67: postern.store.v1.SessionRecord.ended:type_name -> google.protobuf.Timestamp
 	0,  // 68: postern.store.v1.SessionRecord.personal:type_name -> postern.store.v1.SealedPart
-	32, // 69: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
-	31, // 70: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
-	39, // 71: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
-	31, // 72: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
-	36, // 73: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
+	35, // 69: postern.store.v1.SessionRecord.class:type_name -> postern.v1.Class
+	34, // 70: postern.store.v1.SessionRecord.authenticated:type_name -> google.protobuf.Timestamp
+	42, // 71: postern.store.v1.SessionRecord.last_verdict:type_name -> postern.v1.Verdict
+	34, // 72: postern.store.v1.SessionRecord.last_use:type_name -> google.protobuf.Timestamp
+	39, // 73: postern.store.v1.SessionRecord.subject_kind:type_name -> postern.v1.SubjectKind
 	25, // 74: postern.store.v1.SessionRecord.shown:type_name -> postern.store.v1.ProofRecord
 	23, // 75: postern.store.v1.AuthenticatorRecord.active:type_name -> postern.store.v1.CredentialRecord
 	23, // 76: postern.store.v1.AuthenticatorRecord.pending:type_name -> postern.store.v1.CredentialRecord
-	31, // 77: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
-	31, // 78: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
+	34, // 77: postern.store.v1.AuthenticatorRecord.lock_until:type_name -> google.protobuf.Timestamp
+	34, // 78: postern.store.v1.AuthenticatorRecord.recovery_made:type_name -> google.protobuf.Timestamp
 	0,  // 79: postern.store.v1.AuthenticatorRecord.personal:type_name -> postern.store.v1.SealedPart
-	31, // 80: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
-	46, // 81: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
-	31, // 82: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
+	34, // 80: postern.store.v1.AuthenticatorRecord.disabled_time:type_name -> google.protobuf.Timestamp
+	49, // 81: postern.store.v1.CredentialRecord.enrolment:type_name -> postern.v1.Enrolment
+	34, // 82: postern.store.v1.CredentialRecord.confirmed:type_name -> google.protobuf.Timestamp
 	25, // 83: postern.store.v1.PersonRecord.proofs:type_name -> postern.store.v1.ProofRecord
-	31, // 84: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
-	31, // 85: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
-	47, // 86: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
+	34, // 84: postern.store.v1.PersonRecord.not_before:type_name -> google.protobuf.Timestamp
+	34, // 85: postern.store.v1.ProofRecord.time:type_name -> google.protobuf.Timestamp
+	50, // 86: postern.store.v1.ProofRecord.evidence:type_name -> postern.v1.Evidence
 	0,  // 87: postern.store.v1.ProofRecord.partner:type_name -> postern.store.v1.SealedPart
-	31, // 88: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
-	35, // 89: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
-	31, // 90: postern.store.v1.KeyRecord.created:type_name -> google.protobuf.Timestamp
-	31, // 91: postern.store.v1.KeyRecord.expires:type_name -> google.protobuf.Timestamp
-	31, // 92: postern.store.v1.KeyRecord.revoked:type_name -> google.protobuf.Timestamp
-	93, // [93:93] is the sub-list for method output_type
-	93, // [93:93] is the sub-list for method input_type
-	93, // [93:93] is the sub-list for extension type_name
-	93, // [93:93] is the sub-list for extension extendee
-	0,  // [0:93] is the sub-list for field type_name
+	34, // 88: postern.store.v1.InstallationRecord.created:type_name -> google.protobuf.Timestamp
+	38, // 89: postern.store.v1.InstallationRecord.linger:type_name -> google.protobuf.Duration
+	34, // 90: postern.store.v1.KeyRecord.created:type_name -> google.protobuf.Timestamp
+	34, // 91: postern.store.v1.KeyRecord.expires:type_name -> google.protobuf.Timestamp
+	34, // 92: postern.store.v1.KeyRecord.revoked:type_name -> google.protobuf.Timestamp
+	34, // 93: postern.store.v1.SavedFilterRecord.created:type_name -> google.protobuf.Timestamp
+	34, // 94: postern.store.v1.SavedFilterRecord.updated:type_name -> google.protobuf.Timestamp
+	95, // [95:95] is the sub-list for method output_type
+	95, // [95:95] is the sub-list for method input_type
+	95, // [95:95] is the sub-list for extension type_name
+	95, // [95:95] is the sub-list for extension extendee
+	0,  // [0:95] is the sub-list for field type_name
 }
 
 func init() { file_postern_store_v1_store_proto_init() }
@@ -3718,7 +3938,7 @@ func file_postern_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_store_v1_store_proto_rawDesc), len(file_postern_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
