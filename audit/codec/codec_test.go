@@ -52,7 +52,7 @@ func TestEveryFieldSurvivesThePublicForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := e
-	want.Sealed, want.Indexes, want.Directory = nil, nil, nil // never public
+	want.Sealed, want.Indexes, want.Directory, want.Named = nil, nil, nil, false // never public
 	same(t, got, want)
 	// Each field alone, so that no field hides behind another one.
 	v := reflect.ValueOf(want)

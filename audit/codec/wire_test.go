@@ -85,7 +85,7 @@ func TestTheWrittenRecordIsWhatTheGeneratedCodeWouldWrite(t *testing.T) {
 		public := e
 		public.Personal = audit.Personal{}
 		want := &storev1.EventRecord{Event: codec.ToProto(&public), Personal: codec.SealedToProto(e.Sealed), Indexes: codec.IndexesToProto(e.Indexes),
-			Directory: generated(e.Directory)}
+			Directory: generated(e.Directory), Named: e.Named || e.Personal.AccountID != ""}
 		if !proto.Equal(&got, want) {
 			t.Errorf("%s: wrote\n%v\nwant\n%v", name, &got, want)
 		}
