@@ -21,7 +21,7 @@ type Query struct {
 const MaxWords = 5
 
 // Match lists values by field. An event fits a list when it has one of its values; it fits an empty list as part of what is
-// included, and never as part of what is excluded.
+// included, and never as part of what is excluded. What is absent, "" and 0, is no value: no event has it.
 type Match struct {
 	Sites        []string // site ids
 	Flows        []string

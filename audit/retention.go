@@ -52,13 +52,14 @@ func (r Retention) Validate() error {
 	return nil
 }
 
-// Edge returns the moment, in whole milliseconds, before which events of the category are not shown any more; zero under Hold:
-// everything is.
+// Edge returns the moment, a whole hour of UTC, before which events of the category are not shown any more; zero under Hold:
+// everything is. It moves on once an hour, so that counts kept by the hour are exact at it, and an event is shown for up to an
+// hour longer than its days.
 func (r Retention) Edge(c Category, now time.Time) time.Time {
 	if r.Hold {
 		return time.Time{}
 	}
-	return now.UTC().Truncate(time.Millisecond).Add(-time.Duration(r.Days(c)) * day)
+	return now.UTC().Truncate(time.Hour).Add(-time.Duration(r.Days(c)) * day)
 }
 
 // CategoryOf returns the category of events of type t; of a type this process does not know, CategorySignIn.

@@ -48,7 +48,7 @@ func (s Shelf) String() string {
 }
 
 // Passed reports whether a retention does not need what its organization has of the category on the shelf: no hold, and the
-// days have gone by since the shelf's end, to the millisecond. At that moment the last event on it is already past its edge.
+// days have gone by since the shelf's end. At that moment the last event on it is already past its edge.
 func (s Shelf) Passed(r Retention, c Category, now time.Time) bool {
 	return !r.Hold && !s.End.After(r.Edge(c, now))
 }

@@ -71,7 +71,7 @@ func HasWord(value, word string) bool {
 		return false
 	}
 	for {
-		if len(value) >= len(word) && strings.EqualFold(value[:len(word)], word) {
+		if len(value) >= len(word) && foldASCII(value[:len(word)]) == foldASCII(word) {
 			return true
 		}
 		i := strings.IndexAny(value, "._-:/@ ")
@@ -119,7 +119,7 @@ func (m *Match) each(check func(given, holds bool) bool, e *Event) bool {
 	}{{m.Sites, e.Site}, {m.Flows, e.Flow}, {m.SupportCodes, e.SupportCode}, {m.Reasons, e.Reason}, {m.Methods, e.Method},
 		{m.Factors, e.Factor}, {m.Connections, e.Connection}, {m.Rules, e.rule()}, {m.TargetTypes, target.Type},
 		{m.TargetIDs, target.ID}, {m.Callers, e.Caller}} {
-		if !check(len(l.list) > 0, slices.Contains(l.list, l.value)) {
+		if !check(len(l.list) > 0, l.value != "" && slices.Contains(l.list, l.value)) {
 			return false
 		}
 	}
@@ -129,9 +129,9 @@ func (m *Match) each(check func(given, holds bool) bool, e *Event) bool {
 		}
 	}
 	return check(len(m.Types) > 0, slices.ContainsFunc(m.Types, func(t string) bool { return MatchesType(t, e.Type) })) &&
-		check(len(m.Outcomes) > 0, slices.Contains(m.Outcomes, e.Outcome)) &&
-		check(len(m.Classes) > 0, slices.Contains(m.Classes, e.Class)) &&
-		check(len(m.Evidences) > 0, slices.Contains(m.Evidences, e.Evidence))
+		check(len(m.Outcomes) > 0, e.Outcome != 0 && slices.Contains(m.Outcomes, e.Outcome)) &&
+		check(len(m.Classes) > 0, e.Class != 0 && slices.Contains(m.Classes, e.Class)) &&
+		check(len(m.Evidences) > 0, e.Evidence != 0 && slices.Contains(m.Evidences, e.Evidence))
 }
 
 func (e *Event) indexed(x Index) bool {

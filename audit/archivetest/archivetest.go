@@ -38,9 +38,10 @@ func Run(t *testing.T, open func(t testing.TB, now func() time.Time) Backend) {
 		cases []testCase
 	}{
 		{"store", storeCases}, {"order", orderCases}, {"fencing", fencingCases}, {"batches", batchCases},
-		{"flows", flowCases}, {"flow queries", flowQueryCases}, {"queries", queryCases}, {"paging", pagingCases},
+		{"flows", flowCases}, {"flow queries", flowQueryCases}, {"queries", queryCases}, {"paging", pagingCases}, {"filters", filterCases},
 		{"durability", durabilityCases}, {"unreadable", unreadableCases}, {"hostile", hostileCases}, {"sandbox", sandboxCases},
 		{"history", historyCases}, {"scans", scanCases},
+		{"erasing", erasureCases}, {"erasing sign-ins", erasureFlowCases}, {"destroyed keys", forgetCases},
 		{"shelves", shelfCases}, {"edges", edgeCases}, {"dropping", dropCases}, {"dropping under load", dropLoadCases}, {"dumping", dumpCases}, {"dumping history", dumpHistoryCases},
 	}
 	for _, g := range groups {
