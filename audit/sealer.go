@@ -49,13 +49,24 @@ type OrganizationKey struct {
 	Wrapped         []byte
 }
 
+// destroyedForm is what stands in the place of a wrapped key that was destroyed: a form byte that no wrapped key has, alone.
+const destroyedForm = "\x00"
+
+// DestroyedKey is what stores keep in the place of an organization's key that was destroyed, so that nothing brings it back.
+func DestroyedKey(organizationUID string) OrganizationKey {
+	return OrganizationKey{OrganizationUID: organizationUID, Wrapped: []byte(destroyedForm)}
+}
+
+// Destroyed reports whether this is what stands for a destroyed key.
+func (k OrganizationKey) Destroyed() bool { return string(k.Wrapped) == destroyedForm }
+
 // Keys gives organization keys to a Sealer.
 type Keys interface {
 	// Mint makes a new key for an organization and returns it wrapped; the caller stores it in the commit that creates the organization.
 	Mint(organizationUID string) (OrganizationKey, error)
 	// Add makes a stored key usable in this process. Adding the same key again costs nothing; another key for a known
-	// organization is an error.
+	// organization is an error. What stands for a destroyed key ends the use of the one that was added, for good.
 	Add(key OrganizationKey) error
-	// Has reports whether the organization's key was added.
+	// Has reports whether the organization's key was added, or is known to be destroyed.
 	Has(organizationUID string) bool
 }

@@ -71,17 +71,22 @@ func (w *world) wantErased(organizationUID string, before []audit.Event, ids ...
 			}
 		}
 		got := after[i]
-		if !equalIndexes(got.Indexes, want.Indexes) || got.Sealed != nil && (len(got.Sealed.Salt) != len(want.Sealed.Salt) || !bytes.Equal(got.Sealed.Data, want.Sealed.Data)) {
-			w.Errorf("event %d (%s): sealed %v, indexes %v", i+1, got.Type, got.Sealed, got.Indexes)
+		if !equalIndexes(got.Indexes, want.Indexes) || !equalSealed(got.Sealed, want.Sealed) {
+			w.Errorf("event %d (%s) has sealed part %v and indexes %v", i+1, got.Type, got.Sealed, got.Indexes)
 		}
-		got.Indexes, want.Indexes = nil, nil
-		if got.Sealed != nil {
-			got.Sealed.Salt, got.Sealed.Data, want.Sealed.Salt, want.Sealed.Data = nil, nil, nil, nil
-		}
+		got.Indexes, want.Indexes, got.Sealed, want.Sealed = nil, nil, nil, nil
 		if !reflect.DeepEqual(got, want) {
 			w.Errorf("event %d is\n%+v, was\n%+v", i+1, got, want)
 		}
 	}
+}
+
+// equalSealed compares sealed parts; what is gone is nil or empty.
+func equalSealed(a, b *audit.Sealed) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return bytes.Equal(a.Salt, b.Salt) && bytes.Equal(a.Data, b.Data) && bytes.Equal(a.Digest, b.Digest)
 }
 
 // wantFound fails unless a person is found in exactly these events and flows of organization A.
@@ -237,7 +242,7 @@ var erasureCases = []testCase{
 		if s := got[1].Event.Sealed; s == nil || len(s.Salt)+len(s.Data) != 0 || !bytes.Equal(s.Digest, mine.Sealed.Digest) {
 			w.Errorf("the erased event's part is %+v", s)
 		}
-		if s := got[0].Event.Sealed; s == nil || !reflect.DeepEqual(s, other.Sealed) {
+		if s := got[0].Event.Sealed; !equalSealed(s, other.Sealed) {
 			w.Errorf("the other event's part is %+v", s)
 		}
 	}},

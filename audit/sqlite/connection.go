@@ -16,6 +16,26 @@ type connection struct {
 // inWrite runs fn in one immediate transaction on the writing connection. Waiting for its turn ends with ctx; the transaction
 // itself does not: it is short, and a commit cut off half-way would leave the caller guessing.
 func (a *Archive) inWrite(ctx context.Context, fn func(context.Context, *connection) error) error {
+	return a.onWriter(ctx, func(whole context.Context, conn *connection) error {
+		tx, err := conn.BeginTx(whole, nil)
+		if err != nil {
+			return wrap(errors.Join(err, a.drop()))
+		}
+		if err := fn(whole, conn); err != nil {
+			if undo := tx.Rollback(); undo != nil {
+				return errors.Join(wrap(err), undo, a.drop()) // the connection ends, and with it what was not committed
+			}
+			return wrap(err)
+		}
+		if err := tx.Commit(); err != nil {
+			return errors.Join(wrap(err), a.drop())
+		}
+		return nil
+	})
+}
+
+// onWriter runs fn with the writing connection to itself.
+func (a *Archive) onWriter(ctx context.Context, fn func(context.Context, *connection) error) error {
 	select {
 	case a.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -29,20 +49,7 @@ func (a *Archive) inWrite(ctx context.Context, fn func(context.Context, *connect
 	if err := a.connect(whole); err != nil {
 		return wrap(err)
 	}
-	tx, err := a.conn.BeginTx(whole, nil)
-	if err != nil {
-		return wrap(errors.Join(err, a.drop()))
-	}
-	if err := fn(whole, a.conn); err != nil {
-		if undo := tx.Rollback(); undo != nil {
-			return errors.Join(wrap(err), undo, a.drop()) // the connection ends, and with it what was not committed
-		}
-		return wrap(err)
-	}
-	if err := tx.Commit(); err != nil {
-		return errors.Join(wrap(err), a.drop())
-	}
-	return nil
+	return fn(whole, a.conn)
 }
 
 // connect makes sure that there is a connection.
