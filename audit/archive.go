@@ -114,20 +114,6 @@ type Recovery interface {
 	Revisions(ctx context.Context) (map[string]int64, error)
 }
 
-// FlowQuery chooses flows.
-type FlowQuery struct {
-	OrganizationUID string
-	// Keyset position: rows that started before BeforeTime, or at it with a smaller id. Zero starts at the newest.
-	BeforeTime   time.Time
-	BeforeID     string
-	Limit        int
-	Start, End   time.Time // on FlowRow.Started; zero is open; End is exclusive
-	Sites        []string  // site ids
-	Subjects     []Index
-	Endings      []Ending
-	SupportCodes []string
-}
-
 // FlowRow is a recorded flow as the archive's projection keeps it.
 type FlowRow struct {
 	ID              string
@@ -145,7 +131,8 @@ type FlowRow struct {
 	Reason          string
 	LastStep        int
 	LastTime        time.Time
-	EndEventID      string // id of the ending event
-	BindEventID     string // id of the binding step's event, "" while unbound
-	StartEventID    string // id of the sign_in.started event, "" when the archive does not have it
+	EndEventID      string  // id of the ending event
+	BindEventID     string  // id of the binding step's event, "" while unbound
+	StartEventID    string  // id of the sign_in.started event, "" when the archive does not have it
+	Terms           TermSet // methods, factors, connections, evidences and rules of its steps
 }

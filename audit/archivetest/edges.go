@@ -225,7 +225,7 @@ func flowOverShelves(w *world) {
 		w.Errorf("flows %v", got)
 	}
 	for n := 1; n <= 3; n++ {
-		if got := w.flowPages(audit.FlowQuery{OrganizationUID: orgA, Subjects: []audit.Index{index(audit.IndexAccount, fmt.Sprint(n))}}, 2); len(got) != 1 {
+		if got := w.flowPages(audit.FlowQuery{OrganizationUID: orgA, FlowMatch: audit.FlowMatch{Subjects: []audit.Index{index(audit.IndexAccount, fmt.Sprint(n))}}}, 2); len(got) != 1 {
 			w.Errorf("by the subject of step %d: %v", n, got)
 		}
 	}

@@ -192,19 +192,17 @@ var flowQueryCases = []testCase{
 			want func(n int) bool
 		}{
 			"nothing":      {audit.FlowQuery{}, func(int) bool { return true }},
-			"site":         {audit.FlowQuery{Sites: []string{"site-1"}}, func(n int) bool { return n%4 == 1 }},
-			"sites":        {audit.FlowQuery{Sites: []string{"site-1", "site-3", "none"}}, func(n int) bool { return n%2 == 1 }},
-			"subject":      {audit.FlowQuery{Subjects: []audit.Index{index(audit.IndexAccount, "2")}}, func(n int) bool { return n%5 == 2 }},
-			"two subjects": {audit.FlowQuery{Subjects: []audit.Index{index(audit.IndexAccount, "2"), index(audit.IndexEmail, "2")}}, func(n int) bool { return n%5 == 2 || n%3 == 2 }},
-			"ending":       {audit.FlowQuery{Endings: []audit.Ending{audit.EndingDenied}}, func(n int) bool { return n%2 == 0 }},
-			"open":         {audit.FlowQuery{Endings: []audit.Ending{audit.EndingNone}}, func(n int) bool { return n%2 == 1 }},
-			"code":         {audit.FlowQuery{SupportCodes: []string{"CODE-07", "CODE-09", "CODE-99"}}, func(n int) bool { return n == 7 || n == 9 }},
+			"site":         {audit.FlowQuery{FlowMatch: audit.FlowMatch{Sites: []string{"site-1"}}}, func(n int) bool { return n%4 == 1 }},
+			"sites":        {audit.FlowQuery{FlowMatch: audit.FlowMatch{Sites: []string{"site-1", "site-3", "none"}}}, func(n int) bool { return n%2 == 1 }},
+			"subject":      {audit.FlowQuery{FlowMatch: audit.FlowMatch{Subjects: []audit.Index{index(audit.IndexAccount, "2")}}}, func(n int) bool { return n%5 == 2 }},
+			"two subjects": {audit.FlowQuery{FlowMatch: audit.FlowMatch{Subjects: []audit.Index{index(audit.IndexAccount, "2"), index(audit.IndexEmail, "2")}}}, func(n int) bool { return n%5 == 2 || n%3 == 2 }},
+			"ending":       {audit.FlowQuery{FlowMatch: audit.FlowMatch{Endings: []audit.Ending{audit.EndingDenied}}}, func(n int) bool { return n%2 == 0 }},
+			"open":         {audit.FlowQuery{FlowMatch: audit.FlowMatch{Endings: []audit.Ending{audit.EndingNone}}}, func(n int) bool { return n%2 == 1 }},
+			"code":         {audit.FlowQuery{FlowMatch: audit.FlowMatch{SupportCodes: []string{"CODE-07", "CODE-09", "CODE-99"}}}, func(n int) bool { return n == 7 || n == 9 }},
 			"start":        {audit.FlowQuery{Start: at(2)}, func(n int) bool { return n/3 >= 2 }},
 			"end":          {audit.FlowQuery{End: at(2)}, func(n int) bool { return n/3 < 2 }},
 			"range":        {audit.FlowQuery{Start: at(2).Add(1), End: at(4).Add(1)}, func(n int) bool { return n/3 == 3 || n/3 == 4 }},
-			"all together": {audit.FlowQuery{Start: at(1), End: at(7), Sites: []string{"site-0", "site-2"}, Subjects: []audit.Index{index(audit.IndexEmail, "1")},
-				Endings: []audit.Ending{audit.EndingDenied}}, func(n int) bool { return n >= 3 && n < 21 && n%2 == 0 && n%3 == 1 }},
-			"a network is no subject": {audit.FlowQuery{Subjects: []audit.Index{index(audit.IndexNetwork24, "0")}}, func(int) bool { return false }},
+			"all together": {audit.FlowQuery{Start: at(1), End: at(7), FlowMatch: audit.FlowMatch{Sites: []string{"site-0", "site-2"}, Subjects: []audit.Index{index(audit.IndexEmail, "1")}, Endings: []audit.Ending{audit.EndingDenied}}}, func(n int) bool { return n >= 3 && n < 21 && n%2 == 0 && n%3 == 1 }},
 		} {
 			c.q.OrganizationUID = orgA
 			var want []string

@@ -198,7 +198,7 @@ var hostileCases = []testCase{
 			if err != nil || row.ID != s || row.Site != s || row.CorrelationID != s || row.Organization != s || len(events) != 1 {
 				w.Errorf("%.20q: flow %.100v, %v", s, row, err)
 			}
-			if rows := must(w.Flows(w.Context(), audit.FlowQuery{OrganizationUID: orgA, Sites: []string{s}, SupportCodes: []string{s}, Limit: 5}))(w); len(rows) != 1 {
+			if rows := must(w.Flows(w.Context(), audit.FlowQuery{OrganizationUID: orgA, Limit: 5, FlowMatch: audit.FlowMatch{Sites: []string{s}, SupportCodes: []string{s}}}))(w); len(rows) != 1 {
 				w.Errorf("%.20q: %d flows", s, len(rows))
 			}
 			for _, t := range []string{s, s + ".*"} {
@@ -242,7 +242,7 @@ var hostileCases = []testCase{
 		if found := w.pages(audit.Query{OrganizationUID: orgA, Match: audit.Match{Subjects: []audit.Index{x, x}}}, 1); !slices.Equal(found, []string{e.ID}) {
 			w.Errorf("found %v", found)
 		}
-		if found := w.flowPages(audit.FlowQuery{OrganizationUID: orgA, Subjects: []audit.Index{x, x}}, 1); !slices.Equal(found, []string{e.Flow}) {
+		if found := w.flowPages(audit.FlowQuery{OrganizationUID: orgA, FlowMatch: audit.FlowMatch{Subjects: []audit.Index{x, x}}}, 1); !slices.Equal(found, []string{e.Flow}) {
 			w.Errorf("flows %v", found)
 		}
 	}},
