@@ -67,6 +67,32 @@ const (
 	ReasonTokenRevoked   = "TOKEN_REVOKED"
 )
 
+// Reasons of exports. EXPIRED stands on export.deleted.
+const (
+	ReasonCancelled          = "CANCELLED"
+	ReasonOrganizationGone   = "ORGANIZATION_GONE"
+	ReasonRegionMismatch     = "REGION_MISMATCH"
+	ReasonExportCannotBeMade = "CANNOT_BE_MADE"
+)
+
+// exportFailed and exportDeleted are the types of exports that have reasons.
+func exportFailed() TypeInfo {
+	return TypeInfo{Type: TypeExportFailed, Category: CategoryAdministration, Outcome: OutcomeFailure, NeedsReason: true,
+		Description: "An export will not be made. The detail says why somebody called it off.", Reasons: []ReasonInfo{
+			{Reason: ReasonCancelled, Description: "Somebody called it off."},
+			{Reason: ReasonOrganizationGone, Description: "The organization is not there any more, or its key."},
+			{Reason: ReasonRegionMismatch, Description: "What it asks for belongs to a site of another region."},
+			{Reason: ReasonExportCannotBeMade, Description: "Something went wrong again and again that time does not heal; the log says what."},
+		}}
+}
+
+func exportDeleted() TypeInfo {
+	return TypeInfo{Type: TypeExportDeleted, Category: CategoryAdministration, Outcome: OutcomeSuccess,
+		Description: "An export is gone with its file. The detail says why, when somebody deleted it.", Reasons: []ReasonInfo{
+			{Reason: ReasonExpired, Description: "Its time was over."},
+		}}
+}
+
 // Reasons of several methods.
 const (
 	ReasonSubjectMismatch = "SUBJECT_MISMATCH"

@@ -74,9 +74,16 @@ const (
 	TypePolicyResumed                 Type = "policy.resumed"
 	TypeKeyCreated                    Type = "key.created"
 	TypeKeyRevoked                    Type = "key.revoked"
+	TypeFilterSaved                   Type = "filter.saved"
+	TypeFilterDeleted                 Type = "filter.deleted"
 	TypeLogSearched                   Type = "log.searched"
 	TypeLogTested                     Type = "log.tested"
 	TypeArchivePruned                 Type = "archive.pruned"
+	TypeExportCreated                 Type = "export.created"
+	TypeExportFinished                Type = "export.finished"
+	TypeExportFailed                  Type = "export.failed"
+	TypeExportDownloaded              Type = "export.downloaded"
+	TypeExportDeleted                 Type = "export.deleted"
 	TypeAccessDenied                  Type = "access.denied"
 )
 
@@ -247,6 +254,13 @@ func administrationTypes() []TypeInfo {
 		admin(TypeProofsRevoked, "What was proven before now is no longer remembered of a subject, at a site or in the organization. The detail says why."),
 		admin(TypeKeyCreated, "An API key was made. Its changes say what for, what it is shown and when it ends; its secret is never told."),
 		admin(TypeKeyRevoked, "An API key was revoked. The detail says why."),
+		admin(TypeFilterSaved, "A filter of events was saved, or what it says was changed. Its changes go field by field, without what is personal; the detail is its name."),
+		admin(TypeFilterDeleted, "A saved filter was removed. Its changes hold what it said, without what is personal; the detail is its name."),
+		admin(TypeExportCreated, "Somebody asked for an export: a file of the record up to the sequence number in its changes. The detail says why."),
+		admin(TypeExportFinished, "An export is whole. Its target counts the rows; its changes hold size, first and last sequence number and SHA-256."),
+		exportFailed(),
+		admin(TypeExportDownloaded, "A link to an export's file or manifest was used for the first time. The caller is who was given the link."),
+		exportDeleted(),
 		searched,
 		tested,
 		pruned,

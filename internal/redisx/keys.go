@@ -192,6 +192,27 @@ func (s Space) APIKeySecret(organizationUID, id string) string {
 	return s.prefix + "apikeysecret:" + organizationUID + ":" + id
 }
 
+// SavedFilters is the hash of an organization's saved filters, by id.
+func (s Space) SavedFilters(organizationUID string) string {
+	return s.prefix + "savedfilters:" + organizationUID
+}
+
+// Exports is the hash of an organization's exports, by id.
+func (s Space) Exports(organizationUID string) string { return s.prefix + "exports:" + organizationUID }
+
+// ExportLeases is the sorted set of those being made, by until when whoever makes them may.
+func (s Space) ExportLeases(organizationUID string) string {
+	return s.prefix + "exportleases:" + organizationUID
+}
+
+// ExportsUnmade is the set of those that are not over.
+func (s Space) ExportsUnmade(organizationUID string) string {
+	return s.prefix + "exportsunmade:" + organizationUID
+}
+
+// ExportsDue is the sorted set of exports by when somebody has to look at them; members are made by Member.
+func (s Space) ExportsDue() string { return s.prefix + "exportsdue" }
+
 // Tally is the counters of a site's hour.
 func (s Space) Tally(organizationUID, siteUID string, hour time.Time) string {
 	return s.prefix + "tally:" + organizationUID + ":" + siteUID + ":" + hour.UTC().Format(TallyHour)

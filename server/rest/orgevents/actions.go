@@ -111,10 +111,18 @@ var namings = map[audit.Type]naming{
 	audit.TypeDomainRemoved:                 {"domain_removed", "Domain removed", groupOrg, false},
 
 	audit.TypeLogSearched:   {"audit_log_searched", "Record searched", groupLog, false},
+	audit.TypeFilterSaved:   {"audit_log_filter_saved", "Filter saved", groupLog, false},
+	audit.TypeFilterDeleted: {"audit_log_filter_deleted", "Saved filter removed", groupLog, false},
 	audit.TypeLogTested:     {"audit_log_tested", "Test event", groupLog, false},
 	audit.TypeAccessDenied:  {"access_denied", "Call refused", groupLog, false},
 	audit.TypeUnreadable:    {"audit_log_entry_unreadable", "Entry that could not be read", groupLog, false},
 	audit.TypeArchivePruned: {"audit_log_pruned", "Old entries dropped as retention says", groupLog, false},
+
+	audit.TypeExportCreated:    {"audit_log_export_requested", "Export of the record asked for", groupLog, false},
+	audit.TypeExportFinished:   {"audit_log_exported", "Export of the record made", groupLog, false},
+	audit.TypeExportFailed:     {"audit_log_export_failed", "Export of the record not made", groupLog, false},
+	audit.TypeExportDownloaded: {"audit_log_export_downloaded", "Export of the record fetched", groupLog, false},
+	audit.TypeExportDeleted:    {"audit_log_export_deleted", "Export of the record removed", groupLog, false},
 }
 
 // namingOf is what a type is called. A type this version does not know is called by its own name, in a way that no consumer takes for
