@@ -149,6 +149,8 @@ type Event struct {
 	SessionExpires  time.Time  // when the identity provider wants sessions to end; zero: not said
 	Expectations    string     // CALLER when the login service said what federated evidence had to fit; "" otherwise
 	Sandbox         bool       // the organization is for trying things out
+	Privacy         Privacy    // what was not kept of people; zero: all was
+	Region          string     // region the site was bound to when the event was made; "" for none
 	PersonalState   string     // "", ERASED or UNREADABLE; set by readers
 
 	// Directory is what the event's commit wrote to the directory, on one event of each such commit; nil on events that are read.

@@ -12,7 +12,7 @@ func (c *checking) begin(t audit.Type) audit.Event {
 	e := audit.Event{
 		ID: c.f.c.NewID(), Type: t, Time: c.now, Organization: c.org.ID, OrganizationUID: c.org.UID, Site: c.site.ID, SiteUID: c.site.UID,
 		Caller: c.who.Principal, Outcome: audit.OutcomeOf(t), Evidence: audit.EvidenceVerified, Client: c.in.Context.Client,
-		Session: hexHandle(c.handle), Checks: []string{"session_recorded"}, Sandbox: c.org.Sandbox,
+		Session: hexHandle(c.handle), Checks: []string{"session_recorded"},
 	}
 	if ip := c.in.Context.IP; ip.IsValid() {
 		e.Personal.IP = ip.String()

@@ -153,7 +153,7 @@ func (a *Authenticators) subject(ctx context.Context, organizationUID string, ke
 // event begins the event of a change. It has no step: it belongs to no sign-in, even where it names one.
 func (c *change) event(t audit.Type, accountID, reason string, now time.Time) audit.Event {
 	return audit.Event{ID: c.a.f.c.NewID(), Type: t, Time: now, Organization: c.org.ID, OrganizationUID: c.org.UID, Caller: c.who.Principal,
-		Outcome: audit.OutcomeOf(t), Sandbox: c.org.Sandbox, Personal: audit.Personal{AccountID: accountID, Detail: reason}}
+		Outcome: audit.OutcomeOf(t), Personal: audit.Personal{AccountID: accountID, Detail: reason}}
 }
 
 // about is the event of a change of an authenticator.

@@ -13,9 +13,10 @@ func (r *run) event(id string, t audit.Type) *audit.Event {
 		ID: id, Type: t, Time: r.at, Organization: s.Organization, OrganizationUID: s.OrganizationUID, Site: s.Site, SiteUID: s.SiteUID,
 		Flow: s.ID.String(), Step: len(s.Steps) + 1, SupportCode: s.SupportCode, CorrelationID: s.CorrelationID, Caller: r.caller,
 		Class: s.Class, Provisional: s.Bound == nil, Outcome: audit.OutcomeOf(t), Late: r.late(), Client: r.ctx.Client,
-		SubjectKind: s.Claimed.Kind, Sandbox: r.in.Organization != nil && r.in.Organization.Sandbox,
+		SubjectKind: s.Claimed.Kind,
 	}}
 	e := &r.made[0]
+	r.marks(e)
 	if s.Bound != nil {
 		e.SubjectKind = s.Bound.Kind
 	}
@@ -24,6 +25,17 @@ func (r *run) event(id string, t audit.Type) *audit.Event {
 	}
 	e.Personal.UserAgent, e.Personal.DeviceID = r.ctx.UserAgent, r.ctx.DeviceID
 	return e
+}
+
+// marks writes on an event what the organization says of its events. What is kept of people only ever becomes less within a flow, so
+// that a site that was removed meanwhile still counts.
+func (r *run) marks(e *audit.Event) {
+	if n := len(r.s.Steps); n > 0 {
+		e.Privacy, e.Region = r.s.Steps[n-1].Event.Privacy, r.s.Steps[n-1].Event.Region
+	}
+	if r.in.Organization != nil {
+		r.in.Organization.Marks(e)
+	}
 }
 
 // reported begins the event of the reported step; who it is about is added by what the step does.

@@ -161,6 +161,7 @@ func (r *run) release() []audit.Event {
 		if st := &steps[i]; !st.Released {
 			st.Released = true
 			out = append(out, *st.Event)
+			r.marks(&out[len(out)-1])
 		}
 	}
 	return out

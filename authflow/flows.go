@@ -231,6 +231,9 @@ func (f *Flows) commit(ctx context.Context, c *Commit) (*Committed, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, errs.Wrap(err, errs.Unavailable, "NOT_RECORDED", "the call was over before anything was recorded")
 	}
+	if err := f.mark(ctx, c); err != nil {
+		return nil, err
+	}
 	bounded, free := f.bound.over(ctx)
 	defer free()
 	done, err := f.c.Store.Commit(bounded, c)
@@ -239,6 +242,22 @@ func (f *Flows) commit(ctx context.Context, c *Commit) (*Committed, error) {
 		return nil, noOrganization() // what nobody asked for, such as an ending that is due, is still written
 	}
 	return done, err
+}
+
+// mark writes on the events of a commit what their organization says of its events, whoever made them: nothing is recorded that
+// must not be kept because somebody forgot to ask.
+func (f *Flows) mark(ctx context.Context, c *Commit) error {
+	if len(c.Events) == 0 {
+		return nil
+	}
+	org, err := f.c.Directory.Cached(ctx, c.OrganizationUID)
+	if err != nil {
+		return err
+	}
+	for i := range c.Events {
+		org.Marks(&c.Events[i])
+	}
+	return nil
 }
 
 // read reads what a call needs. Nothing is answered to calls on an organization that was deleted.

@@ -78,7 +78,7 @@ func (i *Identities) Unlink(ctx context.Context, who Caller, in UnlinkInput) err
 		}
 		l := reading.Link
 		e := audit.Event{ID: i.f.c.NewID(), Type: audit.TypeAccountUnlinked, Time: i.f.c.Now(), Organization: org.ID, OrganizationUID: org.UID,
-			Caller: who.Principal, Outcome: audit.OutcomeOf(audit.TypeAccountUnlinked), Sandbox: org.Sandbox, ConnectionUID: l.ConnectionUID,
+			Caller: who.Principal, Outcome: audit.OutcomeOf(audit.TypeAccountUnlinked), ConnectionUID: l.ConnectionUID,
 			Connection: connectionID(org, l.ConnectionUID), Target: &audit.Target{Type: "identity", ID: in.Identity.String()},
 			Personal: audit.Personal{AccountID: l.AccountID, Email: l.Email, Issuer: l.Issuer, SubjectID: l.SubjectID, Detail: in.Reason}}
 		_, err = i.f.commit(ctx, &Commit{OrganizationUID: org.UID, Key: key, Request: digest, Outcome: &Outcome{}, OwnKey: true,

@@ -85,10 +85,12 @@ func (f *Flows) closeTally(ctx context.Context, t DueTally) error {
 	if id == "" {
 		id = f.c.NewID()
 	}
-	return f.c.Store.CloseTally(ctx, t, audit.Event{
+	e := audit.Event{
 		ID: id, Type: audit.TypeSiteTallied, Time: f.c.Now(), Organization: org.ID, OrganizationUID: org.UID,
-		Site: t.Site, SiteUID: t.SiteUID, Outcome: audit.OutcomeOf(audit.TypeSiteTallied), Sandbox: org.Sandbox, Tally: t.Counts, TallyHour: t.Hour,
-	})
+		Site: t.Site, SiteUID: t.SiteUID, Outcome: audit.OutcomeOf(audit.TypeSiteTallied), Tally: t.Counts, TallyHour: t.Hour,
+	}
+	org.Marks(&e)
+	return f.c.Store.CloseTally(ctx, t, e)
 }
 
 // isConflict reports whether a lost race is all that went wrong.

@@ -194,7 +194,7 @@ func (r *run) besides(t audit.Type, e *audit.Event, changes ...audit.Change) {
 	b := r.s.Bound
 	a := audit.Event{ID: r.in.IDs.Link, Type: t, Time: r.at, Organization: r.s.Organization, OrganizationUID: r.s.OrganizationUID,
 		Flow: r.s.ID.String(), Caller: r.caller, Outcome: audit.OutcomeOf(t), Connection: e.Connection, ConnectionUID: e.ConnectionUID,
-		Evidence: e.Evidence, Class: r.s.Class, SubjectKind: b.Kind, Changes: changes, Sandbox: e.Sandbox}
+		Evidence: e.Evidence, Class: r.s.Class, SubjectKind: b.Kind, Changes: changes, Sandbox: e.Sandbox, Privacy: e.Privacy, Region: e.Region}
 	a.Personal = audit.Personal{AccountID: b.AccountID, Email: e.Personal.Email, EmailVerified: e.Personal.EmailVerified,
 		Issuer: e.Personal.Issuer, SubjectID: e.Personal.SubjectID}
 	r.beside = append(r.beside, a)

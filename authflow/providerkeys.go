@@ -57,7 +57,7 @@ func (f *Flows) once(ctx context.Context, org *policy.Organization, k *ProviderK
 	if id == "" {
 		return nil // it was removed meanwhile
 	}
-	e := audit.Event{ID: f.c.NewID(), Type: t, Time: f.c.Now(), Organization: org.ID, OrganizationUID: org.UID, Outcome: audit.OutcomeOf(t), Sandbox: org.Sandbox,
+	e := audit.Event{ID: f.c.NewID(), Type: t, Time: f.c.Now(), Organization: org.ID, OrganizationUID: org.UID, Outcome: audit.OutcomeOf(t),
 		Connection: id, ConnectionUID: k.ConnectionUID, Target: &audit.Target{Type: targetOfKey, ID: id, UID: k.ConnectionUID}, Changes: changes}
 	_, err := f.commit(ctx, &Commit{OrganizationUID: org.UID, Events: []audit.Event{e}, OwnKey: true, Outcome: &Outcome{},
 		Key:    f.c.Namer.CommitKey("", "RecordKeys", org.UID, e.ID), // so that a script that runs twice writes once

@@ -250,7 +250,7 @@ func (r *recording) event(t audit.Type, flow FlowID) audit.Event {
 	e := audit.Event{
 		ID: r.f.c.NewID(), Type: t, Time: r.at, Organization: r.org.ID, OrganizationUID: r.org.UID, Site: r.site.ID, SiteUID: r.site.UID,
 		Flow: flow.String(), Caller: r.who.Principal, Outcome: audit.OutcomeOf(t), Evidence: audit.EvidenceAsserted,
-		Late: r.at.Before(r.now.Add(-LateAfter)), Client: r.in.Context.Client, Session: hex.EncodeToString(r.handle[:]), Sandbox: r.org.Sandbox,
+		Late: r.at.Before(r.now.Add(-LateAfter)), Client: r.in.Context.Client, Session: hex.EncodeToString(r.handle[:]),
 	}
 	if ip := r.in.Context.IP; ip.IsValid() {
 		e.Personal.IP = ip.String()

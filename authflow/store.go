@@ -295,7 +295,8 @@ type DueTally struct {
 // will write), and only then writes. It returns *Conflict when something moved; readers see all of a commit or none.
 //
 // Commit seals what was never written: it fills Sealed and Indexes of steps in c.Flow.State and of c.Events in place, so that
-// state and record hold the same bytes and the State, once committed, can be kept and built on.
+// state and record hold the same bytes and the State, once committed, can be kept and built on. Where an event's Privacy is not
+// full, the state keeps all of its step, without indexes, and the record what the privacy leaves.
 //
 // When the server answered an error or nothing was sent, the error is Unavailable NOT_RECORDED. When the reply was lost or
 // the deadline passed after sending, it is Unavailable OUTCOME_UNKNOWN: the same Key will tell. Commit is never retried inside.

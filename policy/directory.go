@@ -70,7 +70,7 @@ type Change struct {
 	DropDomains  []Domain
 	DropClaims   []AccountKey
 	Challenges   []ChallengeChange
-	Events       []audit.Event // Revision and Sandbox are filled in by the store
+	Events       []audit.Event // Revision and what Organization.Marks says are filled in by the store
 	Request      ApplyKey
 	Progress     []Applied // of the commits before this one
 	Done         bool      // this is the last commit

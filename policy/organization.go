@@ -46,6 +46,9 @@ type Organization struct {
 	// AllowUnreadable is the organization's choice for an unreadable policy, kept apart from the policy itself.
 	AllowUnreadable bool
 	Key             audit.OrganizationKey
+	// Retention says how long its record is kept, and Privacy what its record keeps of people, where a site does not say otherwise.
+	Retention Retention
+	Privacy   audit.Privacy
 }
 
 // Site is one place where people sign in.
@@ -58,6 +61,10 @@ type Site struct {
 	TrustsAccountEmail bool
 	Origin             audit.Origin
 	ProofsNotBefore    time.Time // makes older proofs count no more at this site; zero: no bound
+	// Privacy is what the record keeps of people who sign in here; what it does not give is its organization's to say.
+	Privacy audit.Privacy
+	// Region is where its record may be kept; empty: anywhere.
+	Region string
 }
 
 // ConnectionKind says what a connection is for. Numbers equal posternv1.Connection_Kind.

@@ -65,6 +65,7 @@ func (o *Organization) Validate() []Problem {
 		p.add("organization", "this id is reserved", "choose another id")
 	}
 	p.text("display_name", o.DisplayName)
+	o.validateRetention(p)
 	o.validateSites(p)
 	o.validateConnections(p)
 	p.list = append(p.list, o.Policy.Validate(o.Sites, o.Connections)...)
@@ -79,6 +80,9 @@ func (o *Organization) validateSites(p *problems) {
 		path := "sites[" + s.ID + "]"
 		p.id(path, s.ID, seen)
 		p.text(path+".display_name", s.DisplayName)
+		if s.Region != "" && !validRegion(s.Region) {
+			p.add(path+".region", "not a region", "use "+regionForm)
+		}
 		p.most(path+".hostnames", len(s.Hostnames), MaxHostnames)
 		for j, h := range s.Hostnames {
 			at := fmt.Sprintf("%s.hostnames[%d]", path, j)

@@ -42,7 +42,7 @@ func New(sealer audit.Sealer) *Codec { return &Codec{sealer: sealer} }
 // Encode returns e's record. A sealed part that e carries is used as it is; otherwise the personal part is sealed and
 // indexed now, and e stays as it was: encoding it again then yields other bytes. See SealEvent.
 func (c *Codec) Encode(e *audit.Event) ([]byte, error) {
-	sealed, indexes, err := c.sealed(e)
+	e, sealed, indexes, err := c.ready(e)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (c *Codec) Append(b []byte, e *audit.Event) ([]byte, error) {
 
 // AppendRecord is Append without the format byte: the record is part of a larger one.
 func (c *Codec) AppendRecord(b []byte, e *audit.Event) ([]byte, error) {
-	sealed, indexes, err := c.sealed(e)
+	e, sealed, indexes, err := c.ready(e)
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +66,13 @@ func (c *Codec) AppendRecord(b []byte, e *audit.Event) ([]byte, error) {
 }
 
 // SealEvent seals e's personal part and makes its indexes, unless it has a sealed part, and keeps both in e, so that every
-// later Encode uses the same bytes.
+// later Encode uses the same bytes. What its privacy does not let stay is gone from e then.
 func (c *Codec) SealEvent(e *audit.Event) error {
 	if settled(e) {
 		return nil // events are shared: what needs nothing is not written to
+	}
+	if !e.Privacy.Full() {
+		return c.sealMasked(e)
 	}
 	sealed, indexes, err := c.sealed(e)
 	if err != nil {
@@ -82,7 +85,7 @@ func (c *Codec) SealEvent(e *audit.Event) error {
 // SealAfter is SealEvent for an event behind another one of the same flow: what is found by the same terms shares its indexes,
 // which are a keyed hash for each term.
 func (c *Codec) SealAfter(e, before *audit.Event) error {
-	if settled(e) || len(before.Indexes) == 0 || !sameTerms(e, before) {
+	if settled(e) || !e.Privacy.Full() || len(before.Indexes) == 0 || !sameTerms(e, before) {
 		return c.SealEvent(e)
 	}
 	sealed, err := c.seal(e)
@@ -93,22 +96,39 @@ func (c *Codec) SealAfter(e, before *audit.Event) error {
 	return nil
 }
 
+// ready returns e as it may leave the process, with its sealed part and indexes. e itself stays as it was.
+func (c *Codec) ready(e *audit.Event) (*audit.Event, *audit.Sealed, []audit.Index, error) {
+	if e.Privacy.Full() || settled(e) {
+		sealed, indexes, err := c.sealed(e)
+		return e, sealed, indexes, err
+	}
+	masked := *e
+	err := c.sealMasked(&masked)
+	return &masked, masked.Sealed, masked.Indexes, err
+}
+
 // sealed returns e's sealed part and indexes, made now if it has none. An event about nobody has neither.
 func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
 	if settled(e) {
 		return e.Sealed, e.Indexes, nil
 	}
 	var stack [maxTerms]audit.IndexTerm
-	terms := appendTerms(stack[:0], &e.Personal)
-	if e.IdentifierHash != "" {
-		terms = append(terms, audit.IndexTerm{Purpose: audit.IndexIdentifier, Value: e.IdentifierHash})
-	}
+	terms := termsOf(stack[:0], e)
 	indexes, err := makeIndexes(c.sealer, e.OrganizationUID, terms)
 	if err != nil {
 		return nil, nil, err
 	}
 	sealed, err := c.seal(e)
 	return sealed, indexes, err
+}
+
+// termsOf adds what an event is found by when all of it is kept.
+func termsOf(terms []audit.IndexTerm, e *audit.Event) []audit.IndexTerm {
+	terms = appendTerms(terms, &e.Personal)
+	if e.IdentifierHash != "" {
+		terms = append(terms, audit.IndexTerm{Purpose: audit.IndexIdentifier, Value: e.IdentifierHash})
+	}
+	return terms
 }
 
 // seal encrypts e's personal part, nil when it is empty.

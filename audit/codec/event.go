@@ -83,6 +83,8 @@ func body(e *audit.Event) *posternv1.Event {
 		Expectations:    e.Expectations,
 		SessionExpires:  timeToProto(e.SessionExpires),
 		Sandbox:         e.Sandbox,
+		Privacy:         PrivacyToProto(e.Privacy),
+		Region:          e.Region,
 	}
 	if t := e.Target; t != nil {
 		m.Target = &posternv1.Target{Type: t.Type, Id: t.ID, Uid: t.UID, Count: t.Count}
@@ -136,6 +138,8 @@ func fromBody(m *posternv1.Event) (audit.Event, error) {
 		InitiatedBy:     m.GetInitiatedBy(),
 		Expectations:    m.GetExpectations(),
 		Sandbox:         m.GetSandbox(),
+		Privacy:         PrivacyFromProto(m.GetPrivacy()),
+		Region:          m.GetRegion(),
 	}
 	if t := m.GetTarget(); t != nil {
 		e.Target = &audit.Target{Type: t.GetType(), ID: t.GetId(), UID: t.GetUid(), Count: t.GetCount()}

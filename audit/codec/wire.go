@@ -195,6 +195,8 @@ func (w *wire) event(e *audit.Event) {
 	w.text(52, e.Expectations)
 	w.time(53, e.SessionExpires)
 	w.flag(54, e.Sandbox)
+	w.privacy(55, e.Privacy)
+	w.text(56, e.Region)
 }
 
 // AppendDecision writes a decision as field n of a message that b holds so far.

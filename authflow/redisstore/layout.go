@@ -63,7 +63,7 @@ func (p *prepared) encode() error {
 	if c.Flow != nil {
 		steps = c.Flow.State.Steps
 	}
-	if err := s.sealSteps(steps, c.Events); err != nil {
+	if err := s.sealSteps(steps, c); err != nil {
 		return err
 	}
 	if c.Flow != nil {

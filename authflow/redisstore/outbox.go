@@ -2,13 +2,12 @@ package redisstore
 
 import (
 	"context"
-	"errors"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/authflow"
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/internal/redisx"
+	"github.com/postern-audit/postern/policy"
 )
 
 // Outbox implements audit.Outbox on a store.
@@ -34,7 +33,7 @@ func (o *Outbox) Append(ctx context.Context, organizationUID string, events ...a
 	if err := s.needKey(ctx, organizationUID); err != nil {
 		return err
 	}
-	sandbox, err := s.sandbox(ctx, organizationUID)
+	of, err := s.organization(ctx, organizationUID)
 	if err != nil {
 		return err
 	}
@@ -46,7 +45,7 @@ func (o *Outbox) Append(ctx context.Context, organizationUID string, events ...a
 			return errs.New(errs.Internal, "OUTBOX_ORGANIZATION", "an event names another organization than its outbox")
 		}
 		e := events[i]
-		e.Sandbox = e.Sandbox || sandbox
+		of.Marks(&e)
 		b, err := s.codec.Encode(&e)
 		if err != nil {
 			return err
@@ -57,14 +56,20 @@ func (o *Outbox) Append(ctx context.Context, organizationUID string, events ...a
 	return err
 }
 
-// sandbox reports whether an organization is for trying things out, as this process knows it, else as Redis has it.
-func (s *Store) sandbox(ctx context.Context, organizationUID string) (bool, error) {
-	if o := s.cache.Peek(organizationUID); o != nil {
-		return o.Sandbox, nil
+// organization is the organization as this process knows it, else as Redis has it. Of one whose record is lost or cannot be read
+// as little is kept as can be.
+func (s *Store) organization(ctx context.Context, uid string) (*policy.Organization, error) {
+	if o := s.cache.Peek(uid); o != nil {
+		return o, nil
 	}
-	v, err := s.reader.HGet(ctx, s.keys.Of(organizationUID).Organization(organizationUID), "sb").Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return false, redisx.ReadFailed(err)
+	r, err := s.Read(ctx, authflow.Read{OrganizationUID: uid, Organization: true})
+	switch {
+	case err == nil && r.Organization == nil && uid == audit.SystemUID:
+		return &policy.Organization{UID: uid}, nil // it has no record, and its events name nobody
+	case err == nil && r.Organization == nil, errs.KindOf(err) == errs.Internal:
+		return &policy.Organization{UID: uid, Privacy: audit.Privacy{Email: audit.EmailOmitted, IP: audit.IPOmitted, UserContent: audit.ContentOmitted}}, nil
+	case err != nil:
+		return nil, err
 	}
-	return v == "1", nil
+	return r.Organization, nil
 }

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -29,10 +30,19 @@ const (
 
 // sealSteps seals the steps that were never written, and gives events of the same commit the sealed parts of their steps, so
 // that state and outbox hold the same bytes. Both change in place: they are new, and this commit's own.
-func (s *Store) sealSteps(steps []authflow.Step, events []audit.Event) error {
+//
+// Where the record must not keep all, the state does, since flows are decided by it until they are over, and the event is sealed by
+// itself, with what is left.
+func (s *Store) sealSteps(steps []authflow.Step, c *authflow.Commit) error {
 	for i := range steps {
 		e := steps[i].Event
 		if e.Sealed != nil {
+			continue
+		}
+		if !e.Privacy.Full() {
+			if err := s.codec.SealWhole(e); err != nil {
+				return err
+			}
 			continue
 		}
 		before := e
@@ -43,8 +53,18 @@ func (s *Store) sealSteps(steps []authflow.Step, events []audit.Event) error {
 			return err
 		}
 	}
-	for i := range events {
-		e := &events[i]
+	if slices.ContainsFunc(c.Events, func(e audit.Event) bool { return !e.Privacy.Full() }) {
+		c.Events = slices.Clone(c.Events) // an event may be its step's own
+	}
+	for i := range c.Events {
+		e := &c.Events[i]
+		if !e.Privacy.Full() {
+			e.Sealed, e.Indexes = nil, nil // as the flow's state has it
+			if err := s.codec.SealEvent(e); err != nil {
+				return err
+			}
+			continue
+		}
 		if e.Sealed != nil {
 			continue
 		}

@@ -25,6 +25,7 @@ const saltBytes = 16
 // unwrapped again from its wrapped bytes when it is next needed.
 type Keyring struct {
 	sets   *Keysets
+	names  *Namer
 	limit  int
 	keys   sync.Map   // organization uid → *entry
 	mu     sync.Mutex // guards cached
@@ -48,7 +49,7 @@ func (k *Keysets) Keyring(cached int) *Keyring {
 	if cached <= 0 {
 		cached = DefaultCached
 	}
-	return &Keyring{sets: k, limit: cached}
+	return &Keyring{sets: k, names: k.Namer(), limit: cached}
 }
 
 // Mint makes a key for an organization and returns it wrapped. It is not added: that follows the commit that stores it.

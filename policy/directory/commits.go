@@ -38,7 +38,8 @@ func (a *apply) commits() []commit {
 		created, objects = objects[0], objects[1:]
 		all = append(all, commit{kind: kindPolicy, count: 1, change: policy.Change{
 			Organization: &policy.Organization{ID: a.in.Organization, UID: a.uid, DisplayName: a.plan.Organization.DisplayName,
-				Disabled: a.plan.Organization.Disabled, Sandbox: a.plan.Organization.Sandbox, Created: a.d.Now()},
+				Disabled: a.plan.Organization.Disabled, Sandbox: a.plan.Organization.Sandbox, Created: a.d.Now(),
+				Retention: a.plan.Organization.Retention, Privacy: a.plan.Organization.Privacy},
 			WritePolicy: true, Events: []audit.Event{a.event(created)},
 		}})
 	}
@@ -179,9 +180,13 @@ func (a *apply) creation(c policy.Change) (policy.Change, error) {
 		return c, nil
 	}
 	e := &c.Events[0]
-	e.Sealed, err = a.d.Keys.SealWith(key, e.ID, audit.Personal{Detail: a.in.Reason})
+	p := c.Organization.Privacy.Mask(audit.CategoryAdministration, audit.Personal{Detail: a.in.Reason}, nobody)
+	e.Sealed, err = a.d.Keys.SealWith(key, e.ID, p)
 	return c, err
 }
+
+// nobody stands for an address where its keyed hash cannot be made yet.
+func nobody(string) string { return "" }
 
 func (a *apply) wouldBe(parts []commit) ApplyResult {
 	out := ApplyResult{Organization: a.current, Changes: a.planned()}

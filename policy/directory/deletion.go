@@ -12,6 +12,9 @@ import (
 // ReasonNotDisabled refuses to delete an organization that people can still sign in to.
 const ReasonNotDisabled = "ORGANIZATION_NOT_DISABLED"
 
+// ReasonOnHold refuses to delete an organization whose record is on hold: nobody could lift it any more.
+const ReasonOnHold = "ORGANIZATION_ON_HOLD"
+
 // DeletionInput names an organization to delete.
 type DeletionInput struct {
 	Organization string // id
@@ -48,6 +51,9 @@ func (r *Resources) DeleteOrganization(ctx context.Context, caller string, in De
 	default:
 		if err := based(o, in.Etag); err != nil {
 			return err
+		}
+		if o.Retention.Hold {
+			return errs.New(errs.FailedPrecondition, ReasonOnHold, "the organization's record is on legal hold: lift that first")
 		}
 		x.stamp = o.Stamp
 	}
@@ -170,7 +176,7 @@ func (x *deletion) someClaims(ctx context.Context) ([]policy.ClaimRecord, error)
 // tombstone is what stays of an organization.
 func (x *deletion) tombstone(o *policy.Organization) *policy.Organization {
 	return &policy.Organization{UID: o.UID, ID: o.ID, Disabled: true, Sandbox: o.Sandbox, Deleted: x.r.Now(), Created: o.Created, Key: o.Key,
-		Stamp: o.Stamp, Revision: o.Revision}
+		Stamp: o.Stamp, Revision: o.Revision, Retention: o.Retention, Privacy: o.Privacy}
 }
 
 // domains takes domains away, with their verifications.

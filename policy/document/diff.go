@@ -55,9 +55,9 @@ func differences(old, next *policy.Organization) []ObjectChange {
 	var out []ObjectChange
 	target := audit.Target{Type: "organization", ID: next.ID, UID: next.UID}
 	if old == nil {
-		out = append(out, ObjectChange{Type: audit.TypeOrganizationCreated, Target: target, Changes: changes(nil, flatOrganization(next))})
+		out = append(out, ObjectChange{Type: audit.TypeOrganizationCreated, Target: target, Changes: append(changes(nil, flatOrganization(next)), settings(&policy.Organization{}, next)...)})
 		old = &policy.Organization{}
-	} else if c := changes(flatOrganization(old), flatOrganization(next)); c != nil {
+	} else if c := append(changes(flatOrganization(old), flatOrganization(next)), settings(old, next)...); len(c) > 0 {
 		out = append(out, ObjectChange{Type: audit.TypeOrganizationUpdated, Target: target, Changes: c})
 	}
 	out = append(out, objects("site", old.Sites, next.Sites, func(s *policy.Site) (string, string, flat) { return s.ID, s.UID, flatSite(s) },
@@ -160,6 +160,8 @@ func flatSite(s *policy.Site) flat {
 	f.add("hostnames", strings.Join(s.Hostnames, ", "))
 	f.flag("disabled", s.Disabled)
 	f.flag("trusts_account_email", s.TrustsAccountEmail)
+	f.privacy(s.Privacy)
+	f.add("region", s.Region)
 	f.origin(s.Origin)
 	return f
 }

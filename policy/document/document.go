@@ -26,6 +26,8 @@ type Document struct {
 	DisplayName *string
 	Disabled    *bool
 	Sandbox     *bool
+	Retention   *policy.Retention
+	Privacy     *audit.Privacy
 	Sites       *[]policy.Site         // without uid
 	Connections *[]policy.Connection   // without uid
 	Domains     *[]policy.DomainRecord // without revision

@@ -88,6 +88,8 @@ func (e *exporter) body(o *policy.Organization) string {
 	w.text("display_name", o.DisplayName)
 	w.bool("disabled", o.Disabled)
 	w.bool("sandbox", o.Sandbox)
+	w.retention(&o.Retention)
+	w.privacy(o.Privacy)
 	sites := owned(e, "sites", o.Sites, func(s *policy.Site) audit.Origin { return s.Origin })
 	w.items("sites", len(sites), func(i int) {
 		s := &sites[i]
@@ -96,6 +98,10 @@ func (e *exporter) body(o *policy.Organization) string {
 		w.list("hostnames", s.Hostnames)
 		w.flag("disabled", s.Disabled)
 		w.flag("trusts_account_email", s.TrustsAccountEmail)
+		if s.Privacy != (audit.Privacy{}) {
+			w.privacy(s.Privacy)
+		}
+		w.text("region", s.Region)
 	})
 	connections := owned(e, "connections", o.Connections, func(c *policy.Connection) audit.Origin { return c.Origin })
 	w.items("connections", len(connections), func(i int) { w.connection(&connections[i]) })

@@ -10,8 +10,8 @@ import (
 
 // Parse reads a document. With problems that are not warnings the document is nil.
 //
-// Grammar: a YAML 1.2 or JSON table with the keys organization (required), display_name, disabled, sandbox, sites, connections,
-// domains, claims and policy; examples/acme.yaml shows most keys with comments. Words such as ENFORCE
+// Grammar: a YAML 1.2 or JSON table with the keys organization (required), display_name, disabled, sandbox, retention, privacy,
+// sites, connections, domains, claims and policy; examples/acme.yaml shows most keys with comments. Words such as ENFORCE
 // are read in any case. SAML metadata is refused: ParseWith reads it.
 func Parse(b []byte) (*Document, Problems) { return ParseWith(b, nil) }
 
@@ -28,6 +28,8 @@ func ParseWith(b []byte, metadata MetadataReader) (*Document, Problems) {
 		"display_name": func(n *node, path string) { d.DisplayName = ptr(r.text(n, path)) },
 		"disabled":     func(n *node, path string) { d.Disabled = ptr(r.boolean(n, path)) },
 		"sandbox":      func(n *node, path string) { d.Sandbox = ptr(r.boolean(n, path)) },
+		"retention":    func(n *node, path string) { d.Retention = ptr(r.retention(n, path)) },
+		"privacy":      func(n *node, path string) { d.Privacy = ptr(r.privacy(n, path)) },
 		"sites":        func(n *node, path string) { d.Sites = ptr(r.sites(n, path)) },
 		"connections":  func(n *node, path string) { d.Connections = ptr(r.connections(n, path)) },
 		"domains":      func(n *node, path string) { d.Domains = ptr(r.domains(n, path)) },
@@ -70,6 +72,8 @@ func (r *reader) sites(n *node, list string) []policy.Site {
 			"hostnames":            r.texts(&s.Hostnames),
 			"disabled":             func(n *node, path string) { s.Disabled = r.boolean(n, path) },
 			"trusts_account_email": func(n *node, path string) { s.TrustsAccountEmail = r.boolean(n, path) },
+			"privacy":              func(n *node, path string) { s.Privacy = r.privacy(n, path) },
+			"region":               func(n *node, path string) { s.Region = r.text(n, path) },
 		})
 		out = append(out, s)
 	})

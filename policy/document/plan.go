@@ -101,6 +101,8 @@ func PlanOf(d *Document, now Current, namer policy.Namer, newUID func() string) 
 	set(&next.DisplayName, d.DisplayName)
 	set(&next.Disabled, d.Disabled)
 	set(&next.Sandbox, d.Sandbox)
+	set(&next.Retention, d.Retention)
+	set(&next.Privacy, d.Privacy)
 	if d.Sites != nil {
 		next.Sites = m.sites(next.Sites, *d.Sites)
 	}

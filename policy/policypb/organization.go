@@ -24,6 +24,7 @@ func FromOrganization(o *policy.Organization) *posternv1.Organization {
 	m := &posternv1.Organization{
 		Name: collection + o.ID, Uid: o.UID, DisplayName: o.DisplayName, Disabled: o.Disabled, Revision: o.Revision,
 		Etag: Etag(o.Stamp), CreateTime: fromTime(o.Created), UpdateTime: fromTime(o.Updated), Sandbox: o.Sandbox,
+		Retention: fromRetention(&o.Retention), Privacy: fromPrivacy(o.Privacy),
 	}
 	for i := range o.Sites {
 		m.Sites = append(m.Sites, fromSite(&o.Sites[i]))
@@ -47,6 +48,7 @@ func ToOrganization(m *posternv1.Organization) (*policy.Organization, error) {
 	o := &policy.Organization{
 		UID: m.GetUid(), ID: id, DisplayName: m.GetDisplayName(), Disabled: m.GetDisabled(), Revision: m.GetRevision(),
 		Stamp: stamp, Created: toTime(m.GetCreateTime()), Updated: toTime(m.GetUpdateTime()), Sandbox: m.GetSandbox(),
+		Retention: ToRetention(m.GetRetention()), Privacy: ToPrivacy(m.GetPrivacy()),
 	}
 	for _, s := range m.GetSites() {
 		if s.GetId() == "" || s.GetUid() == "" || !valid(s.GetProofsNotBefore()) {
@@ -54,7 +56,7 @@ func ToOrganization(m *posternv1.Organization) (*policy.Organization, error) {
 		}
 		o.Sites = append(o.Sites, policy.Site{ID: s.GetId(), UID: s.GetUid(), DisplayName: s.GetDisplayName(),
 			Hostnames: s.GetHostnames(), Disabled: s.GetDisabled(), TrustsAccountEmail: s.GetTrustsAccountEmail(), Origin: toOrigin(s.GetOrigin()),
-			ProofsNotBefore: toTime(s.GetProofsNotBefore())})
+			ProofsNotBefore: toTime(s.GetProofsNotBefore()), Privacy: ToPrivacy(s.GetPrivacy()), Region: s.GetRegion()})
 	}
 	for _, c := range m.GetConnections() {
 		converted, err := toConnection(c)
@@ -68,7 +70,8 @@ func ToOrganization(m *posternv1.Organization) (*policy.Organization, error) {
 
 func fromSite(s *policy.Site) *posternv1.Site {
 	return &posternv1.Site{Id: s.ID, Uid: s.UID, DisplayName: s.DisplayName, Hostnames: s.Hostnames, Disabled: s.Disabled,
-		TrustsAccountEmail: s.TrustsAccountEmail, Origin: fromOrigin(s.Origin), ProofsNotBefore: fromTime(s.ProofsNotBefore)}
+		TrustsAccountEmail: s.TrustsAccountEmail, Origin: fromOrigin(s.Origin), ProofsNotBefore: fromTime(s.ProofsNotBefore),
+		Privacy: fromPrivacy(s.Privacy), Region: s.Region}
 }
 
 // FromDomain converts a domain record.

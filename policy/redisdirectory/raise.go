@@ -53,7 +53,8 @@ func (d *Directory) setBack(o *policy.Organization, revision int64, e audit.Even
 			return nil, err
 		}
 	}
-	e.Organization, e.OrganizationUID, e.Sandbox, e.Revision = o.ID, o.UID, o.Sandbox, revision+1
+	e.Organization, e.OrganizationUID, e.Revision = o.ID, o.UID, revision+1
+	o.Marks(&e)
 	e.Target = &audit.Target{Type: "organization", ID: o.ID, UID: o.UID}
 	e.Changes = []audit.Change{{Field: "revision", Before: strconv.FormatInt(revision, 10), After: strconv.FormatInt(o.Revision, 10)}}
 	var err error

@@ -247,7 +247,8 @@ func (w *write) values(call *redisx.Call) error {
 	revises, brings := w.c.Revises(), w.brings()
 	for i := range w.c.Events {
 		e := w.c.Events[i]
-		e.Revision, e.Sandbox = w.revision, w.c.Organization.Sandbox
+		e.Revision = w.revision
+		w.c.Organization.Marks(&e)
 		b, err := w.d.codec.Encode(&e)
 		if err != nil {
 			return err

@@ -607,6 +607,174 @@ func (Origin) EnumDescriptor() ([]byte, []int) {
 	return file_postern_v1_common_proto_rawDescGZIP(), []int{9}
 }
 
+// Email says what becomes of e-mail addresses.
+type Privacy_Email int32
+
+const (
+	// Not given.
+	Privacy_EMAIL_UNSPECIFIED Privacy_Email = 0
+	// Kept, sealed.
+	Privacy_EMAIL_FULL Privacy_Email = 1
+	// A keyed hash in its place: the same for one address throughout the organization, and found by that address.
+	Privacy_EMAIL_PSEUDONYM Privacy_Email = 2
+	// Neither kept nor found.
+	Privacy_EMAIL_OMITTED Privacy_Email = 3
+)
+
+// Enum value maps for Privacy_Email.
+var (
+	Privacy_Email_name = map[int32]string{
+		0: "EMAIL_UNSPECIFIED",
+		1: "EMAIL_FULL",
+		2: "EMAIL_PSEUDONYM",
+		3: "EMAIL_OMITTED",
+	}
+	Privacy_Email_value = map[string]int32{
+		"EMAIL_UNSPECIFIED": 0,
+		"EMAIL_FULL":        1,
+		"EMAIL_PSEUDONYM":   2,
+		"EMAIL_OMITTED":     3,
+	}
+)
+
+func (x Privacy_Email) Enum() *Privacy_Email {
+	p := new(Privacy_Email)
+	*p = x
+	return p
+}
+
+func (x Privacy_Email) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Privacy_Email) Descriptor() protoreflect.EnumDescriptor {
+	return file_postern_v1_common_proto_enumTypes[10].Descriptor()
+}
+
+func (Privacy_Email) Type() protoreflect.EnumType {
+	return &file_postern_v1_common_proto_enumTypes[10]
+}
+
+func (x Privacy_Email) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Privacy_Email.Descriptor instead.
+func (Privacy_Email) EnumDescriptor() ([]byte, []int) {
+	return file_postern_v1_common_proto_rawDescGZIP(), []int{10, 0}
+}
+
+// Ip says what becomes of network addresses.
+type Privacy_Ip int32
+
+const (
+	// Not given.
+	Privacy_IP_UNSPECIFIED Privacy_Ip = 0
+	// Kept, sealed.
+	Privacy_IP_FULL Privacy_Ip = 1
+	// Cut to the network: /24 for IPv4, /48 for IPv6.
+	Privacy_IP_TRUNCATED Privacy_Ip = 2
+	// Neither kept nor found.
+	Privacy_IP_OMITTED Privacy_Ip = 3
+)
+
+// Enum value maps for Privacy_Ip.
+var (
+	Privacy_Ip_name = map[int32]string{
+		0: "IP_UNSPECIFIED",
+		1: "IP_FULL",
+		2: "IP_TRUNCATED",
+		3: "IP_OMITTED",
+	}
+	Privacy_Ip_value = map[string]int32{
+		"IP_UNSPECIFIED": 0,
+		"IP_FULL":        1,
+		"IP_TRUNCATED":   2,
+		"IP_OMITTED":     3,
+	}
+)
+
+func (x Privacy_Ip) Enum() *Privacy_Ip {
+	p := new(Privacy_Ip)
+	*p = x
+	return p
+}
+
+func (x Privacy_Ip) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Privacy_Ip) Descriptor() protoreflect.EnumDescriptor {
+	return file_postern_v1_common_proto_enumTypes[11].Descriptor()
+}
+
+func (Privacy_Ip) Type() protoreflect.EnumType {
+	return &file_postern_v1_common_proto_enumTypes[11]
+}
+
+func (x Privacy_Ip) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Privacy_Ip.Descriptor instead.
+func (Privacy_Ip) EnumDescriptor() ([]byte, []int) {
+	return file_postern_v1_common_proto_rawDescGZIP(), []int{10, 1}
+}
+
+// UserContent says what becomes of what people and their programs write: user agent, device id, display name, details, and the
+// name an identity provider gives.
+type Privacy_UserContent int32
+
+const (
+	// Not given.
+	Privacy_USER_CONTENT_UNSPECIFIED Privacy_UserContent = 0
+	// Kept, sealed.
+	Privacy_USER_CONTENT_KEPT Privacy_UserContent = 1
+	// Not kept.
+	Privacy_USER_CONTENT_OMITTED Privacy_UserContent = 2
+)
+
+// Enum value maps for Privacy_UserContent.
+var (
+	Privacy_UserContent_name = map[int32]string{
+		0: "USER_CONTENT_UNSPECIFIED",
+		1: "USER_CONTENT_KEPT",
+		2: "USER_CONTENT_OMITTED",
+	}
+	Privacy_UserContent_value = map[string]int32{
+		"USER_CONTENT_UNSPECIFIED": 0,
+		"USER_CONTENT_KEPT":        1,
+		"USER_CONTENT_OMITTED":     2,
+	}
+)
+
+func (x Privacy_UserContent) Enum() *Privacy_UserContent {
+	p := new(Privacy_UserContent)
+	*p = x
+	return p
+}
+
+func (x Privacy_UserContent) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Privacy_UserContent) Descriptor() protoreflect.EnumDescriptor {
+	return file_postern_v1_common_proto_enumTypes[12].Descriptor()
+}
+
+func (Privacy_UserContent) Type() protoreflect.EnumType {
+	return &file_postern_v1_common_proto_enumTypes[12]
+}
+
+func (x Privacy_UserContent) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Privacy_UserContent.Descriptor instead.
+func (Privacy_UserContent) EnumDescriptor() ([]byte, []int) {
+	return file_postern_v1_common_proto_rawDescGZIP(), []int{10, 2}
+}
+
 // Subject names who signs in.
 type Subject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1517,6 +1685,71 @@ func (x *UserMessage) GetHelpUrl() string {
 	return ""
 }
 
+// Privacy says what the record keeps of people. What is not given is kept as it is at an organization, and as its organization
+// has it at a site.
+type Privacy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// E-mail addresses.
+	Email Privacy_Email `protobuf:"varint,1,opt,name=email,proto3,enum=postern.v1.Privacy_Email" json:"email,omitempty"`
+	// Network addresses.
+	Ip Privacy_Ip `protobuf:"varint,2,opt,name=ip,proto3,enum=postern.v1.Privacy_Ip" json:"ip,omitempty"`
+	// What people and their programs write.
+	UserContent   Privacy_UserContent `protobuf:"varint,3,opt,name=user_content,json=userContent,proto3,enum=postern.v1.Privacy_UserContent" json:"user_content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Privacy) Reset() {
+	*x = Privacy{}
+	mi := &file_postern_v1_common_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Privacy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Privacy) ProtoMessage() {}
+
+func (x *Privacy) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_common_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Privacy.ProtoReflect.Descriptor instead.
+func (*Privacy) Descriptor() ([]byte, []int) {
+	return file_postern_v1_common_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Privacy) GetEmail() Privacy_Email {
+	if x != nil {
+		return x.Email
+	}
+	return Privacy_EMAIL_UNSPECIFIED
+}
+
+func (x *Privacy) GetIp() Privacy_Ip {
+	if x != nil {
+		return x.Ip
+	}
+	return Privacy_IP_UNSPECIFIED
+}
+
+func (x *Privacy) GetUserContent() Privacy_UserContent {
+	if x != nil {
+		return x.UserContent
+	}
+	return Privacy_USER_CONTENT_UNSPECIFIED
+}
+
 var File_postern_v1_common_proto protoreflect.FileDescriptor
 
 const file_postern_v1_common_proto_rawDesc = "" +
@@ -1609,7 +1842,27 @@ const file_postern_v1_common_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12!\n" +
 	"\frule_message\x18\x03 \x01(\tR\vruleMessage\x12\x19\n" +
-	"\bhelp_url\x18\x04 \x01(\tR\ahelpUrl*p\n" +
+	"\bhelp_url\x18\x04 \x01(\tR\ahelpUrl\"\xa5\x03\n" +
+	"\aPrivacy\x12/\n" +
+	"\x05email\x18\x01 \x01(\x0e2\x19.postern.v1.Privacy.EmailR\x05email\x12&\n" +
+	"\x02ip\x18\x02 \x01(\x0e2\x16.postern.v1.Privacy.IpR\x02ip\x12B\n" +
+	"\fuser_content\x18\x03 \x01(\x0e2\x1f.postern.v1.Privacy.UserContentR\vuserContent\"V\n" +
+	"\x05Email\x12\x15\n" +
+	"\x11EMAIL_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"EMAIL_FULL\x10\x01\x12\x13\n" +
+	"\x0fEMAIL_PSEUDONYM\x10\x02\x12\x11\n" +
+	"\rEMAIL_OMITTED\x10\x03\"G\n" +
+	"\x02Ip\x12\x12\n" +
+	"\x0eIP_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aIP_FULL\x10\x01\x12\x10\n" +
+	"\fIP_TRUNCATED\x10\x02\x12\x0e\n" +
+	"\n" +
+	"IP_OMITTED\x10\x03\"\\\n" +
+	"\vUserContent\x12\x1c\n" +
+	"\x18USER_CONTENT_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11USER_CONTENT_KEPT\x10\x01\x12\x18\n" +
+	"\x14USER_CONTENT_OMITTED\x10\x02*p\n" +
 	"\x05Class\x12\x15\n" +
 	"\x11CLASS_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12CLASS_UNDETERMINED\x10\x01\x12\x12\n" +
@@ -1681,8 +1934,8 @@ func file_postern_v1_common_proto_rawDescGZIP() []byte {
 	return file_postern_v1_common_proto_rawDescData
 }
 
-var file_postern_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_postern_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_postern_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 13)
+var file_postern_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_postern_v1_common_proto_goTypes = []any{
 	(Class)(0),                    // 0: postern.v1.Class
 	(Evidence)(0),                 // 1: postern.v1.Evidence
@@ -1694,40 +1947,47 @@ var file_postern_v1_common_proto_goTypes = []any{
 	(SubjectKind)(0),              // 7: postern.v1.SubjectKind
 	(Client)(0),                   // 8: postern.v1.Client
 	(Origin)(0),                   // 9: postern.v1.Origin
-	(*Subject)(nil),               // 10: postern.v1.Subject
-	(*Context)(nil),               // 11: postern.v1.Context
-	(*Condition)(nil),             // 12: postern.v1.Condition
-	(*Demand)(nil),                // 13: postern.v1.Demand
-	(*ProofRef)(nil),              // 14: postern.v1.ProofRef
-	(*WouldBe)(nil),               // 15: postern.v1.WouldBe
-	(*ClassBasis)(nil),            // 16: postern.v1.ClassBasis
-	(*Decision)(nil),              // 17: postern.v1.Decision
-	(*NextStep)(nil),              // 18: postern.v1.NextStep
-	(*UserMessage)(nil),           // 19: postern.v1.UserMessage
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(Privacy_Email)(0),            // 10: postern.v1.Privacy.Email
+	(Privacy_Ip)(0),               // 11: postern.v1.Privacy.Ip
+	(Privacy_UserContent)(0),      // 12: postern.v1.Privacy.UserContent
+	(*Subject)(nil),               // 13: postern.v1.Subject
+	(*Context)(nil),               // 14: postern.v1.Context
+	(*Condition)(nil),             // 15: postern.v1.Condition
+	(*Demand)(nil),                // 16: postern.v1.Demand
+	(*ProofRef)(nil),              // 17: postern.v1.ProofRef
+	(*WouldBe)(nil),               // 18: postern.v1.WouldBe
+	(*ClassBasis)(nil),            // 19: postern.v1.ClassBasis
+	(*Decision)(nil),              // 20: postern.v1.Decision
+	(*NextStep)(nil),              // 21: postern.v1.NextStep
+	(*UserMessage)(nil),           // 22: postern.v1.UserMessage
+	(*Privacy)(nil),               // 23: postern.v1.Privacy
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
 }
 var file_postern_v1_common_proto_depIdxs = []int32{
 	7,  // 0: postern.v1.Subject.kind:type_name -> postern.v1.SubjectKind
 	8,  // 1: postern.v1.Context.client:type_name -> postern.v1.Client
-	20, // 2: postern.v1.Demand.max_age:type_name -> google.protobuf.Duration
+	24, // 2: postern.v1.Demand.max_age:type_name -> google.protobuf.Duration
 	1,  // 3: postern.v1.Demand.evidence:type_name -> postern.v1.Evidence
-	14, // 4: postern.v1.Demand.met_by_proof:type_name -> postern.v1.ProofRef
-	21, // 5: postern.v1.ProofRef.time:type_name -> google.protobuf.Timestamp
+	17, // 4: postern.v1.Demand.met_by_proof:type_name -> postern.v1.ProofRef
+	25, // 5: postern.v1.ProofRef.time:type_name -> google.protobuf.Timestamp
 	1,  // 6: postern.v1.ProofRef.evidence:type_name -> postern.v1.Evidence
 	2,  // 7: postern.v1.WouldBe.verdict:type_name -> postern.v1.Verdict
 	0,  // 8: postern.v1.Decision.class:type_name -> postern.v1.Class
-	16, // 9: postern.v1.Decision.class_basis:type_name -> postern.v1.ClassBasis
-	12, // 10: postern.v1.Decision.conditions:type_name -> postern.v1.Condition
-	13, // 11: postern.v1.Decision.demands:type_name -> postern.v1.Demand
+	19, // 9: postern.v1.Decision.class_basis:type_name -> postern.v1.ClassBasis
+	15, // 10: postern.v1.Decision.conditions:type_name -> postern.v1.Condition
+	16, // 11: postern.v1.Decision.demands:type_name -> postern.v1.Demand
 	2,  // 12: postern.v1.Decision.verdict:type_name -> postern.v1.Verdict
-	15, // 13: postern.v1.Decision.would_be:type_name -> postern.v1.WouldBe
-	21, // 14: postern.v1.Decision.grace_until:type_name -> google.protobuf.Timestamp
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	18, // 13: postern.v1.Decision.would_be:type_name -> postern.v1.WouldBe
+	25, // 14: postern.v1.Decision.grace_until:type_name -> google.protobuf.Timestamp
+	10, // 15: postern.v1.Privacy.email:type_name -> postern.v1.Privacy.Email
+	11, // 16: postern.v1.Privacy.ip:type_name -> postern.v1.Privacy.Ip
+	12, // 17: postern.v1.Privacy.user_content:type_name -> postern.v1.Privacy.UserContent
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_common_proto_init() }
@@ -1742,8 +2002,8 @@ func file_postern_v1_common_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_common_proto_rawDesc), len(file_postern_v1_common_proto_rawDesc)),
-			NumEnums:      10,
-			NumMessages:   10,
+			NumEnums:      13,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

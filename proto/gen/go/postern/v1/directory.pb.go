@@ -77,7 +77,7 @@ func (x Connection_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Connection_Kind.Descriptor instead.
 func (Connection_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{2, 0}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{3, 0}
 }
 
 // Protocol says how it speaks.
@@ -130,7 +130,7 @@ func (x Connection_Protocol) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Connection_Protocol.Descriptor instead.
 func (Connection_Protocol) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{2, 1}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{3, 1}
 }
 
 // State says how far verification is.
@@ -192,7 +192,7 @@ func (x Domain_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Domain_State.Descriptor instead.
 func (Domain_State) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{3, 0}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{4, 0}
 }
 
 // Severity says how bad it is.
@@ -249,7 +249,7 @@ func (x ConnectionFinding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ConnectionFinding_Severity.Descriptor instead.
 func (ConnectionFinding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{27, 0}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // Organization owns sites, domains, claimed accounts, connections and a policy.
@@ -284,7 +284,11 @@ type Organization struct {
 	// When it last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Whether it is for trying things out: it works fully, its events say so, and feeds leave them out unless asked for.
-	Sandbox       bool `protobuf:"varint,15,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
+	Sandbox bool `protobuf:"varint,15,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
+	// How long its record is kept.
+	Retention *Retention `protobuf:"bytes,16,opt,name=retention,proto3" json:"retention,omitempty"`
+	// What its record keeps of people.
+	Privacy       *Privacy `protobuf:"bytes,17,opt,name=privacy,proto3" json:"privacy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -424,6 +428,102 @@ func (x *Organization) GetSandbox() bool {
 	return false
 }
 
+func (x *Organization) GetRetention() *Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+func (x *Organization) GetPrivacy() *Privacy {
+	if x != nil {
+		return x.Privacy
+	}
+	return nil
+}
+
+// Retention is how long an organization's record is kept, by category of events. Days are 24 hours.
+type Retention struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Days for sign-ins, 1 to 3650; 0: 180.
+	SignInDays int32 `protobuf:"varint,1,opt,name=sign_in_days,json=signInDays,proto3" json:"sign_in_days,omitempty"`
+	// Days for changes and refused calls, 1 to 3650; 0: 180.
+	AdministrationDays int32 `protobuf:"varint,2,opt,name=administration_days,json=administrationDays,proto3" json:"administration_days,omitempty"`
+	// Days for uses of tokens, 1 to 3650; 0: 180.
+	ActivityDays int32 `protobuf:"varint,3,opt,name=activity_days,json=activityDays,proto3" json:"activity_days,omitempty"`
+	// Legal hold: everything that is still there is kept and shown.
+	Hold bool `protobuf:"varint,4,opt,name=hold,proto3" json:"hold,omitempty"`
+	// Why it is held, for those who read the settings and the record; at most 512 bytes. It goes with the hold.
+	HoldReason    string `protobuf:"bytes,5,opt,name=hold_reason,json=holdReason,proto3" json:"hold_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retention) Reset() {
+	*x = Retention{}
+	mi := &file_postern_v1_directory_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retention) ProtoMessage() {}
+
+func (x *Retention) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
+func (*Retention) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Retention) GetSignInDays() int32 {
+	if x != nil {
+		return x.SignInDays
+	}
+	return 0
+}
+
+func (x *Retention) GetAdministrationDays() int32 {
+	if x != nil {
+		return x.AdministrationDays
+	}
+	return 0
+}
+
+func (x *Retention) GetActivityDays() int32 {
+	if x != nil {
+		return x.ActivityDays
+	}
+	return 0
+}
+
+func (x *Retention) GetHold() bool {
+	if x != nil {
+		return x.Hold
+	}
+	return false
+}
+
+func (x *Retention) GetHoldReason() string {
+	if x != nil {
+		return x.HoldReason
+	}
+	return ""
+}
+
 // Site is one place where people sign in.
 type Site struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -446,14 +546,18 @@ type Site struct {
 	// organizations/{organization}/sites/{site}. Empty within an Organization.
 	Name string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
 	// Version of the organization, for changes; empty within an Organization.
-	Etag          string `protobuf:"bytes,10,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,10,opt,name=etag,proto3" json:"etag,omitempty"`
+	// What the record keeps of people who sign in here, in the place of what its organization says.
+	Privacy *Privacy `protobuf:"bytes,11,opt,name=privacy,proto3" json:"privacy,omitempty"`
+	// Region its record may be kept in, such as eu; empty: any. Only a process of that region takes sign-ins at the site.
+	Region        string `protobuf:"bytes,12,opt,name=region,proto3" json:"region,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Site) Reset() {
 	*x = Site{}
-	mi := &file_postern_v1_directory_proto_msgTypes[1]
+	mi := &file_postern_v1_directory_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -465,7 +569,7 @@ func (x *Site) String() string {
 func (*Site) ProtoMessage() {}
 
 func (x *Site) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[1]
+	mi := &file_postern_v1_directory_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -478,7 +582,7 @@ func (x *Site) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Site.ProtoReflect.Descriptor instead.
 func (*Site) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{1}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Site) GetId() string {
@@ -551,6 +655,20 @@ func (x *Site) GetEtag() string {
 	return ""
 }
 
+func (x *Site) GetPrivacy() *Privacy {
+	if x != nil {
+		return x.Privacy
+	}
+	return nil
+}
+
+func (x *Site) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
 // Connection is a configured way to sign in elsewhere. With neither oidc nor saml the login service runs it, and asserts
 // what came of it. Texts are counted in bytes.
 type Connection struct {
@@ -595,7 +713,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_postern_v1_directory_proto_msgTypes[2]
+	mi := &file_postern_v1_directory_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +725,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[2]
+	mi := &file_postern_v1_directory_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +738,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{2}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Connection) GetId() string {
@@ -795,7 +913,7 @@ type Domain struct {
 
 func (x *Domain) Reset() {
 	*x = Domain{}
-	mi := &file_postern_v1_directory_proto_msgTypes[3]
+	mi := &file_postern_v1_directory_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +925,7 @@ func (x *Domain) String() string {
 func (*Domain) ProtoMessage() {}
 
 func (x *Domain) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[3]
+	mi := &file_postern_v1_directory_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +938,7 @@ func (x *Domain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Domain.ProtoReflect.Descriptor instead.
 func (*Domain) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{3}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Domain) GetDomain() string {
@@ -991,7 +1109,7 @@ type CreateDomainRequest struct {
 
 func (x *CreateDomainRequest) Reset() {
 	*x = CreateDomainRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[4]
+	mi := &file_postern_v1_directory_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1121,7 @@ func (x *CreateDomainRequest) String() string {
 func (*CreateDomainRequest) ProtoMessage() {}
 
 func (x *CreateDomainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[4]
+	mi := &file_postern_v1_directory_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1134,7 @@ func (x *CreateDomainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateDomainRequest.ProtoReflect.Descriptor instead.
 func (*CreateDomainRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{4}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateDomainRequest) GetParent() string {
@@ -1072,7 +1190,7 @@ type GetDomainRequest struct {
 
 func (x *GetDomainRequest) Reset() {
 	*x = GetDomainRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[5]
+	mi := &file_postern_v1_directory_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1202,7 @@ func (x *GetDomainRequest) String() string {
 func (*GetDomainRequest) ProtoMessage() {}
 
 func (x *GetDomainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[5]
+	mi := &file_postern_v1_directory_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1215,7 @@ func (x *GetDomainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDomainRequest.ProtoReflect.Descriptor instead.
 func (*GetDomainRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{5}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetDomainRequest) GetName() string {
@@ -1124,7 +1242,7 @@ type ListDomainsRequest struct {
 
 func (x *ListDomainsRequest) Reset() {
 	*x = ListDomainsRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[6]
+	mi := &file_postern_v1_directory_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1254,7 @@ func (x *ListDomainsRequest) String() string {
 func (*ListDomainsRequest) ProtoMessage() {}
 
 func (x *ListDomainsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[6]
+	mi := &file_postern_v1_directory_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1267,7 @@ func (x *ListDomainsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDomainsRequest.ProtoReflect.Descriptor instead.
 func (*ListDomainsRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{6}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListDomainsRequest) GetParent() string {
@@ -1193,7 +1311,7 @@ type ListDomainsResponse struct {
 
 func (x *ListDomainsResponse) Reset() {
 	*x = ListDomainsResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[7]
+	mi := &file_postern_v1_directory_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1323,7 @@ func (x *ListDomainsResponse) String() string {
 func (*ListDomainsResponse) ProtoMessage() {}
 
 func (x *ListDomainsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[7]
+	mi := &file_postern_v1_directory_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1336,7 @@ func (x *ListDomainsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDomainsResponse.ProtoReflect.Descriptor instead.
 func (*ListDomainsResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{7}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListDomainsResponse) GetDomains() []*Domain {
@@ -1248,7 +1366,7 @@ type VerifyDomainRequest struct {
 
 func (x *VerifyDomainRequest) Reset() {
 	*x = VerifyDomainRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[8]
+	mi := &file_postern_v1_directory_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1260,7 +1378,7 @@ func (x *VerifyDomainRequest) String() string {
 func (*VerifyDomainRequest) ProtoMessage() {}
 
 func (x *VerifyDomainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[8]
+	mi := &file_postern_v1_directory_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1273,7 +1391,7 @@ func (x *VerifyDomainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyDomainRequest.ProtoReflect.Descriptor instead.
 func (*VerifyDomainRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{8}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *VerifyDomainRequest) GetName() string {
@@ -1312,7 +1430,7 @@ type ConfirmDomainRemovalRequest struct {
 
 func (x *ConfirmDomainRemovalRequest) Reset() {
 	*x = ConfirmDomainRemovalRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[9]
+	mi := &file_postern_v1_directory_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1442,7 @@ func (x *ConfirmDomainRemovalRequest) String() string {
 func (*ConfirmDomainRemovalRequest) ProtoMessage() {}
 
 func (x *ConfirmDomainRemovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[9]
+	mi := &file_postern_v1_directory_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1455,7 @@ func (x *ConfirmDomainRemovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmDomainRemovalRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmDomainRemovalRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{9}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ConfirmDomainRemovalRequest) GetName() string {
@@ -1404,7 +1522,7 @@ type DeleteDomainRequest struct {
 
 func (x *DeleteDomainRequest) Reset() {
 	*x = DeleteDomainRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[10]
+	mi := &file_postern_v1_directory_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1534,7 @@ func (x *DeleteDomainRequest) String() string {
 func (*DeleteDomainRequest) ProtoMessage() {}
 
 func (x *DeleteDomainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[10]
+	mi := &file_postern_v1_directory_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1547,7 @@ func (x *DeleteDomainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDomainRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDomainRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{10}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteDomainRequest) GetName() string {
@@ -1500,7 +1618,7 @@ type ApplyOrganizationRequest struct {
 
 func (x *ApplyOrganizationRequest) Reset() {
 	*x = ApplyOrganizationRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[11]
+	mi := &file_postern_v1_directory_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1630,7 @@ func (x *ApplyOrganizationRequest) String() string {
 func (*ApplyOrganizationRequest) ProtoMessage() {}
 
 func (x *ApplyOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[11]
+	mi := &file_postern_v1_directory_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1643,7 @@ func (x *ApplyOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*ApplyOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{11}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ApplyOrganizationRequest) GetName() string {
@@ -1601,7 +1719,7 @@ type ApplyOrganizationResponse struct {
 
 func (x *ApplyOrganizationResponse) Reset() {
 	*x = ApplyOrganizationResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[12]
+	mi := &file_postern_v1_directory_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1731,7 @@ func (x *ApplyOrganizationResponse) String() string {
 func (*ApplyOrganizationResponse) ProtoMessage() {}
 
 func (x *ApplyOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[12]
+	mi := &file_postern_v1_directory_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1744,7 @@ func (x *ApplyOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*ApplyOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{12}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ApplyOrganizationResponse) GetOrganization() *Organization {
@@ -1674,7 +1792,7 @@ type PlannedChange struct {
 
 func (x *PlannedChange) Reset() {
 	*x = PlannedChange{}
-	mi := &file_postern_v1_directory_proto_msgTypes[13]
+	mi := &file_postern_v1_directory_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1804,7 @@ func (x *PlannedChange) String() string {
 func (*PlannedChange) ProtoMessage() {}
 
 func (x *PlannedChange) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[13]
+	mi := &file_postern_v1_directory_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1817,7 @@ func (x *PlannedChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedChange.ProtoReflect.Descriptor instead.
 func (*PlannedChange) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{13}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PlannedChange) GetType() string {
@@ -1741,7 +1859,7 @@ type ExportOrganizationRequest struct {
 
 func (x *ExportOrganizationRequest) Reset() {
 	*x = ExportOrganizationRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[14]
+	mi := &file_postern_v1_directory_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1871,7 @@ func (x *ExportOrganizationRequest) String() string {
 func (*ExportOrganizationRequest) ProtoMessage() {}
 
 func (x *ExportOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[14]
+	mi := &file_postern_v1_directory_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1884,7 @@ func (x *ExportOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*ExportOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{14}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExportOrganizationRequest) GetName() string {
@@ -1792,7 +1910,7 @@ type ExportOrganizationResponse struct {
 
 func (x *ExportOrganizationResponse) Reset() {
 	*x = ExportOrganizationResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[15]
+	mi := &file_postern_v1_directory_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1804,7 +1922,7 @@ func (x *ExportOrganizationResponse) String() string {
 func (*ExportOrganizationResponse) ProtoMessage() {}
 
 func (x *ExportOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[15]
+	mi := &file_postern_v1_directory_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1817,7 +1935,7 @@ func (x *ExportOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*ExportOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{15}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExportOrganizationResponse) GetDocument() string {
@@ -1858,7 +1976,7 @@ type AppliedCommit struct {
 
 func (x *AppliedCommit) Reset() {
 	*x = AppliedCommit{}
-	mi := &file_postern_v1_directory_proto_msgTypes[16]
+	mi := &file_postern_v1_directory_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +1988,7 @@ func (x *AppliedCommit) String() string {
 func (*AppliedCommit) ProtoMessage() {}
 
 func (x *AppliedCommit) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[16]
+	mi := &file_postern_v1_directory_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +2001,7 @@ func (x *AppliedCommit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppliedCommit.ProtoReflect.Descriptor instead.
 func (*AppliedCommit) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{16}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AppliedCommit) GetKind() string {
@@ -1925,7 +2043,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[17]
+	mi := &file_postern_v1_directory_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2055,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[17]
+	mi := &file_postern_v1_directory_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2068,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{17}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetOrganizationRequest) GetName() string {
@@ -1973,7 +2091,7 @@ type ListOrganizationsRequest struct {
 
 func (x *ListOrganizationsRequest) Reset() {
 	*x = ListOrganizationsRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[18]
+	mi := &file_postern_v1_directory_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2103,7 @@ func (x *ListOrganizationsRequest) String() string {
 func (*ListOrganizationsRequest) ProtoMessage() {}
 
 func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[18]
+	mi := &file_postern_v1_directory_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2116,7 @@ func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{18}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListOrganizationsRequest) GetPageSize() int32 {
@@ -2028,7 +2146,7 @@ type ListOrganizationsResponse struct {
 
 func (x *ListOrganizationsResponse) Reset() {
 	*x = ListOrganizationsResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[19]
+	mi := &file_postern_v1_directory_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2158,7 @@ func (x *ListOrganizationsResponse) String() string {
 func (*ListOrganizationsResponse) ProtoMessage() {}
 
 func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[19]
+	mi := &file_postern_v1_directory_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2171,7 @@ func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{19}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListOrganizationsResponse) GetOrganizations() []*Organization {
@@ -2081,7 +2199,7 @@ type GetConnectionRequest struct {
 
 func (x *GetConnectionRequest) Reset() {
 	*x = GetConnectionRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[20]
+	mi := &file_postern_v1_directory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2211,7 @@ func (x *GetConnectionRequest) String() string {
 func (*GetConnectionRequest) ProtoMessage() {}
 
 func (x *GetConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[20]
+	mi := &file_postern_v1_directory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2224,7 @@ func (x *GetConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConnectionRequest.ProtoReflect.Descriptor instead.
 func (*GetConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{20}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetConnectionRequest) GetName() string {
@@ -2131,7 +2249,7 @@ type ListConnectionsRequest struct {
 
 func (x *ListConnectionsRequest) Reset() {
 	*x = ListConnectionsRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[21]
+	mi := &file_postern_v1_directory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2143,7 +2261,7 @@ func (x *ListConnectionsRequest) String() string {
 func (*ListConnectionsRequest) ProtoMessage() {}
 
 func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[21]
+	mi := &file_postern_v1_directory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2156,7 +2274,7 @@ func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{21}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListConnectionsRequest) GetParent() string {
@@ -2193,7 +2311,7 @@ type ListConnectionsResponse struct {
 
 func (x *ListConnectionsResponse) Reset() {
 	*x = ListConnectionsResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[22]
+	mi := &file_postern_v1_directory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2323,7 @@ func (x *ListConnectionsResponse) String() string {
 func (*ListConnectionsResponse) ProtoMessage() {}
 
 func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[22]
+	mi := &file_postern_v1_directory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2336,7 @@ func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{22}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListConnectionsResponse) GetConnections() []*Connection {
@@ -2257,7 +2375,7 @@ type SetConnectionSecretRequest struct {
 
 func (x *SetConnectionSecretRequest) Reset() {
 	*x = SetConnectionSecretRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[23]
+	mi := &file_postern_v1_directory_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2269,7 +2387,7 @@ func (x *SetConnectionSecretRequest) String() string {
 func (*SetConnectionSecretRequest) ProtoMessage() {}
 
 func (x *SetConnectionSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[23]
+	mi := &file_postern_v1_directory_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2282,7 +2400,7 @@ func (x *SetConnectionSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetConnectionSecretRequest.ProtoReflect.Descriptor instead.
 func (*SetConnectionSecretRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{23}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SetConnectionSecretRequest) GetName() string {
@@ -2365,7 +2483,7 @@ type ClearConnectionSecretRequest struct {
 
 func (x *ClearConnectionSecretRequest) Reset() {
 	*x = ClearConnectionSecretRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[24]
+	mi := &file_postern_v1_directory_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2495,7 @@ func (x *ClearConnectionSecretRequest) String() string {
 func (*ClearConnectionSecretRequest) ProtoMessage() {}
 
 func (x *ClearConnectionSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[24]
+	mi := &file_postern_v1_directory_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2508,7 @@ func (x *ClearConnectionSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearConnectionSecretRequest.ProtoReflect.Descriptor instead.
 func (*ClearConnectionSecretRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{24}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ClearConnectionSecretRequest) GetName() string {
@@ -2425,7 +2543,7 @@ type TestConnectionRequest struct {
 
 func (x *TestConnectionRequest) Reset() {
 	*x = TestConnectionRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[25]
+	mi := &file_postern_v1_directory_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2437,7 +2555,7 @@ func (x *TestConnectionRequest) String() string {
 func (*TestConnectionRequest) ProtoMessage() {}
 
 func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[25]
+	mi := &file_postern_v1_directory_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2450,7 +2568,7 @@ func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestConnectionRequest.ProtoReflect.Descriptor instead.
 func (*TestConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{25}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TestConnectionRequest) GetName() string {
@@ -2471,7 +2589,7 @@ type TestConnectionResponse struct {
 
 func (x *TestConnectionResponse) Reset() {
 	*x = TestConnectionResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[26]
+	mi := &file_postern_v1_directory_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2483,7 +2601,7 @@ func (x *TestConnectionResponse) String() string {
 func (*TestConnectionResponse) ProtoMessage() {}
 
 func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[26]
+	mi := &file_postern_v1_directory_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2496,7 +2614,7 @@ func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestConnectionResponse.ProtoReflect.Descriptor instead.
 func (*TestConnectionResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{26}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TestConnectionResponse) GetFindings() []*ConnectionFinding {
@@ -2523,7 +2641,7 @@ type ConnectionFinding struct {
 
 func (x *ConnectionFinding) Reset() {
 	*x = ConnectionFinding{}
-	mi := &file_postern_v1_directory_proto_msgTypes[27]
+	mi := &file_postern_v1_directory_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2535,7 +2653,7 @@ func (x *ConnectionFinding) String() string {
 func (*ConnectionFinding) ProtoMessage() {}
 
 func (x *ConnectionFinding) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[27]
+	mi := &file_postern_v1_directory_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2548,7 +2666,7 @@ func (x *ConnectionFinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionFinding.ProtoReflect.Descriptor instead.
 func (*ConnectionFinding) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{27}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ConnectionFinding) GetSeverity() ConnectionFinding_Severity {
@@ -2598,7 +2716,7 @@ type CreateOrganizationRequest struct {
 
 func (x *CreateOrganizationRequest) Reset() {
 	*x = CreateOrganizationRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[28]
+	mi := &file_postern_v1_directory_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2610,7 +2728,7 @@ func (x *CreateOrganizationRequest) String() string {
 func (*CreateOrganizationRequest) ProtoMessage() {}
 
 func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[28]
+	mi := &file_postern_v1_directory_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2623,7 +2741,7 @@ func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{28}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateOrganizationRequest) GetOrganizationId() string {
@@ -2682,7 +2800,7 @@ type UpdateOrganizationRequest struct {
 
 func (x *UpdateOrganizationRequest) Reset() {
 	*x = UpdateOrganizationRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[29]
+	mi := &file_postern_v1_directory_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2694,7 +2812,7 @@ func (x *UpdateOrganizationRequest) String() string {
 func (*UpdateOrganizationRequest) ProtoMessage() {}
 
 func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[29]
+	mi := &file_postern_v1_directory_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2707,7 +2825,7 @@ func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{29}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *UpdateOrganizationRequest) GetOrganization() *Organization {
@@ -2769,7 +2887,7 @@ type DeleteOrganizationRequest struct {
 
 func (x *DeleteOrganizationRequest) Reset() {
 	*x = DeleteOrganizationRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[30]
+	mi := &file_postern_v1_directory_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2781,7 +2899,7 @@ func (x *DeleteOrganizationRequest) String() string {
 func (*DeleteOrganizationRequest) ProtoMessage() {}
 
 func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[30]
+	mi := &file_postern_v1_directory_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2794,7 +2912,7 @@ func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{30}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeleteOrganizationRequest) GetName() string {
@@ -2853,7 +2971,7 @@ type CreateSiteRequest struct {
 
 func (x *CreateSiteRequest) Reset() {
 	*x = CreateSiteRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[31]
+	mi := &file_postern_v1_directory_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2865,7 +2983,7 @@ func (x *CreateSiteRequest) String() string {
 func (*CreateSiteRequest) ProtoMessage() {}
 
 func (x *CreateSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[31]
+	mi := &file_postern_v1_directory_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2878,7 +2996,7 @@ func (x *CreateSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSiteRequest.ProtoReflect.Descriptor instead.
 func (*CreateSiteRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{31}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CreateSiteRequest) GetParent() string {
@@ -2955,7 +3073,7 @@ type GetSiteRequest struct {
 
 func (x *GetSiteRequest) Reset() {
 	*x = GetSiteRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[32]
+	mi := &file_postern_v1_directory_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +3085,7 @@ func (x *GetSiteRequest) String() string {
 func (*GetSiteRequest) ProtoMessage() {}
 
 func (x *GetSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[32]
+	mi := &file_postern_v1_directory_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +3098,7 @@ func (x *GetSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSiteRequest.ProtoReflect.Descriptor instead.
 func (*GetSiteRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{32}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetSiteRequest) GetName() string {
@@ -3005,7 +3123,7 @@ type ListSitesRequest struct {
 
 func (x *ListSitesRequest) Reset() {
 	*x = ListSitesRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[33]
+	mi := &file_postern_v1_directory_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3017,7 +3135,7 @@ func (x *ListSitesRequest) String() string {
 func (*ListSitesRequest) ProtoMessage() {}
 
 func (x *ListSitesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[33]
+	mi := &file_postern_v1_directory_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3030,7 +3148,7 @@ func (x *ListSitesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSitesRequest.ProtoReflect.Descriptor instead.
 func (*ListSitesRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{33}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListSitesRequest) GetParent() string {
@@ -3067,7 +3185,7 @@ type ListSitesResponse struct {
 
 func (x *ListSitesResponse) Reset() {
 	*x = ListSitesResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[34]
+	mi := &file_postern_v1_directory_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3079,7 +3197,7 @@ func (x *ListSitesResponse) String() string {
 func (*ListSitesResponse) ProtoMessage() {}
 
 func (x *ListSitesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[34]
+	mi := &file_postern_v1_directory_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3092,7 +3210,7 @@ func (x *ListSitesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSitesResponse.ProtoReflect.Descriptor instead.
 func (*ListSitesResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{34}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListSitesResponse) GetSites() []*Site {
@@ -3135,7 +3253,7 @@ type UpdateSiteRequest struct {
 
 func (x *UpdateSiteRequest) Reset() {
 	*x = UpdateSiteRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[35]
+	mi := &file_postern_v1_directory_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3147,7 +3265,7 @@ func (x *UpdateSiteRequest) String() string {
 func (*UpdateSiteRequest) ProtoMessage() {}
 
 func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[35]
+	mi := &file_postern_v1_directory_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3160,7 +3278,7 @@ func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSiteRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSiteRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{35}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *UpdateSiteRequest) GetSite() *Site {
@@ -3236,7 +3354,7 @@ type DeleteSiteRequest struct {
 
 func (x *DeleteSiteRequest) Reset() {
 	*x = DeleteSiteRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[36]
+	mi := &file_postern_v1_directory_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3248,7 +3366,7 @@ func (x *DeleteSiteRequest) String() string {
 func (*DeleteSiteRequest) ProtoMessage() {}
 
 func (x *DeleteSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[36]
+	mi := &file_postern_v1_directory_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3261,7 +3379,7 @@ func (x *DeleteSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSiteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSiteRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{36}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DeleteSiteRequest) GetName() string {
@@ -3315,7 +3433,7 @@ type CreateConnectionRequest struct {
 
 func (x *CreateConnectionRequest) Reset() {
 	*x = CreateConnectionRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[37]
+	mi := &file_postern_v1_directory_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3327,7 +3445,7 @@ func (x *CreateConnectionRequest) String() string {
 func (*CreateConnectionRequest) ProtoMessage() {}
 
 func (x *CreateConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[37]
+	mi := &file_postern_v1_directory_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3340,7 +3458,7 @@ func (x *CreateConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConnectionRequest.ProtoReflect.Descriptor instead.
 func (*CreateConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{37}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CreateConnectionRequest) GetParent() string {
@@ -3419,7 +3537,7 @@ type UpdateConnectionRequest struct {
 
 func (x *UpdateConnectionRequest) Reset() {
 	*x = UpdateConnectionRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[38]
+	mi := &file_postern_v1_directory_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3431,7 +3549,7 @@ func (x *UpdateConnectionRequest) String() string {
 func (*UpdateConnectionRequest) ProtoMessage() {}
 
 func (x *UpdateConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[38]
+	mi := &file_postern_v1_directory_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3444,7 +3562,7 @@ func (x *UpdateConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConnectionRequest.ProtoReflect.Descriptor instead.
 func (*UpdateConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{38}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *UpdateConnectionRequest) GetConnection() *Connection {
@@ -3520,7 +3638,7 @@ type DeleteConnectionRequest struct {
 
 func (x *DeleteConnectionRequest) Reset() {
 	*x = DeleteConnectionRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[39]
+	mi := &file_postern_v1_directory_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3532,7 +3650,7 @@ func (x *DeleteConnectionRequest) String() string {
 func (*DeleteConnectionRequest) ProtoMessage() {}
 
 func (x *DeleteConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[39]
+	mi := &file_postern_v1_directory_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3545,7 +3663,7 @@ func (x *DeleteConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteConnectionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{39}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DeleteConnectionRequest) GetName() string {
@@ -3600,7 +3718,7 @@ type UpdateDomainRequest struct {
 
 func (x *UpdateDomainRequest) Reset() {
 	*x = UpdateDomainRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[40]
+	mi := &file_postern_v1_directory_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3612,7 +3730,7 @@ func (x *UpdateDomainRequest) String() string {
 func (*UpdateDomainRequest) ProtoMessage() {}
 
 func (x *UpdateDomainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[40]
+	mi := &file_postern_v1_directory_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3625,7 +3743,7 @@ func (x *UpdateDomainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateDomainRequest.ProtoReflect.Descriptor instead.
 func (*UpdateDomainRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{40}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *UpdateDomainRequest) GetDomain() *Domain {
@@ -3717,7 +3835,7 @@ type Connection_Oidc struct {
 
 func (x *Connection_Oidc) Reset() {
 	*x = Connection_Oidc{}
-	mi := &file_postern_v1_directory_proto_msgTypes[41]
+	mi := &file_postern_v1_directory_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3729,7 +3847,7 @@ func (x *Connection_Oidc) String() string {
 func (*Connection_Oidc) ProtoMessage() {}
 
 func (x *Connection_Oidc) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[41]
+	mi := &file_postern_v1_directory_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3742,7 +3860,7 @@ func (x *Connection_Oidc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection_Oidc.ProtoReflect.Descriptor instead.
 func (*Connection_Oidc) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{2, 0}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{3, 0}
 }
 
 func (x *Connection_Oidc) GetIssuer() string {
@@ -3893,7 +4011,7 @@ type Connection_Saml struct {
 
 func (x *Connection_Saml) Reset() {
 	*x = Connection_Saml{}
-	mi := &file_postern_v1_directory_proto_msgTypes[42]
+	mi := &file_postern_v1_directory_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3905,7 +4023,7 @@ func (x *Connection_Saml) String() string {
 func (*Connection_Saml) ProtoMessage() {}
 
 func (x *Connection_Saml) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[42]
+	mi := &file_postern_v1_directory_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3918,7 +4036,7 @@ func (x *Connection_Saml) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection_Saml.ProtoReflect.Descriptor instead.
 func (*Connection_Saml) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{2, 1}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{3, 1}
 }
 
 func (x *Connection_Saml) GetEntityId() string {
@@ -4045,7 +4163,7 @@ var File_postern_v1_directory_proto protoreflect.FileDescriptor
 const file_postern_v1_directory_proto_rawDesc = "" +
 	"\n" +
 	"\x1apostern/v1/directory.proto\x12\n" +
-	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18postern/v1/account.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\x1a\x17postern/v1/policy.proto\"\xb7\x04\n" +
+	"postern.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18postern/v1/account.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\x1a\x17postern/v1/policy.proto\"\x9b\x05\n" +
 	"\fOrganization\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12!\n" +
@@ -4065,7 +4183,17 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x18\n" +
-	"\asandbox\x18\x0f \x01(\bR\asandbox\"\xd3\x02\n" +
+	"\asandbox\x18\x0f \x01(\bR\asandbox\x123\n" +
+	"\tretention\x18\x10 \x01(\v2\x15.postern.v1.RetentionR\tretention\x12-\n" +
+	"\aprivacy\x18\x11 \x01(\v2\x13.postern.v1.PrivacyR\aprivacy\"\xb8\x01\n" +
+	"\tRetention\x12 \n" +
+	"\fsign_in_days\x18\x01 \x01(\x05R\n" +
+	"signInDays\x12/\n" +
+	"\x13administration_days\x18\x02 \x01(\x05R\x12administrationDays\x12#\n" +
+	"\ractivity_days\x18\x03 \x01(\x05R\factivityDays\x12\x12\n" +
+	"\x04hold\x18\x04 \x01(\bR\x04hold\x12\x1f\n" +
+	"\vhold_reason\x18\x05 \x01(\tR\n" +
+	"holdReason\"\x9a\x03\n" +
 	"\x04Site\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12!\n" +
@@ -4077,7 +4205,9 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x11proofs_not_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fproofsNotBefore\x12\x12\n" +
 	"\x04name\x18\t \x01(\tR\x04name\x12\x12\n" +
 	"\x04etag\x18\n" +
-	" \x01(\tR\x04etag\"\xbf\x0f\n" +
+	" \x01(\tR\x04etag\x12-\n" +
+	"\aprivacy\x18\v \x01(\v2\x13.postern.v1.PrivacyR\aprivacy\x12\x16\n" +
+	"\x06region\x18\f \x01(\tR\x06region\"\xbf\x0f\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -4462,203 +4592,208 @@ func file_postern_v1_directory_proto_rawDescGZIP() []byte {
 }
 
 var file_postern_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_postern_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_postern_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_postern_v1_directory_proto_goTypes = []any{
 	(Connection_Kind)(0),                 // 0: postern.v1.Connection.Kind
 	(Connection_Protocol)(0),             // 1: postern.v1.Connection.Protocol
 	(Domain_State)(0),                    // 2: postern.v1.Domain.State
 	(ConnectionFinding_Severity)(0),      // 3: postern.v1.ConnectionFinding.Severity
 	(*Organization)(nil),                 // 4: postern.v1.Organization
-	(*Site)(nil),                         // 5: postern.v1.Site
-	(*Connection)(nil),                   // 6: postern.v1.Connection
-	(*Domain)(nil),                       // 7: postern.v1.Domain
-	(*CreateDomainRequest)(nil),          // 8: postern.v1.CreateDomainRequest
-	(*GetDomainRequest)(nil),             // 9: postern.v1.GetDomainRequest
-	(*ListDomainsRequest)(nil),           // 10: postern.v1.ListDomainsRequest
-	(*ListDomainsResponse)(nil),          // 11: postern.v1.ListDomainsResponse
-	(*VerifyDomainRequest)(nil),          // 12: postern.v1.VerifyDomainRequest
-	(*ConfirmDomainRemovalRequest)(nil),  // 13: postern.v1.ConfirmDomainRemovalRequest
-	(*DeleteDomainRequest)(nil),          // 14: postern.v1.DeleteDomainRequest
-	(*ApplyOrganizationRequest)(nil),     // 15: postern.v1.ApplyOrganizationRequest
-	(*ApplyOrganizationResponse)(nil),    // 16: postern.v1.ApplyOrganizationResponse
-	(*PlannedChange)(nil),                // 17: postern.v1.PlannedChange
-	(*ExportOrganizationRequest)(nil),    // 18: postern.v1.ExportOrganizationRequest
-	(*ExportOrganizationResponse)(nil),   // 19: postern.v1.ExportOrganizationResponse
-	(*AppliedCommit)(nil),                // 20: postern.v1.AppliedCommit
-	(*GetOrganizationRequest)(nil),       // 21: postern.v1.GetOrganizationRequest
-	(*ListOrganizationsRequest)(nil),     // 22: postern.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil),    // 23: postern.v1.ListOrganizationsResponse
-	(*GetConnectionRequest)(nil),         // 24: postern.v1.GetConnectionRequest
-	(*ListConnectionsRequest)(nil),       // 25: postern.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil),      // 26: postern.v1.ListConnectionsResponse
-	(*SetConnectionSecretRequest)(nil),   // 27: postern.v1.SetConnectionSecretRequest
-	(*ClearConnectionSecretRequest)(nil), // 28: postern.v1.ClearConnectionSecretRequest
-	(*TestConnectionRequest)(nil),        // 29: postern.v1.TestConnectionRequest
-	(*TestConnectionResponse)(nil),       // 30: postern.v1.TestConnectionResponse
-	(*ConnectionFinding)(nil),            // 31: postern.v1.ConnectionFinding
-	(*CreateOrganizationRequest)(nil),    // 32: postern.v1.CreateOrganizationRequest
-	(*UpdateOrganizationRequest)(nil),    // 33: postern.v1.UpdateOrganizationRequest
-	(*DeleteOrganizationRequest)(nil),    // 34: postern.v1.DeleteOrganizationRequest
-	(*CreateSiteRequest)(nil),            // 35: postern.v1.CreateSiteRequest
-	(*GetSiteRequest)(nil),               // 36: postern.v1.GetSiteRequest
-	(*ListSitesRequest)(nil),             // 37: postern.v1.ListSitesRequest
-	(*ListSitesResponse)(nil),            // 38: postern.v1.ListSitesResponse
-	(*UpdateSiteRequest)(nil),            // 39: postern.v1.UpdateSiteRequest
-	(*DeleteSiteRequest)(nil),            // 40: postern.v1.DeleteSiteRequest
-	(*CreateConnectionRequest)(nil),      // 41: postern.v1.CreateConnectionRequest
-	(*UpdateConnectionRequest)(nil),      // 42: postern.v1.UpdateConnectionRequest
-	(*DeleteConnectionRequest)(nil),      // 43: postern.v1.DeleteConnectionRequest
-	(*UpdateDomainRequest)(nil),          // 44: postern.v1.UpdateDomainRequest
-	(*Connection_Oidc)(nil),              // 45: postern.v1.Connection.Oidc
-	(*Connection_Saml)(nil),              // 46: postern.v1.Connection.Saml
-	(*Policy)(nil),                       // 47: postern.v1.Policy
-	(*timestamppb.Timestamp)(nil),        // 48: google.protobuf.Timestamp
-	(Origin)(0),                          // 49: postern.v1.Origin
-	(*DomainMatch)(nil),                  // 50: postern.v1.DomainMatch
-	(*durationpb.Duration)(nil),          // 51: google.protobuf.Duration
-	(*PolicyWarning)(nil),                // 52: postern.v1.PolicyWarning
-	(*Target)(nil),                       // 53: postern.v1.Target
-	(*Change)(nil),                       // 54: postern.v1.Change
-	(*fieldmaskpb.FieldMask)(nil),        // 55: google.protobuf.FieldMask
-	(*CreateAccountRequest)(nil),         // 56: postern.v1.CreateAccountRequest
-	(*GetAccountRequest)(nil),            // 57: postern.v1.GetAccountRequest
-	(*ListAccountsRequest)(nil),          // 58: postern.v1.ListAccountsRequest
-	(*UpdateAccountRequest)(nil),         // 59: postern.v1.UpdateAccountRequest
-	(*DeleteAccountRequest)(nil),         // 60: postern.v1.DeleteAccountRequest
-	(*BatchCreateAccountsRequest)(nil),   // 61: postern.v1.BatchCreateAccountsRequest
-	(*BatchDeleteAccountsRequest)(nil),   // 62: postern.v1.BatchDeleteAccountsRequest
-	(*ImportAccountsRequest)(nil),        // 63: postern.v1.ImportAccountsRequest
-	(*emptypb.Empty)(nil),                // 64: google.protobuf.Empty
-	(*Account)(nil),                      // 65: postern.v1.Account
-	(*ListAccountsResponse)(nil),         // 66: postern.v1.ListAccountsResponse
-	(*BatchCreateAccountsResponse)(nil),  // 67: postern.v1.BatchCreateAccountsResponse
-	(*BatchDeleteAccountsResponse)(nil),  // 68: postern.v1.BatchDeleteAccountsResponse
-	(*ImportAccountsResponse)(nil),       // 69: postern.v1.ImportAccountsResponse
+	(*Retention)(nil),                    // 5: postern.v1.Retention
+	(*Site)(nil),                         // 6: postern.v1.Site
+	(*Connection)(nil),                   // 7: postern.v1.Connection
+	(*Domain)(nil),                       // 8: postern.v1.Domain
+	(*CreateDomainRequest)(nil),          // 9: postern.v1.CreateDomainRequest
+	(*GetDomainRequest)(nil),             // 10: postern.v1.GetDomainRequest
+	(*ListDomainsRequest)(nil),           // 11: postern.v1.ListDomainsRequest
+	(*ListDomainsResponse)(nil),          // 12: postern.v1.ListDomainsResponse
+	(*VerifyDomainRequest)(nil),          // 13: postern.v1.VerifyDomainRequest
+	(*ConfirmDomainRemovalRequest)(nil),  // 14: postern.v1.ConfirmDomainRemovalRequest
+	(*DeleteDomainRequest)(nil),          // 15: postern.v1.DeleteDomainRequest
+	(*ApplyOrganizationRequest)(nil),     // 16: postern.v1.ApplyOrganizationRequest
+	(*ApplyOrganizationResponse)(nil),    // 17: postern.v1.ApplyOrganizationResponse
+	(*PlannedChange)(nil),                // 18: postern.v1.PlannedChange
+	(*ExportOrganizationRequest)(nil),    // 19: postern.v1.ExportOrganizationRequest
+	(*ExportOrganizationResponse)(nil),   // 20: postern.v1.ExportOrganizationResponse
+	(*AppliedCommit)(nil),                // 21: postern.v1.AppliedCommit
+	(*GetOrganizationRequest)(nil),       // 22: postern.v1.GetOrganizationRequest
+	(*ListOrganizationsRequest)(nil),     // 23: postern.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),    // 24: postern.v1.ListOrganizationsResponse
+	(*GetConnectionRequest)(nil),         // 25: postern.v1.GetConnectionRequest
+	(*ListConnectionsRequest)(nil),       // 26: postern.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil),      // 27: postern.v1.ListConnectionsResponse
+	(*SetConnectionSecretRequest)(nil),   // 28: postern.v1.SetConnectionSecretRequest
+	(*ClearConnectionSecretRequest)(nil), // 29: postern.v1.ClearConnectionSecretRequest
+	(*TestConnectionRequest)(nil),        // 30: postern.v1.TestConnectionRequest
+	(*TestConnectionResponse)(nil),       // 31: postern.v1.TestConnectionResponse
+	(*ConnectionFinding)(nil),            // 32: postern.v1.ConnectionFinding
+	(*CreateOrganizationRequest)(nil),    // 33: postern.v1.CreateOrganizationRequest
+	(*UpdateOrganizationRequest)(nil),    // 34: postern.v1.UpdateOrganizationRequest
+	(*DeleteOrganizationRequest)(nil),    // 35: postern.v1.DeleteOrganizationRequest
+	(*CreateSiteRequest)(nil),            // 36: postern.v1.CreateSiteRequest
+	(*GetSiteRequest)(nil),               // 37: postern.v1.GetSiteRequest
+	(*ListSitesRequest)(nil),             // 38: postern.v1.ListSitesRequest
+	(*ListSitesResponse)(nil),            // 39: postern.v1.ListSitesResponse
+	(*UpdateSiteRequest)(nil),            // 40: postern.v1.UpdateSiteRequest
+	(*DeleteSiteRequest)(nil),            // 41: postern.v1.DeleteSiteRequest
+	(*CreateConnectionRequest)(nil),      // 42: postern.v1.CreateConnectionRequest
+	(*UpdateConnectionRequest)(nil),      // 43: postern.v1.UpdateConnectionRequest
+	(*DeleteConnectionRequest)(nil),      // 44: postern.v1.DeleteConnectionRequest
+	(*UpdateDomainRequest)(nil),          // 45: postern.v1.UpdateDomainRequest
+	(*Connection_Oidc)(nil),              // 46: postern.v1.Connection.Oidc
+	(*Connection_Saml)(nil),              // 47: postern.v1.Connection.Saml
+	(*Policy)(nil),                       // 48: postern.v1.Policy
+	(*timestamppb.Timestamp)(nil),        // 49: google.protobuf.Timestamp
+	(*Privacy)(nil),                      // 50: postern.v1.Privacy
+	(Origin)(0),                          // 51: postern.v1.Origin
+	(*DomainMatch)(nil),                  // 52: postern.v1.DomainMatch
+	(*durationpb.Duration)(nil),          // 53: google.protobuf.Duration
+	(*PolicyWarning)(nil),                // 54: postern.v1.PolicyWarning
+	(*Target)(nil),                       // 55: postern.v1.Target
+	(*Change)(nil),                       // 56: postern.v1.Change
+	(*fieldmaskpb.FieldMask)(nil),        // 57: google.protobuf.FieldMask
+	(*CreateAccountRequest)(nil),         // 58: postern.v1.CreateAccountRequest
+	(*GetAccountRequest)(nil),            // 59: postern.v1.GetAccountRequest
+	(*ListAccountsRequest)(nil),          // 60: postern.v1.ListAccountsRequest
+	(*UpdateAccountRequest)(nil),         // 61: postern.v1.UpdateAccountRequest
+	(*DeleteAccountRequest)(nil),         // 62: postern.v1.DeleteAccountRequest
+	(*BatchCreateAccountsRequest)(nil),   // 63: postern.v1.BatchCreateAccountsRequest
+	(*BatchDeleteAccountsRequest)(nil),   // 64: postern.v1.BatchDeleteAccountsRequest
+	(*ImportAccountsRequest)(nil),        // 65: postern.v1.ImportAccountsRequest
+	(*emptypb.Empty)(nil),                // 66: google.protobuf.Empty
+	(*Account)(nil),                      // 67: postern.v1.Account
+	(*ListAccountsResponse)(nil),         // 68: postern.v1.ListAccountsResponse
+	(*BatchCreateAccountsResponse)(nil),  // 69: postern.v1.BatchCreateAccountsResponse
+	(*BatchDeleteAccountsResponse)(nil),  // 70: postern.v1.BatchDeleteAccountsResponse
+	(*ImportAccountsResponse)(nil),       // 71: postern.v1.ImportAccountsResponse
 }
 var file_postern_v1_directory_proto_depIdxs = []int32{
-	5,  // 0: postern.v1.Organization.sites:type_name -> postern.v1.Site
-	6,  // 1: postern.v1.Organization.connections:type_name -> postern.v1.Connection
-	47, // 2: postern.v1.Organization.policy:type_name -> postern.v1.Policy
-	7,  // 3: postern.v1.Organization.domains:type_name -> postern.v1.Domain
-	48, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
-	48, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
-	49, // 6: postern.v1.Site.origin:type_name -> postern.v1.Origin
-	48, // 7: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
-	0,  // 8: postern.v1.Connection.kind:type_name -> postern.v1.Connection.Kind
-	1,  // 9: postern.v1.Connection.protocol:type_name -> postern.v1.Connection.Protocol
-	49, // 10: postern.v1.Connection.origin:type_name -> postern.v1.Origin
-	45, // 11: postern.v1.Connection.oidc:type_name -> postern.v1.Connection.Oidc
-	46, // 12: postern.v1.Connection.saml:type_name -> postern.v1.Connection.Saml
-	50, // 13: postern.v1.Connection.domains:type_name -> postern.v1.DomainMatch
-	48, // 14: postern.v1.Connection.secret_update_time:type_name -> google.protobuf.Timestamp
-	49, // 15: postern.v1.Domain.origin:type_name -> postern.v1.Origin
-	2,  // 16: postern.v1.Domain.state:type_name -> postern.v1.Domain.State
-	48, // 17: postern.v1.Domain.verify_time:type_name -> google.protobuf.Timestamp
-	48, // 18: postern.v1.Domain.check_time:type_name -> google.protobuf.Timestamp
-	48, // 19: postern.v1.Domain.next_check_time:type_name -> google.protobuf.Timestamp
-	48, // 20: postern.v1.Domain.fail_time:type_name -> google.protobuf.Timestamp
-	51, // 21: postern.v1.Domain.lapse_after:type_name -> google.protobuf.Duration
-	48, // 22: postern.v1.Domain.create_time:type_name -> google.protobuf.Timestamp
-	51, // 23: postern.v1.CreateDomainRequest.lapse_after:type_name -> google.protobuf.Duration
-	2,  // 24: postern.v1.ListDomainsRequest.state:type_name -> postern.v1.Domain.State
-	7,  // 25: postern.v1.ListDomainsResponse.domains:type_name -> postern.v1.Domain
-	4,  // 26: postern.v1.ApplyOrganizationResponse.organization:type_name -> postern.v1.Organization
-	20, // 27: postern.v1.ApplyOrganizationResponse.commits:type_name -> postern.v1.AppliedCommit
-	52, // 28: postern.v1.ApplyOrganizationResponse.warnings:type_name -> postern.v1.PolicyWarning
-	17, // 29: postern.v1.ApplyOrganizationResponse.changes:type_name -> postern.v1.PlannedChange
-	53, // 30: postern.v1.PlannedChange.target:type_name -> postern.v1.Target
-	54, // 31: postern.v1.PlannedChange.changes:type_name -> postern.v1.Change
-	4,  // 32: postern.v1.ListOrganizationsResponse.organizations:type_name -> postern.v1.Organization
-	6,  // 33: postern.v1.ListConnectionsResponse.connections:type_name -> postern.v1.Connection
-	31, // 34: postern.v1.TestConnectionResponse.findings:type_name -> postern.v1.ConnectionFinding
-	3,  // 35: postern.v1.ConnectionFinding.severity:type_name -> postern.v1.ConnectionFinding.Severity
-	4,  // 36: postern.v1.CreateOrganizationRequest.organization:type_name -> postern.v1.Organization
-	4,  // 37: postern.v1.UpdateOrganizationRequest.organization:type_name -> postern.v1.Organization
-	55, // 38: postern.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
-	5,  // 39: postern.v1.CreateSiteRequest.site:type_name -> postern.v1.Site
-	5,  // 40: postern.v1.ListSitesResponse.sites:type_name -> postern.v1.Site
-	5,  // 41: postern.v1.UpdateSiteRequest.site:type_name -> postern.v1.Site
-	55, // 42: postern.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
-	6,  // 43: postern.v1.CreateConnectionRequest.connection:type_name -> postern.v1.Connection
-	6,  // 44: postern.v1.UpdateConnectionRequest.connection:type_name -> postern.v1.Connection
-	55, // 45: postern.v1.UpdateConnectionRequest.update_mask:type_name -> google.protobuf.FieldMask
-	7,  // 46: postern.v1.UpdateDomainRequest.domain:type_name -> postern.v1.Domain
-	55, // 47: postern.v1.UpdateDomainRequest.update_mask:type_name -> google.protobuf.FieldMask
-	15, // 48: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
-	18, // 49: postern.v1.DirectoryService.ExportOrganization:input_type -> postern.v1.ExportOrganizationRequest
-	21, // 50: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
-	22, // 51: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
-	32, // 52: postern.v1.DirectoryService.CreateOrganization:input_type -> postern.v1.CreateOrganizationRequest
-	33, // 53: postern.v1.DirectoryService.UpdateOrganization:input_type -> postern.v1.UpdateOrganizationRequest
-	34, // 54: postern.v1.DirectoryService.DeleteOrganization:input_type -> postern.v1.DeleteOrganizationRequest
-	35, // 55: postern.v1.DirectoryService.CreateSite:input_type -> postern.v1.CreateSiteRequest
-	36, // 56: postern.v1.DirectoryService.GetSite:input_type -> postern.v1.GetSiteRequest
-	37, // 57: postern.v1.DirectoryService.ListSites:input_type -> postern.v1.ListSitesRequest
-	39, // 58: postern.v1.DirectoryService.UpdateSite:input_type -> postern.v1.UpdateSiteRequest
-	40, // 59: postern.v1.DirectoryService.DeleteSite:input_type -> postern.v1.DeleteSiteRequest
-	41, // 60: postern.v1.DirectoryService.CreateConnection:input_type -> postern.v1.CreateConnectionRequest
-	42, // 61: postern.v1.DirectoryService.UpdateConnection:input_type -> postern.v1.UpdateConnectionRequest
-	43, // 62: postern.v1.DirectoryService.DeleteConnection:input_type -> postern.v1.DeleteConnectionRequest
-	56, // 63: postern.v1.DirectoryService.CreateAccount:input_type -> postern.v1.CreateAccountRequest
-	57, // 64: postern.v1.DirectoryService.GetAccount:input_type -> postern.v1.GetAccountRequest
-	58, // 65: postern.v1.DirectoryService.ListAccounts:input_type -> postern.v1.ListAccountsRequest
-	59, // 66: postern.v1.DirectoryService.UpdateAccount:input_type -> postern.v1.UpdateAccountRequest
-	60, // 67: postern.v1.DirectoryService.DeleteAccount:input_type -> postern.v1.DeleteAccountRequest
-	61, // 68: postern.v1.DirectoryService.BatchCreateAccounts:input_type -> postern.v1.BatchCreateAccountsRequest
-	62, // 69: postern.v1.DirectoryService.BatchDeleteAccounts:input_type -> postern.v1.BatchDeleteAccountsRequest
-	63, // 70: postern.v1.DirectoryService.ImportAccounts:input_type -> postern.v1.ImportAccountsRequest
-	24, // 71: postern.v1.DirectoryService.GetConnection:input_type -> postern.v1.GetConnectionRequest
-	25, // 72: postern.v1.DirectoryService.ListConnections:input_type -> postern.v1.ListConnectionsRequest
-	27, // 73: postern.v1.DirectoryService.SetConnectionSecret:input_type -> postern.v1.SetConnectionSecretRequest
-	28, // 74: postern.v1.DirectoryService.ClearConnectionSecret:input_type -> postern.v1.ClearConnectionSecretRequest
-	29, // 75: postern.v1.DirectoryService.TestConnection:input_type -> postern.v1.TestConnectionRequest
-	8,  // 76: postern.v1.DirectoryService.CreateDomain:input_type -> postern.v1.CreateDomainRequest
-	9,  // 77: postern.v1.DirectoryService.GetDomain:input_type -> postern.v1.GetDomainRequest
-	10, // 78: postern.v1.DirectoryService.ListDomains:input_type -> postern.v1.ListDomainsRequest
-	44, // 79: postern.v1.DirectoryService.UpdateDomain:input_type -> postern.v1.UpdateDomainRequest
-	12, // 80: postern.v1.DirectoryService.VerifyDomain:input_type -> postern.v1.VerifyDomainRequest
-	13, // 81: postern.v1.DirectoryService.ConfirmDomainRemoval:input_type -> postern.v1.ConfirmDomainRemovalRequest
-	14, // 82: postern.v1.DirectoryService.DeleteDomain:input_type -> postern.v1.DeleteDomainRequest
-	16, // 83: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
-	19, // 84: postern.v1.DirectoryService.ExportOrganization:output_type -> postern.v1.ExportOrganizationResponse
-	4,  // 85: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
-	23, // 86: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
-	4,  // 87: postern.v1.DirectoryService.CreateOrganization:output_type -> postern.v1.Organization
-	4,  // 88: postern.v1.DirectoryService.UpdateOrganization:output_type -> postern.v1.Organization
-	64, // 89: postern.v1.DirectoryService.DeleteOrganization:output_type -> google.protobuf.Empty
-	5,  // 90: postern.v1.DirectoryService.CreateSite:output_type -> postern.v1.Site
-	5,  // 91: postern.v1.DirectoryService.GetSite:output_type -> postern.v1.Site
-	38, // 92: postern.v1.DirectoryService.ListSites:output_type -> postern.v1.ListSitesResponse
-	5,  // 93: postern.v1.DirectoryService.UpdateSite:output_type -> postern.v1.Site
-	64, // 94: postern.v1.DirectoryService.DeleteSite:output_type -> google.protobuf.Empty
-	6,  // 95: postern.v1.DirectoryService.CreateConnection:output_type -> postern.v1.Connection
-	6,  // 96: postern.v1.DirectoryService.UpdateConnection:output_type -> postern.v1.Connection
-	64, // 97: postern.v1.DirectoryService.DeleteConnection:output_type -> google.protobuf.Empty
-	65, // 98: postern.v1.DirectoryService.CreateAccount:output_type -> postern.v1.Account
-	65, // 99: postern.v1.DirectoryService.GetAccount:output_type -> postern.v1.Account
-	66, // 100: postern.v1.DirectoryService.ListAccounts:output_type -> postern.v1.ListAccountsResponse
-	65, // 101: postern.v1.DirectoryService.UpdateAccount:output_type -> postern.v1.Account
-	64, // 102: postern.v1.DirectoryService.DeleteAccount:output_type -> google.protobuf.Empty
-	67, // 103: postern.v1.DirectoryService.BatchCreateAccounts:output_type -> postern.v1.BatchCreateAccountsResponse
-	68, // 104: postern.v1.DirectoryService.BatchDeleteAccounts:output_type -> postern.v1.BatchDeleteAccountsResponse
-	69, // 105: postern.v1.DirectoryService.ImportAccounts:output_type -> postern.v1.ImportAccountsResponse
-	6,  // 106: postern.v1.DirectoryService.GetConnection:output_type -> postern.v1.Connection
-	26, // 107: postern.v1.DirectoryService.ListConnections:output_type -> postern.v1.ListConnectionsResponse
-	6,  // 108: postern.v1.DirectoryService.SetConnectionSecret:output_type -> postern.v1.Connection
-	6,  // 109: postern.v1.DirectoryService.ClearConnectionSecret:output_type -> postern.v1.Connection
-	30, // 110: postern.v1.DirectoryService.TestConnection:output_type -> postern.v1.TestConnectionResponse
-	7,  // 111: postern.v1.DirectoryService.CreateDomain:output_type -> postern.v1.Domain
-	7,  // 112: postern.v1.DirectoryService.GetDomain:output_type -> postern.v1.Domain
-	11, // 113: postern.v1.DirectoryService.ListDomains:output_type -> postern.v1.ListDomainsResponse
-	7,  // 114: postern.v1.DirectoryService.UpdateDomain:output_type -> postern.v1.Domain
-	7,  // 115: postern.v1.DirectoryService.VerifyDomain:output_type -> postern.v1.Domain
-	7,  // 116: postern.v1.DirectoryService.ConfirmDomainRemoval:output_type -> postern.v1.Domain
-	64, // 117: postern.v1.DirectoryService.DeleteDomain:output_type -> google.protobuf.Empty
-	83, // [83:118] is the sub-list for method output_type
-	48, // [48:83] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	6,  // 0: postern.v1.Organization.sites:type_name -> postern.v1.Site
+	7,  // 1: postern.v1.Organization.connections:type_name -> postern.v1.Connection
+	48, // 2: postern.v1.Organization.policy:type_name -> postern.v1.Policy
+	8,  // 3: postern.v1.Organization.domains:type_name -> postern.v1.Domain
+	49, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
+	49, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
+	5,  // 6: postern.v1.Organization.retention:type_name -> postern.v1.Retention
+	50, // 7: postern.v1.Organization.privacy:type_name -> postern.v1.Privacy
+	51, // 8: postern.v1.Site.origin:type_name -> postern.v1.Origin
+	49, // 9: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
+	50, // 10: postern.v1.Site.privacy:type_name -> postern.v1.Privacy
+	0,  // 11: postern.v1.Connection.kind:type_name -> postern.v1.Connection.Kind
+	1,  // 12: postern.v1.Connection.protocol:type_name -> postern.v1.Connection.Protocol
+	51, // 13: postern.v1.Connection.origin:type_name -> postern.v1.Origin
+	46, // 14: postern.v1.Connection.oidc:type_name -> postern.v1.Connection.Oidc
+	47, // 15: postern.v1.Connection.saml:type_name -> postern.v1.Connection.Saml
+	52, // 16: postern.v1.Connection.domains:type_name -> postern.v1.DomainMatch
+	49, // 17: postern.v1.Connection.secret_update_time:type_name -> google.protobuf.Timestamp
+	51, // 18: postern.v1.Domain.origin:type_name -> postern.v1.Origin
+	2,  // 19: postern.v1.Domain.state:type_name -> postern.v1.Domain.State
+	49, // 20: postern.v1.Domain.verify_time:type_name -> google.protobuf.Timestamp
+	49, // 21: postern.v1.Domain.check_time:type_name -> google.protobuf.Timestamp
+	49, // 22: postern.v1.Domain.next_check_time:type_name -> google.protobuf.Timestamp
+	49, // 23: postern.v1.Domain.fail_time:type_name -> google.protobuf.Timestamp
+	53, // 24: postern.v1.Domain.lapse_after:type_name -> google.protobuf.Duration
+	49, // 25: postern.v1.Domain.create_time:type_name -> google.protobuf.Timestamp
+	53, // 26: postern.v1.CreateDomainRequest.lapse_after:type_name -> google.protobuf.Duration
+	2,  // 27: postern.v1.ListDomainsRequest.state:type_name -> postern.v1.Domain.State
+	8,  // 28: postern.v1.ListDomainsResponse.domains:type_name -> postern.v1.Domain
+	4,  // 29: postern.v1.ApplyOrganizationResponse.organization:type_name -> postern.v1.Organization
+	21, // 30: postern.v1.ApplyOrganizationResponse.commits:type_name -> postern.v1.AppliedCommit
+	54, // 31: postern.v1.ApplyOrganizationResponse.warnings:type_name -> postern.v1.PolicyWarning
+	18, // 32: postern.v1.ApplyOrganizationResponse.changes:type_name -> postern.v1.PlannedChange
+	55, // 33: postern.v1.PlannedChange.target:type_name -> postern.v1.Target
+	56, // 34: postern.v1.PlannedChange.changes:type_name -> postern.v1.Change
+	4,  // 35: postern.v1.ListOrganizationsResponse.organizations:type_name -> postern.v1.Organization
+	7,  // 36: postern.v1.ListConnectionsResponse.connections:type_name -> postern.v1.Connection
+	32, // 37: postern.v1.TestConnectionResponse.findings:type_name -> postern.v1.ConnectionFinding
+	3,  // 38: postern.v1.ConnectionFinding.severity:type_name -> postern.v1.ConnectionFinding.Severity
+	4,  // 39: postern.v1.CreateOrganizationRequest.organization:type_name -> postern.v1.Organization
+	4,  // 40: postern.v1.UpdateOrganizationRequest.organization:type_name -> postern.v1.Organization
+	57, // 41: postern.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	6,  // 42: postern.v1.CreateSiteRequest.site:type_name -> postern.v1.Site
+	6,  // 43: postern.v1.ListSitesResponse.sites:type_name -> postern.v1.Site
+	6,  // 44: postern.v1.UpdateSiteRequest.site:type_name -> postern.v1.Site
+	57, // 45: postern.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
+	7,  // 46: postern.v1.CreateConnectionRequest.connection:type_name -> postern.v1.Connection
+	7,  // 47: postern.v1.UpdateConnectionRequest.connection:type_name -> postern.v1.Connection
+	57, // 48: postern.v1.UpdateConnectionRequest.update_mask:type_name -> google.protobuf.FieldMask
+	8,  // 49: postern.v1.UpdateDomainRequest.domain:type_name -> postern.v1.Domain
+	57, // 50: postern.v1.UpdateDomainRequest.update_mask:type_name -> google.protobuf.FieldMask
+	16, // 51: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
+	19, // 52: postern.v1.DirectoryService.ExportOrganization:input_type -> postern.v1.ExportOrganizationRequest
+	22, // 53: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
+	23, // 54: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
+	33, // 55: postern.v1.DirectoryService.CreateOrganization:input_type -> postern.v1.CreateOrganizationRequest
+	34, // 56: postern.v1.DirectoryService.UpdateOrganization:input_type -> postern.v1.UpdateOrganizationRequest
+	35, // 57: postern.v1.DirectoryService.DeleteOrganization:input_type -> postern.v1.DeleteOrganizationRequest
+	36, // 58: postern.v1.DirectoryService.CreateSite:input_type -> postern.v1.CreateSiteRequest
+	37, // 59: postern.v1.DirectoryService.GetSite:input_type -> postern.v1.GetSiteRequest
+	38, // 60: postern.v1.DirectoryService.ListSites:input_type -> postern.v1.ListSitesRequest
+	40, // 61: postern.v1.DirectoryService.UpdateSite:input_type -> postern.v1.UpdateSiteRequest
+	41, // 62: postern.v1.DirectoryService.DeleteSite:input_type -> postern.v1.DeleteSiteRequest
+	42, // 63: postern.v1.DirectoryService.CreateConnection:input_type -> postern.v1.CreateConnectionRequest
+	43, // 64: postern.v1.DirectoryService.UpdateConnection:input_type -> postern.v1.UpdateConnectionRequest
+	44, // 65: postern.v1.DirectoryService.DeleteConnection:input_type -> postern.v1.DeleteConnectionRequest
+	58, // 66: postern.v1.DirectoryService.CreateAccount:input_type -> postern.v1.CreateAccountRequest
+	59, // 67: postern.v1.DirectoryService.GetAccount:input_type -> postern.v1.GetAccountRequest
+	60, // 68: postern.v1.DirectoryService.ListAccounts:input_type -> postern.v1.ListAccountsRequest
+	61, // 69: postern.v1.DirectoryService.UpdateAccount:input_type -> postern.v1.UpdateAccountRequest
+	62, // 70: postern.v1.DirectoryService.DeleteAccount:input_type -> postern.v1.DeleteAccountRequest
+	63, // 71: postern.v1.DirectoryService.BatchCreateAccounts:input_type -> postern.v1.BatchCreateAccountsRequest
+	64, // 72: postern.v1.DirectoryService.BatchDeleteAccounts:input_type -> postern.v1.BatchDeleteAccountsRequest
+	65, // 73: postern.v1.DirectoryService.ImportAccounts:input_type -> postern.v1.ImportAccountsRequest
+	25, // 74: postern.v1.DirectoryService.GetConnection:input_type -> postern.v1.GetConnectionRequest
+	26, // 75: postern.v1.DirectoryService.ListConnections:input_type -> postern.v1.ListConnectionsRequest
+	28, // 76: postern.v1.DirectoryService.SetConnectionSecret:input_type -> postern.v1.SetConnectionSecretRequest
+	29, // 77: postern.v1.DirectoryService.ClearConnectionSecret:input_type -> postern.v1.ClearConnectionSecretRequest
+	30, // 78: postern.v1.DirectoryService.TestConnection:input_type -> postern.v1.TestConnectionRequest
+	9,  // 79: postern.v1.DirectoryService.CreateDomain:input_type -> postern.v1.CreateDomainRequest
+	10, // 80: postern.v1.DirectoryService.GetDomain:input_type -> postern.v1.GetDomainRequest
+	11, // 81: postern.v1.DirectoryService.ListDomains:input_type -> postern.v1.ListDomainsRequest
+	45, // 82: postern.v1.DirectoryService.UpdateDomain:input_type -> postern.v1.UpdateDomainRequest
+	13, // 83: postern.v1.DirectoryService.VerifyDomain:input_type -> postern.v1.VerifyDomainRequest
+	14, // 84: postern.v1.DirectoryService.ConfirmDomainRemoval:input_type -> postern.v1.ConfirmDomainRemovalRequest
+	15, // 85: postern.v1.DirectoryService.DeleteDomain:input_type -> postern.v1.DeleteDomainRequest
+	17, // 86: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
+	20, // 87: postern.v1.DirectoryService.ExportOrganization:output_type -> postern.v1.ExportOrganizationResponse
+	4,  // 88: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
+	24, // 89: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
+	4,  // 90: postern.v1.DirectoryService.CreateOrganization:output_type -> postern.v1.Organization
+	4,  // 91: postern.v1.DirectoryService.UpdateOrganization:output_type -> postern.v1.Organization
+	66, // 92: postern.v1.DirectoryService.DeleteOrganization:output_type -> google.protobuf.Empty
+	6,  // 93: postern.v1.DirectoryService.CreateSite:output_type -> postern.v1.Site
+	6,  // 94: postern.v1.DirectoryService.GetSite:output_type -> postern.v1.Site
+	39, // 95: postern.v1.DirectoryService.ListSites:output_type -> postern.v1.ListSitesResponse
+	6,  // 96: postern.v1.DirectoryService.UpdateSite:output_type -> postern.v1.Site
+	66, // 97: postern.v1.DirectoryService.DeleteSite:output_type -> google.protobuf.Empty
+	7,  // 98: postern.v1.DirectoryService.CreateConnection:output_type -> postern.v1.Connection
+	7,  // 99: postern.v1.DirectoryService.UpdateConnection:output_type -> postern.v1.Connection
+	66, // 100: postern.v1.DirectoryService.DeleteConnection:output_type -> google.protobuf.Empty
+	67, // 101: postern.v1.DirectoryService.CreateAccount:output_type -> postern.v1.Account
+	67, // 102: postern.v1.DirectoryService.GetAccount:output_type -> postern.v1.Account
+	68, // 103: postern.v1.DirectoryService.ListAccounts:output_type -> postern.v1.ListAccountsResponse
+	67, // 104: postern.v1.DirectoryService.UpdateAccount:output_type -> postern.v1.Account
+	66, // 105: postern.v1.DirectoryService.DeleteAccount:output_type -> google.protobuf.Empty
+	69, // 106: postern.v1.DirectoryService.BatchCreateAccounts:output_type -> postern.v1.BatchCreateAccountsResponse
+	70, // 107: postern.v1.DirectoryService.BatchDeleteAccounts:output_type -> postern.v1.BatchDeleteAccountsResponse
+	71, // 108: postern.v1.DirectoryService.ImportAccounts:output_type -> postern.v1.ImportAccountsResponse
+	7,  // 109: postern.v1.DirectoryService.GetConnection:output_type -> postern.v1.Connection
+	27, // 110: postern.v1.DirectoryService.ListConnections:output_type -> postern.v1.ListConnectionsResponse
+	7,  // 111: postern.v1.DirectoryService.SetConnectionSecret:output_type -> postern.v1.Connection
+	7,  // 112: postern.v1.DirectoryService.ClearConnectionSecret:output_type -> postern.v1.Connection
+	31, // 113: postern.v1.DirectoryService.TestConnection:output_type -> postern.v1.TestConnectionResponse
+	8,  // 114: postern.v1.DirectoryService.CreateDomain:output_type -> postern.v1.Domain
+	8,  // 115: postern.v1.DirectoryService.GetDomain:output_type -> postern.v1.Domain
+	12, // 116: postern.v1.DirectoryService.ListDomains:output_type -> postern.v1.ListDomainsResponse
+	8,  // 117: postern.v1.DirectoryService.UpdateDomain:output_type -> postern.v1.Domain
+	8,  // 118: postern.v1.DirectoryService.VerifyDomain:output_type -> postern.v1.Domain
+	8,  // 119: postern.v1.DirectoryService.ConfirmDomainRemoval:output_type -> postern.v1.Domain
+	66, // 120: postern.v1.DirectoryService.DeleteDomain:output_type -> google.protobuf.Empty
+	86, // [86:121] is the sub-list for method output_type
+	51, // [51:86] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_directory_proto_init() }
@@ -4670,7 +4805,7 @@ func file_postern_v1_directory_proto_init() {
 	file_postern_v1_common_proto_init()
 	file_postern_v1_event_proto_init()
 	file_postern_v1_policy_proto_init()
-	file_postern_v1_directory_proto_msgTypes[23].OneofWrappers = []any{
+	file_postern_v1_directory_proto_msgTypes[24].OneofWrappers = []any{
 		(*SetConnectionSecretRequest_ClientSecret)(nil),
 		(*SetConnectionSecretRequest_PrivateKeyPem)(nil),
 	}
@@ -4680,7 +4815,7 @@ func file_postern_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_directory_proto_rawDesc), len(file_postern_v1_directory_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   43,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -133,6 +133,10 @@ type Event struct {
 	SessionExpires *timestamppb.Timestamp `protobuf:"bytes,53,opt,name=session_expires,json=sessionExpires,proto3" json:"session_expires,omitempty"`
 	// Whether the organization is for trying things out.
 	Sandbox bool `protobuf:"varint,54,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
+	// What was not kept of people when the event was made. Absent when all was.
+	Privacy *Privacy `protobuf:"bytes,55,opt,name=privacy,proto3" json:"privacy,omitempty"`
+	// Region the site was bound to; empty for none.
+	Region string `protobuf:"bytes,56,opt,name=region,proto3" json:"region,omitempty"`
 	// Fields that identify a person. Stored sealed; opened for entitled readers.
 	Personal      *Personal `protobuf:"bytes,45,opt,name=personal,proto3" json:"personal,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -538,6 +542,20 @@ func (x *Event) GetSandbox() bool {
 		return x.Sandbox
 	}
 	return false
+}
+
+func (x *Event) GetPrivacy() *Privacy {
+	if x != nil {
+		return x.Privacy
+	}
+	return nil
+}
+
+func (x *Event) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
 }
 
 func (x *Event) GetPersonal() *Personal {
@@ -1179,7 +1197,7 @@ var File_postern_v1_event_proto protoreflect.FileDescriptor
 const file_postern_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x16postern/v1/event.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\xcd\x10\n" +
+	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\"\x94\x11\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
@@ -1237,7 +1255,9 @@ const file_postern_v1_event_proto_rawDesc = "" +
 	"\finitiated_by\x183 \x01(\tR\vinitiatedBy\x12\"\n" +
 	"\fexpectations\x184 \x01(\tR\fexpectations\x12C\n" +
 	"\x0fsession_expires\x185 \x01(\v2\x1a.google.protobuf.TimestampR\x0esessionExpires\x12\x18\n" +
-	"\asandbox\x186 \x01(\bR\asandbox\x120\n" +
+	"\asandbox\x186 \x01(\bR\asandbox\x12-\n" +
+	"\aprivacy\x187 \x01(\v2\x13.postern.v1.PrivacyR\aprivacy\x12\x16\n" +
+	"\x06region\x188 \x01(\tR\x06region\x120\n" +
 	"\bpersonal\x18- \x01(\v2\x14.postern.v1.PersonalR\bpersonal\x1a8\n" +
 	"\n" +
 	"TallyEntry\x12\x10\n" +
@@ -1337,6 +1357,7 @@ var file_postern_v1_event_proto_goTypes = []any{
 	(Ending)(0),                   // 14: postern.v1.Ending
 	(SubjectKind)(0),              // 15: postern.v1.SubjectKind
 	(Origin)(0),                   // 16: postern.v1.Origin
+	(*Privacy)(nil),               // 17: postern.v1.Privacy
 }
 var file_postern_v1_event_proto_depIdxs = []int32{
 	8,  // 0: postern.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -1358,16 +1379,17 @@ var file_postern_v1_event_proto_depIdxs = []int32{
 	16, // 16: postern.v1.Event.origin:type_name -> postern.v1.Origin
 	3,  // 17: postern.v1.Event.enrolment:type_name -> postern.v1.Enrolment
 	8,  // 18: postern.v1.Event.session_expires:type_name -> google.protobuf.Timestamp
-	1,  // 19: postern.v1.Event.personal:type_name -> postern.v1.Personal
-	8,  // 20: postern.v1.StepSummary.time:type_name -> google.protobuf.Timestamp
-	11, // 21: postern.v1.StepSummary.evidence:type_name -> postern.v1.Evidence
-	8,  // 22: postern.v1.Enrolment.time:type_name -> google.protobuf.Timestamp
-	11, // 23: postern.v1.Enrolment.evidence:type_name -> postern.v1.Evidence
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	17, // 19: postern.v1.Event.privacy:type_name -> postern.v1.Privacy
+	1,  // 20: postern.v1.Event.personal:type_name -> postern.v1.Personal
+	8,  // 21: postern.v1.StepSummary.time:type_name -> google.protobuf.Timestamp
+	11, // 22: postern.v1.StepSummary.evidence:type_name -> postern.v1.Evidence
+	8,  // 23: postern.v1.Enrolment.time:type_name -> google.protobuf.Timestamp
+	11, // 24: postern.v1.Enrolment.evidence:type_name -> postern.v1.Evidence
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_event_proto_init() }
