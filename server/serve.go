@@ -49,6 +49,8 @@ func (s *Server) Serve(l Listeners) error {
 		case err = <-failed:
 		case broken := <-s.recorder.Broken():
 			return errors.Join(append(problems, broken)...) // calls being served may finish: Shutdown waits for them
+		case broken := <-s.readings.Broken():
+			return errors.Join(append(problems, broken)...)
 		}
 		if err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			problems = append(problems, fmt.Errorf("server: %w", err))
@@ -70,8 +72,8 @@ func (s *Server) SetServing(ok bool) {
 }
 
 // Shutdown stops the server: health says NOT_SERVING, streams are told to come back elsewhere, calls being served may finish
-// until ctx ends, and refusals that were counted are written. The error says what could not be finished or written. Call it once
-// nothing else records refusals: after the gateway's.
+// until ctx ends, and refusals and reads that were counted are written. The error says what could not be finished or written. Call it once
+// nothing else records refusals or reads: after the gateway's.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.health.Shutdown()
 	s.stopOnce.Do(func() { close(s.stopping) })
@@ -90,10 +92,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
-	return errors.Join(problem, s.recorder.Close(flush))
+	return errors.Join(problem, s.recorder.Close(flush), s.readings.Close(flush))
 }
 
-// flushTimeout bounds the last writing of refusals.
+// flushTimeout bounds the last writing of refusals and reads.
 const flushTimeout = 3 * time.Second
 
 // healthService answers health checks through the chain, with errors of this API.

@@ -58,7 +58,9 @@ type Config struct {
 	CallTimeout time.Duration // of unary calls without a deadline; 0: 10 s
 	MaxCalls    int64         // unary calls in flight; 0: 1024
 	MaxStreams  int64         // open streams; 0: 256
-	Reflection  bool          // for development
+	// Unrecorded hears of reads of the record that could not be recorded. May be nil.
+	Unrecorded func(reads int64)
+	Reflection bool // for development
 }
 
 // SignIn is what SignInService needs.
@@ -188,6 +190,8 @@ type Server struct {
 	grpc     *grpc.Server
 	health   *health.Server
 	recorder *interceptor.Recorder
+	readings *Readings
+	log      *slog.Logger
 	refusals *interceptor.Refusals
 	access   *access
 	services []string
@@ -205,22 +209,23 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{health: health.NewServer(), stopping: make(chan struct{})}
+	s := &Server{health: health.NewServer(), stopping: make(chan struct{}), log: c.Log}
 	access := &access{directory: c.Directory, live: c.Live}
 	if c.Query != nil {
 		access.keys, access.record = c.Query.Keys, c.Query.Reader
 	}
 	s.access = access
 	s.recorder = interceptor.NewRecorder(c.Outbox, access, c.Now, c.NewID, c.Log)
+	s.readings = newReadings(c.Outbox, c.Now, c.NewID, c.Unrecorded, c.Log)
 	s.refusals = &interceptor.Refusals{Recorder: s.recorder, Organizations: access, Flows: access, Log: c.Log}
 	chain := interceptor.NewChain(interceptor.Parts{
 		Refusals: s.refusals, Errors: &interceptor.Errors{Log: c.Log}, Deadlines: interceptor.Deadlines{Call: c.CallTimeout},
 		Callers: interceptor.Callers{UIDs: c.UIDs}, Limits: &interceptor.Limits{Calls: c.MaxCalls, Streams: c.MaxStreams},
-		Observe: c.Observe, Now: c.Now,
+		Observe: c.Observe, Now: c.Now, Answered: s.answered,
 	})
 	s.grpc = grpc.NewServer(s.options(chain)...)
 	if err := s.register(chain, c, checked, access); err != nil {
-		return nil, errors.Join(err, s.recorder.Close(context.Background()))
+		return nil, errors.Join(err, s.recorder.Close(context.Background()), s.readings.Close(context.Background()))
 	}
 	return s, nil
 }

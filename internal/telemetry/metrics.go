@@ -34,6 +34,7 @@ type Metrics struct {
 	calls           *prometheus.CounterVec
 	callSeconds     *prometheus.HistogramVec
 	refusals        *prometheus.CounterVec
+	unrecorded      prometheus.Counter
 	archived        prometheus.Counter
 	archiveFailed   *prometheus.CounterVec
 	swept           prometheus.Counter
@@ -73,6 +74,7 @@ func NewMetrics(now func() time.Time) *Metrics {
 	m.calls = m.counterVec("postern_calls_total", "Calls answered, by method and gRPC status code.", "method", "code")
 	m.callSeconds = m.histogramVec("postern_call_seconds", "Duration of unary calls, by method.", "method")
 	m.refusals = m.counterVec("postern_refusals_total", "Calls refused or failed, by gRPC status code.", "code")
+	m.unrecorded = m.counter("postern_reads_unrecorded_total", "Reads of the record that could not be put on the record; should stay 0.")
 	m.archived = m.counter("postern_archived_total", "Events this process stored in the archive.")
 	m.archiveFailed = m.counterVec("postern_archive_failures_total", "Trouble on the way to the archive, by where: source, archive, lease, "+
 		"key, fenced (another process took over) or unreadable (an entry was kept as raw bytes; should stay 0).", "reason")

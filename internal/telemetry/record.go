@@ -57,6 +57,9 @@ func (m *Metrics) Backlog(n int64, oldest time.Time) {
 	m.lag.Set(lag)
 }
 
+// Unrecorded counts reads of the record that could not be put on the record.
+func (m *Metrics) Unrecorded(reads int64) { m.unrecorded.Add(float64(reads)) }
+
 // Failed counts trouble on the way to the archive, by a closed list of reasons.
 func (m *Metrics) Failed(reason string) { m.archiveFailed.WithLabelValues(reason).Inc() }
 

@@ -65,6 +65,9 @@ type Parts struct {
 	Now       func() time.Time
 	// Observe hears of every finished call: method, code name, whether unary, duration. May be nil.
 	Observe func(method, code string, unary bool, took time.Duration)
+	// Answered hears of what a method whose rule Reads answers, and says whether that was a read of the record; then it hears no more
+	// of that stream within the hour. It must not wait. May be nil.
+	Answered func(ctx context.Context, call *Call, answer any) bool
 }
 
 // Chain is the built chain.
@@ -72,6 +75,7 @@ type Chain struct {
 	outermost handler
 	now       func() time.Time
 	observe   func(method, code string, unary bool, took time.Duration)
+	answered  func(ctx context.Context, call *Call, answer any) bool
 }
 
 // NewChain builds the chain, outermost layer first.
@@ -81,7 +85,7 @@ func NewChain(p Parts) *Chain {
 	for i := len(layers) - 1; i >= 0; i-- {
 		h = layers[i](h)
 	}
-	return &Chain{outermost: h, now: p.Now, observe: p.Observe}
+	return &Chain{outermost: h, now: p.Now, observe: p.Observe, answered: p.Answered}
 }
 
 // NewCallID mints the id of a call: 20 random hex digits.
@@ -140,6 +144,9 @@ func (c *Chain) unary(method string, rule Rule, inner grpc.MethodHandler) grpc.M
 		if err := c.serve(ctx, &u.Call); err != nil {
 			return nil, err
 		}
+		if rule.Reads && c.answered != nil {
+			c.answered(ctx, &u.Call, u.reply)
+		}
 		return u.reply, nil
 	}
 }
@@ -164,7 +171,7 @@ func (u *unary) decode(v any) error { return u.receive(u.dec, v) }
 func (c *Chain) stream(method string, rule Rule, inner grpc.StreamHandler) grpc.StreamHandler {
 	return func(srv any, ss grpc.ServerStream) error {
 		return c.serve(ss.Context(), &Call{Method: method, Rule: rule, work: streaming(func(ctx context.Context, call *Call) error {
-			return inner(srv, &stream{ServerStream: ss, ctx: ctx, call: call})
+			return inner(srv, &stream{ServerStream: ss, ctx: ctx, call: call, chain: c})
 		})})
 	}
 }
@@ -210,15 +217,8 @@ func (call *Call) receive(recv func(any) error, v any) error {
 	return received(err)
 }
 
-// stream is a server stream with the chain's context and decoding.
-type stream struct {
-	grpc.ServerStream
-	ctx  context.Context //nolint:containedctx // a stream is its context
-	call *Call
-}
+// Request is what was asked, nil when nobody could read it; of a stream the first request.
+func (call *Call) Request() proto.Message { return call.kept() }
 
-// Context returns the context the chain made.
-func (s *stream) Context() context.Context { return s.ctx }
-
-// RecvMsg decodes the next request.
-func (s *stream) RecvMsg(m any) error { return s.call.receive(s.ServerStream.RecvMsg, m) }
+// Organization is the id of the organization a request names, "" when it names none.
+func (call *Call) Organization() string { return organizationOf(call.kept()) }

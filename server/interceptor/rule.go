@@ -23,7 +23,9 @@ type Rule struct {
 	Auth Auth
 	// AuditRequired: a refusal that cannot be recorded is answered UNAVAILABLE NOT_RECORDED.
 	AuditRequired bool
-	Stream        bool
+	// Reads: its answers show an organization's record. Who gets one goes on the record.
+	Reads  bool
+	Stream bool
 	// AtLeast is how long a call may take even where others may take less, 0 when it needs no more than they do.
 	AtLeast time.Duration
 	// Limit is the largest request in bytes, MaxRequest when 0.

@@ -120,7 +120,7 @@ func (p *process) serverConfig() server.Config {
 	c := server.Config{
 		Outbox: s.flows.Outbox(), Directory: s.directory, Live: p.work.flows, Forms: forms(),
 		UIDs: []uint32{uint32(os.Geteuid()), 0}, //nolint:gosec // a user id
-		Now:  p.clock.Now, NewID: newID, Log: p.log, Observe: p.metrics.Call, CallTimeout: p.c.Deadlines.Call,
+		Now:  p.clock.Now, NewID: newID, Log: p.log, Observe: p.metrics.Call, Unrecorded: p.metrics.Unrecorded, CallTimeout: p.c.Deadlines.Call,
 		Reflection: p.c.Development.Reflection,
 	}
 	if p.has(config.ComponentSignIn) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -61,10 +62,20 @@ type Config struct {
 	OpenRecord func(ctx context.Context, organization string) (uid string, err error)
 	// Record puts a refusal on the record.
 	Record func(ctx context.Context, r interceptor.Refusal) error
-	Now    func() time.Time
-	Log    *slog.Logger
+	// Read hears of every answer that shows the record. It must not wait.
+	Read func(Read)
+	Now  func() time.Time
+	Log  *slog.Logger
 	// Observe hears of every finished request. May be nil.
 	Observe func(method, code string, unary bool, took time.Duration)
+}
+
+// Read is one read of an organization's record, once it was answered.
+type Read struct {
+	Organization, OrganizationUID string
+	Caller                        string
+	Call                          string // from a closed set
+	Text                          string // what was looked for; may be personal
 }
 
 // Handler serves the API. Safe for concurrent use.
@@ -85,7 +96,7 @@ const (
 // New returns a handler, or an error that names what is missing.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Keys == nil || c.Reader == nil || c.Opener == nil || c.Indexer == nil || c.MAC == nil || c.OpenRecord == nil || c.Record == nil,
+	case c.Keys == nil || c.Reader == nil || c.Opener == nil || c.Indexer == nil || c.MAC == nil || c.OpenRecord == nil || c.Record == nil || c.Read == nil,
 		c.Now == nil, c.Log == nil, c.EventsPerMinute < 1, c.StreamPerMinute < 1, c.Timeout <= 0:
 		return nil, errors.New("orgevents: the config lacks a part")
 	case !strings.HasPrefix(c.Prefix, "/") || strings.HasSuffix(c.Prefix, "/"):
@@ -199,17 +210,38 @@ func (h *Handler) serve(ctx context.Context, w http.ResponseWriter, q *request) 
 	if err != nil {
 		return nil, err
 	}
+	var body any
 	switch q.way.kind {
 	case events:
-		return h.events(ctx, q, values)
+		body, err = h.events(ctx, q, values)
 	case stream:
-		return h.stream(ctx, q, values)
+		body, err = h.stream(ctx, q, values)
 	case event:
-		return h.event(ctx, q)
+		body, err = h.event(ctx, q)
 	case actions, nothing, document:
+		return actionList(q.key.Detail), nil
 	}
-	return actionList(q.key.Detail), nil
+	if err == nil {
+		h.c.Read(q.read(values))
+	}
+	return body, err
 }
+
+// read is what goes on the record of an answered request. Where a list goes on is nothing that was looked for.
+func (q *request) read(values url.Values) Read {
+	text := q.way.event
+	values.Del("cursor")
+	values.Del("limit")
+	if text == "" {
+		text = values.Encode()
+	}
+	return Read{
+		Organization: q.way.organization, OrganizationUID: q.uid, Caller: principal(q.key), Call: q.way.method(), Text: text,
+	}
+}
+
+// principal names a key on the record.
+func principal(key *apikey.Key) string { return "apikey:" + key.ID.String() }
 
 // leave gives back the places of a request whose answer is written, or is a refusal.
 func (h *Handler) leave(q *request) {
@@ -280,7 +312,7 @@ func (h *Handler) refuse(ctx context.Context, q *request, err error) (*fault, co
 		Method: q.way.method(), Code: f.code, Reason: f.reason, CallID: caller.CallID(ctx), Organization: q.way.organization,
 	}
 	if q.key != nil { // proven, also when it has ended: its own organization should see what is done with it
-		refusal.Identity = caller.Identity{Kind: caller.KindKey, Principal: "apikey:" + q.key.ID.String(), OrganizationUID: q.key.OrganizationUID}
+		refusal.Identity = caller.Identity{Kind: caller.KindKey, Principal: principal(q.key), OrganizationUID: q.key.OrganizationUID}
 	}
 	if errRecord := h.c.Record(ctx, refusal); errRecord != nil {
 		h.c.Log.LogAttrs(ctx, slog.LevelError, "refusal not recorded", slog.String("call_id", refusal.CallID), slog.String("cause", errRecord.Error()))

@@ -40,10 +40,18 @@ type rig struct {
 	h       *orgevents.Handler
 	archive *archive
 	keys    map[string]*apikey.Key
+	reading sync.Mutex
+	reads   []orgevents.Read
 	refused []interceptor.Refusal
 	log     bytes.Buffer
 	now     time.Time
 	limit   int
+}
+
+func (r *rig) read(f orgevents.Read) {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	r.reads = append(r.reads, f)
 }
 
 func newRig(t *testing.T) *rig {
@@ -67,6 +75,7 @@ func (r *rig) restart() {
 		Opener: r.archive, Indexer: indexer{}, MAC: mac{}, OpenRecord: r.open, Now: func() time.Time { return r.now },
 		Log:    slog.New(slog.NewJSONHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Record: func(_ context.Context, f interceptor.Refusal) error { r.refused = append(r.refused, f); return nil },
+		Read:   r.read,
 	})
 	if err != nil {
 		r.t.Fatal(err)
