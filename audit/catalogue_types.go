@@ -74,6 +74,9 @@ const (
 	TypePolicyResumed                 Type = "policy.resumed"
 	TypeKeyCreated                    Type = "key.created"
 	TypeKeyRevoked                    Type = "key.revoked"
+	TypeSubjectErasureRequested       Type = "subject.erasure_requested"
+	TypeSubjectErased                 Type = "subject.erased"
+	TypeOrganizationKeyDestroyed      Type = "organization.key_destroyed"
 	TypeFilterSaved                   Type = "filter.saved"
 	TypeFilterDeleted                 Type = "filter.deleted"
 	TypeLogSearched                   Type = "log.searched"
@@ -254,6 +257,9 @@ func administrationTypes() []TypeInfo {
 		admin(TypeProofsRevoked, "What was proven before now is no longer remembered of a subject, at a site or in the organization. The detail says why."),
 		admin(TypeKeyCreated, "An API key was made. Its changes say what for, what it is shown and when it ends; its secret is never told."),
 		admin(TypeKeyRevoked, "An API key was revoked. The detail says why."),
+		admin(TypeSubjectErasureRequested, "Somebody asked to erase a person. The target is a keyed hash of the account, or of the address; the detail says why."),
+		admin(TypeSubjectErased, "A person is erased: what was on record says no more who it was. The changes count what went."),
+		admin(TypeOrganizationKeyDestroyed, "The organization's key was destroyed: nothing personal on its record can be read again."),
 		admin(TypeFilterSaved, "A filter of events was saved, or what it says was changed. Its changes go field by field, without what is personal; the detail is its name."),
 		admin(TypeFilterDeleted, "A saved filter was removed. Its changes hold what it said, without what is personal; the detail is its name."),
 		admin(TypeExportCreated, "Somebody asked for an export: a file of the record up to the sequence number in its changes. The detail says why."),

@@ -87,6 +87,9 @@ var namings = map[audit.Type]naming{
 	audit.TypeAccountUnlinked:            {"account_identity_unlinked", "Identity unlinked from its account", groupPeople, false},
 	audit.TypeAccountEmailChanged:        {"email_change", "E-mail at an identity provider changed", groupPeople, false},
 
+	audit.TypeSubjectErasureRequested: {"user_erasure_requested", "Erasure of a person asked for", groupPeople, false},
+	audit.TypeSubjectErased:           {"user_erased", "Person erased", groupPeople, false},
+
 	audit.TypePolicyUpdated:   {"external_user_policy_update", "External-user policy changed", groupPolicy, false},
 	audit.TypePolicySuspended: {"external_user_policy_update", "External-user policy suspended", groupPolicy, false},
 	audit.TypePolicyResumed:   {"external_user_policy_update", "External-user policy resumed", groupPolicy, false},
@@ -94,6 +97,7 @@ var namings = map[audit.Type]naming{
 	audit.TypeOrganizationCreated:           {"org_created", "Organization created", groupOrg, false},
 	audit.TypeOrganizationUpdated:           {"org_settings_update", "Organization changed", groupOrg, false},
 	audit.TypeOrganizationDeleted:           {"org_deleted", "Organization deleted", groupOrg, false},
+	audit.TypeOrganizationKeyDestroyed:      {"org_key_destroyed", "Organization's key destroyed", groupOrg, false},
 	audit.TypeOrganizationSetBack:           {"org_set_back", "Organization set back with its store", groupOrg, false},
 	audit.TypeSiteCreated:                   {"site_created", "Site added", groupOrg, false},
 	audit.TypeSiteUpdated:                   {"site_updated", "Site changed", groupOrg, false},
