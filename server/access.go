@@ -104,6 +104,7 @@ func (c *Config) complete() error {
 	}
 	if q := c.Query; q != nil {
 		need("Query.Reader", q.Reader != nil)
+		need("Query.Filters", q.Filters != nil)
 		need("Query.Opener", q.Opener != nil)
 		need("Query.Indexer", q.Indexer != nil)
 		need("Query.Keys", q.Keys != nil)

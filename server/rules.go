@@ -49,7 +49,10 @@ func flowRules() map[string]interceptor.Rule {
 }
 
 func eventRules() map[string]interceptor.Rule {
-	return map[string]interceptor.Rule{"GetEvent": search, "ListEvents": search, "WatchEvents": follow, "ListEventTypes": read, "EmitTestEvent": change}
+	return map[string]interceptor.Rule{"GetEvent": search, "ListEvents": search, "WatchEvents": follow, "ListEventTypes": read, "EmitTestEvent": change,
+		"CountEvents": search, "GetEventHistogram": search, "GroupEvents": search,
+		"CreateSavedFilter": change, "GetSavedFilter": read, "ListSavedFilters": read, "UpdateSavedFilter": change, "DeleteSavedFilter": change,
+	}
 }
 
 func keyRules() map[string]interceptor.Rule {

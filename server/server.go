@@ -72,7 +72,11 @@ type SignIn struct {
 
 // Query is what the services that read and administer need.
 type Query struct {
-	Reader   audit.Reader
+	Reader audit.Reader
+	// Counter counts and folds the record. May be nil: then CountEvents, GetEventHistogram and GroupEvents are not served.
+	Counter audit.Counter
+	// Filters keeps saved filters.
+	Filters  SavedFilters
 	Opener   Opener
 	Indexer  convert.Indexer
 	Keys     Keys

@@ -11,7 +11,6 @@ import (
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
-	"github.com/postern-audit/postern/server/convert"
 	"github.com/postern-audit/postern/server/token"
 )
 
@@ -33,14 +32,18 @@ func (s *eventService) WatchEvents(r *posternv1.WatchEventsRequest, stream grpc.
 	if err != nil {
 		return err
 	}
+	whole, err := s.whole(ctx, organization, uid, r.GetFilter())
+	if err != nil {
+		return err
+	}
 	w := &watcher{query: &s.query, stream: stream, organizationUID: uid}
-	if w.chosen, err = convert.Events(r.GetFilter(), uid, s.Indexer); err != nil {
+	if w.filter, err = encode(whole); err != nil {
 		return err
 	}
-	if w.filter, err = encode(r.GetFilter()); err != nil {
+	if w.place, err = w.start(ctx, whole, r.GetCursor()); err != nil {
 		return err
 	}
-	if w.position, err = w.start(ctx, r.GetCursor()); err != nil {
+	if w.chosen, err = s.choose(whole, uid, w.place.begun); err != nil {
 		return err
 	}
 	return w.run(ctx)
@@ -53,27 +56,29 @@ type watcher struct {
 	organizationUID string
 	chosen          audit.Query
 	filter          []byte
-	position        int64 // everything up to this sequence was sent or does not match
+	place           place // everything up to there was sent or does not match
 }
 
-// start returns the position to begin after.
-func (w *watcher) start(ctx context.Context, cursor string) (int64, error) {
+// start returns the place to begin behind.
+func (w *watcher) start(ctx context.Context, f *posternv1.EventFilter, cursor string) (place, error) {
+	p := w.begin(f)
 	switch cursor {
 	case "":
-		return 0, nil
+		return p, nil
 	case fromNow:
-		last, _, err := w.Reader.Position(ctx, w.organizationUID)
-		return last, err //nolint:wrapcheck // an errs.Error of the archive
+		var err error
+		p.sequence, _, err = w.Reader.Position(ctx, w.organizationUID)
+		return p, err //nolint:wrapcheck // an errs.Error of the archive
 	}
 	position, err := w.tokens.Open("cursor", token.Cursor, cursor, []byte(w.organizationUID), w.filter)
 	if err != nil {
-		return 0, err //nolint:wrapcheck // an errs.Error
+		return place{}, err //nolint:wrapcheck // an errs.Error
 	}
-	sequence, ok := sequenceAt(position)
-	if !ok {
-		return 0, badToken("cursor")
+	p, ok := placeAt(position)
+	if !ok || p.begun.IsZero() != (f.GetLast() == nil) {
+		return place{}, badToken("cursor")
 	}
-	return sequence, nil
+	return p, nil
 }
 
 func (w *watcher) run(ctx context.Context) error {
@@ -150,11 +155,11 @@ func (w *watcher) pause(ctx context.Context) error {
 // and was not read does not match the filter.
 func (w *watcher) batch(ctx context.Context) (more bool, err error) {
 	last, _, err := w.Reader.Position(ctx, w.organizationUID)
-	if err != nil || last <= w.position {
+	if err != nil || last <= w.place.sequence {
 		return false, err //nolint:wrapcheck // an errs.Error of the archive
 	}
 	q := w.chosen
-	q.After, q.Limit = w.position, watchBatch
+	q.After, q.Limit = w.place.sequence, watchBatch
 	events, err := w.Reader.Events(ctx, q)
 	if err != nil {
 		return false, err //nolint:wrapcheck // an errs.Error of the archive
@@ -170,7 +175,7 @@ func (w *watcher) batch(ctx context.Context) (more bool, err error) {
 	if len(events) == watchBatch {
 		return true, nil
 	}
-	w.position = max(w.position, last)
+	w.place.sequence = max(w.place.sequence, last)
 	return false, nil
 }
 
@@ -181,21 +186,22 @@ type brokenError struct{ cause error }
 func (e brokenError) Error() string { return e.cause.Error() }
 
 func (w *watcher) send(e *audit.Event) error {
-	m := &posternv1.WatchEventsResponse{Event: w.Event(e), Cursor: w.cursor(e.Sequence)}
+	next := place{e.Sequence, w.place.begun}
+	m := &posternv1.WatchEventsResponse{Event: w.Event(e), Cursor: w.cursor(next)}
 	if err := w.stream.Send(m); err != nil {
 		return err //nolint:wrapcheck // for the chain to read
 	}
-	w.position = e.Sequence
+	w.place = next
 	return nil
 }
 
 // sign sends a sign of life with the cursor.
 func (w *watcher) sign() error {
-	return w.stream.Send(&posternv1.WatchEventsResponse{Cursor: w.cursor(w.position)}) //nolint:wrapcheck // for the chain to read
+	return w.stream.Send(&posternv1.WatchEventsResponse{Cursor: w.cursor(w.place)}) //nolint:wrapcheck // for the chain to read
 }
 
-func (w *watcher) cursor(sequence int64) string {
-	return w.tokens.Seal(token.Cursor, sequencePosition(sequence), []byte(w.organizationUID), w.filter)
+func (w *watcher) cursor(p place) string {
+	return w.tokens.Seal(token.Cursor, p.position(), []byte(w.organizationUID), w.filter)
 }
 
 func badToken(field string) error {

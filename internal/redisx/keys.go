@@ -213,6 +213,22 @@ func (s Space) ExportsUnmade(organizationUID string) string {
 // ExportsDue is the sorted set of exports by when somebody has to look at them; members are made by Member.
 func (s Space) ExportsDue() string { return s.prefix + "exportsdue" }
 
+// Erasure is how far the erasure of one person is, by id.
+func (s Space) Erasure(organizationUID, id string) string {
+	return s.prefix + "erasure:" + organizationUID + ":" + id
+}
+
+// Erasures is the index of an organization's erasures: a sorted set of ids, in byte order.
+func (s Space) Erasures(organizationUID string) string {
+	return s.prefix + "erasures:" + organizationUID
+}
+
+// Erasing is the sorted set of erasures by when they are looked at next; members are made by Member.
+func (s Space) Erasing() string { return s.prefix + "erasing" }
+
+// Sessions matches the names of the partition's sessions, and the rest of a name is the hashed handle.
+func (s Space) Sessions() string { return s.prefix + "session:*" }
+
 // Tally is the counters of a site's hour.
 func (s Space) Tally(organizationUID, siteUID string, hour time.Time) string {
 	return s.prefix + "tally:" + organizationUID + ":" + siteUID + ":" + hour.UTC().Format(TallyHour)

@@ -24,7 +24,7 @@ const (
 // the messages and tries each bound.
 func Bounds() map[protoreflect.FullName]Bound {
 	out := map[protoreflect.FullName]Bound{}
-	for _, group := range []map[string]Bound{signIn(), steps(), factors(), access(), federation(), queries(), directory(), connections(), domains(), policies(), resources(), simulations(), accounts(), keys()} {
+	for _, group := range []map[string]Bound{signIn(), steps(), factors(), access(), federation(), queries(), eventFilters(), savedFilters(), directory(), connections(), domains(), policies(), resources(), simulations(), accounts(), keys()} {
 		for name, b := range group {
 			out[protoreflect.FullName("postern.v1."+name)] = b
 		}
@@ -178,21 +178,6 @@ func queries() map[string]Bound {
 		"WatchEventsRequest.parent": name(),
 		"WatchEventsRequest.filter": message(),
 		"WatchEventsRequest.cursor": opaque(),
-
-		"EventFilter.start_time": moment(),
-		"EventFilter.end_time":   moment(),
-		"EventFilter.include":    message(),
-		"EventFilter.sandbox":    enum(),
-
-		"EventMatch.sites":       list(maxValues, id()),
-		"EventMatch.emails":      list(maxValues, text(maxEmail)),
-		"EventMatch.account_ids": list(maxValues, text(maxAccountID)),
-		"EventMatch.flows":       list(maxValues, text(36)),
-		"EventMatch.types":       list(maxValues, lower(64, ".*")),
-		"EventMatch.outcomes":    list(3, enum()),
-		"EventMatch.connections": list(maxValues, id()),
-		"EventMatch.networks":    list(maxValues, text(49)),
-		"EventMatch.reasons":     list(maxValues, upper()),
 	}
 }
 

@@ -1,9 +1,6 @@
 package convert
 
 import (
-	"net/netip"
-	"strings"
-
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/postern-audit/postern/audit"
@@ -95,47 +92,10 @@ func PageSize(n int32) int {
 	return int(n)
 }
 
-// Events converts a checked filter to the part of a query it chooses. Subjects and networks become blind indexes of the
-// organization.
-func Events(f *posternv1.EventFilter, organizationUID string, x Indexer) (audit.Query, error) {
-	m := f.GetInclude()
-	q := audit.Query{
-		OrganizationUID: organizationUID, Start: when(f.GetStartTime()), End: when(f.GetEndTime()), Match: audit.Match{Sites: m.GetSites(), Connections: m.GetConnections(), Reasons: m.GetReasons()}, NoSandbox: f.GetSandbox() == posternv1.EventFilter_SANDBOX_EXCLUDE,
-	}
-	if err := rangeOf("filter.", f.GetStartTime(), f.GetEndTime()); err != nil {
-		return audit.Query{}, err
-	}
-	for _, s := range m.GetFlows() {
-		id, err := authflow.ParseFlowID(s)
-		if err != nil {
-			return audit.Query{}, about("filter.include.flows", err)
-		}
-		q.Flows = append(q.Flows, id.String())
-	}
-	for _, t := range m.GetTypes() {
-		if !knownType(t) {
-			return audit.Query{}, wrong("filter.include.types", "are the types of the catalogue, or families such as password.*")
-		}
-		q.Types = append(q.Types, t)
-	}
-	for _, o := range m.GetOutcomes() {
-		if o == posternv1.Outcome_OUTCOME_UNSPECIFIED {
-			return audit.Query{}, wrong("filter.include.outcomes", "must be specified")
-		}
-		q.Outcomes = append(q.Outcomes, audit.Outcome(o)) //nolint:gosec // checked against the enum
-	}
-	var err error
-	if q.Subjects, err = subjects("filter.include.", m.GetEmails(), m.GetAccountIds(), organizationUID, x); err != nil {
-		return audit.Query{}, err
-	}
-	q.Networks, err = networks(m.GetNetworks(), organizationUID, x)
-	return q, err
-}
-
 // Flows converts a checked filter to the part of a query it chooses.
 func Flows(f *posternv1.FlowFilter, organizationUID string, x Indexer) (audit.FlowQuery, error) {
 	q := audit.FlowQuery{
-		OrganizationUID: organizationUID, Start: when(f.GetStartTime()), End: when(f.GetEndTime()), Sites: f.GetSites(),
+		OrganizationUID: organizationUID, Start: when(f.GetStartTime()), End: when(f.GetEndTime()), FlowMatch: audit.FlowMatch{Sites: f.GetSites()},
 	}
 	if err := rangeOf("filter.", f.GetStartTime(), f.GetEndTime()); err != nil {
 		return audit.FlowQuery{}, err
@@ -160,23 +120,6 @@ func rangeOf(prefix string, start, end *timestamppb.Timestamp) error {
 		return wrong(prefix+"end_time", "must be after start_time")
 	}
 	return nil
-}
-
-// knownType accepts a type of the catalogue, or a family of at least one.
-func knownType(s string) bool {
-	family, ok := strings.CutSuffix(s, "*")
-	if !ok {
-		return audit.Known(audit.Type(s))
-	}
-	if !strings.HasSuffix(family, ".") {
-		return false
-	}
-	for _, t := range audit.Types() {
-		if strings.HasPrefix(string(t.Type), family) {
-			return true
-		}
-	}
-	return false
 }
 
 // subjects makes the indexes of a search for people. The archive looks for any of the indexes, so the two lists cannot stand
@@ -205,38 +148,6 @@ func subjects(prefix string, emails, accounts []string, organizationUID string, 
 		}
 	}
 	return out, nil
-}
-
-func networks(list []string, organizationUID string, x Indexer) ([]audit.Index, error) {
-	const field = "filter.include.networks"
-	var out []audit.Index
-	for _, s := range list {
-		prefix, err := network(s)
-		if err != nil {
-			return nil, wrong(field, "must be IP addresses or networks in CIDR form")
-		}
-		purpose, value, err := audit.NetworkIndex(prefix)
-		if err != nil {
-			return nil, about(field, err)
-		}
-		if out, err = with(out, organizationUID, purpose, value, x); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// network reads an address as the network of itself.
-func network(s string) (netip.Prefix, error) {
-	if strings.Contains(s, "/") {
-		return netip.ParsePrefix(s) //nolint:wrapcheck // the text does not leave this file
-	}
-	ip, err := netip.ParseAddr(s)
-	if err != nil || ip.Zone() != "" {
-		return netip.Prefix{}, errs.New(errs.Invalid, "NETWORK_INVALID", "not an address")
-	}
-	ip = ip.Unmap()
-	return netip.PrefixFrom(ip, ip.BitLen()), nil
 }
 
 func with(out []audit.Index, organizationUID string, purpose audit.Purpose, value string, x Indexer) ([]audit.Index, error) {

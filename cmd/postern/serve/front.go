@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/codec"
 	"github.com/postern-audit/postern/internal/config"
 	"github.com/postern-audit/postern/policy/policypb"
@@ -135,6 +136,8 @@ func (p *process) serverConfig() server.Config {
 			Apply: p.applier(), Connections: p.connections(), Policies: p.policies(), Simulations: p.simulations(), Past: p.work.past, Domains: p.domains(), Accounts: p.accounts(), Imports: p.accounts(),
 			Tester: p.work.providers, Namer: s.namer, MAC: s.keysets.Namer(),
 		}
+		c.Query.Filters = p.work.filters
+		c.Query.Counter, _ = s.archive.(audit.Counter)
 		r := p.resources()
 		c.Query.Organizations, c.Query.Sites, c.Query.ConnectionChanges = r, r, r
 		c.Identities = &server.Identities{Keeper: p.work.identities, MAC: s.keysets.Namer()}

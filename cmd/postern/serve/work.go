@@ -15,6 +15,7 @@ import (
 	"github.com/postern-audit/postern/internal/config"
 	"github.com/postern-audit/postern/policy/directory"
 	"github.com/postern-audit/postern/policy/past"
+	"github.com/postern-audit/postern/savedfilter"
 )
 
 // work is what runs without being called.
@@ -32,6 +33,7 @@ type work struct {
 	past     *past.Past
 	apiKeys  *apikey.Keys
 	keyStore *rediskeys.Store
+	filters  *savedfilter.Filters
 	// What domains are verified with.
 	checker directory.DomainChecker
 }
@@ -90,6 +92,9 @@ func (p *process) makeWork(ctx context.Context) error {
 		return err
 	}
 	if err = p.openAPIKeys(); err != nil {
+		return err
+	}
+	if err = p.openSavedFilters(); err != nil {
 		return err
 	}
 	if w.identities, err = authflow.NewIdentities(w.flows, p.stores.flows); err != nil || !p.has(config.ComponentArchiver) {

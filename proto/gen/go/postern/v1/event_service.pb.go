@@ -11,6 +11,7 @@ package posternv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	emptypb "google.golang.org/protobuf/types/known/emptypb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -23,59 +24,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// Sandbox says what becomes of events of organizations for trying things out.
-type EventFilter_Sandbox int32
-
-const (
-	// As the call does by itself: lists and watches of one organization show them, feeds leave them out.
-	EventFilter_SANDBOX_UNSPECIFIED EventFilter_Sandbox = 0
-	// They are shown.
-	EventFilter_SANDBOX_INCLUDE EventFilter_Sandbox = 1
-	// They are left out.
-	EventFilter_SANDBOX_EXCLUDE EventFilter_Sandbox = 2
-)
-
-// Enum value maps for EventFilter_Sandbox.
-var (
-	EventFilter_Sandbox_name = map[int32]string{
-		0: "SANDBOX_UNSPECIFIED",
-		1: "SANDBOX_INCLUDE",
-		2: "SANDBOX_EXCLUDE",
-	}
-	EventFilter_Sandbox_value = map[string]int32{
-		"SANDBOX_UNSPECIFIED": 0,
-		"SANDBOX_INCLUDE":     1,
-		"SANDBOX_EXCLUDE":     2,
-	}
-)
-
-func (x EventFilter_Sandbox) Enum() *EventFilter_Sandbox {
-	p := new(EventFilter_Sandbox)
-	*p = x
-	return p
-}
-
-func (x EventFilter_Sandbox) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (EventFilter_Sandbox) Descriptor() protoreflect.EnumDescriptor {
-	return file_postern_v1_event_service_proto_enumTypes[0].Descriptor()
-}
-
-func (EventFilter_Sandbox) Type() protoreflect.EnumType {
-	return &file_postern_v1_event_service_proto_enumTypes[0]
-}
-
-func (x EventFilter_Sandbox) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use EventFilter_Sandbox.Descriptor instead.
-func (EventFilter_Sandbox) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{1, 0}
-}
 
 // Order says which end comes first.
 type ListEventsRequest_Order int32
@@ -114,11 +62,11 @@ func (x ListEventsRequest_Order) String() string {
 }
 
 func (ListEventsRequest_Order) Descriptor() protoreflect.EnumDescriptor {
-	return file_postern_v1_event_service_proto_enumTypes[1].Descriptor()
+	return file_postern_v1_event_service_proto_enumTypes[0].Descriptor()
 }
 
 func (ListEventsRequest_Order) Type() protoreflect.EnumType {
-	return &file_postern_v1_event_service_proto_enumTypes[1]
+	return &file_postern_v1_event_service_proto_enumTypes[0]
 }
 
 func (x ListEventsRequest_Order) Number() protoreflect.EnumNumber {
@@ -127,198 +75,7 @@ func (x ListEventsRequest_Order) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ListEventsRequest_Order.Descriptor instead.
 func (ListEventsRequest_Order) EnumDescriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{3, 0}
-}
-
-// EventMatch lists values; an event matches when every given list holds one of its values.
-type EventMatch struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Site ids, at most 50.
-	Sites []string `protobuf:"bytes,1,rep,name=sites,proto3" json:"sites,omitempty"`
-	// Subject's e-mail address, proven or typed: at most 50 of at most 320 bytes.
-	Emails []string `protobuf:"bytes,2,rep,name=emails,proto3" json:"emails,omitempty"`
-	// Subject's account id: at most 50 of at most 128 bytes.
-	AccountIds []string `protobuf:"bytes,3,rep,name=account_ids,json=accountIds,proto3" json:"account_ids,omitempty"`
-	// Bare flow ids, at most 50.
-	Flows []string `protobuf:"bytes,4,rep,name=flows,proto3" json:"flows,omitempty"`
-	// Event types, at most 50. A trailing ".*" matches a family: password.*
-	Types []string `protobuf:"bytes,5,rep,name=types,proto3" json:"types,omitempty"`
-	// Outcomes, at most 3.
-	Outcomes []Outcome `protobuf:"varint,6,rep,packed,name=outcomes,proto3,enum=postern.v1.Outcome" json:"outcomes,omitempty"`
-	// Connection ids, at most 50.
-	Connections []string `protobuf:"bytes,7,rep,name=connections,proto3" json:"connections,omitempty"`
-	// IP addresses or networks with length 32, 24 or 16 (IPv6: 128, 64, 48 or 32), at most 50.
-	Networks []string `protobuf:"bytes,8,rep,name=networks,proto3" json:"networks,omitempty"`
-	// Reasons, at most 50.
-	Reasons       []string `protobuf:"bytes,9,rep,name=reasons,proto3" json:"reasons,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *EventMatch) Reset() {
-	*x = EventMatch{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *EventMatch) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*EventMatch) ProtoMessage() {}
-
-func (x *EventMatch) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use EventMatch.ProtoReflect.Descriptor instead.
-func (*EventMatch) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *EventMatch) GetSites() []string {
-	if x != nil {
-		return x.Sites
-	}
-	return nil
-}
-
-func (x *EventMatch) GetEmails() []string {
-	if x != nil {
-		return x.Emails
-	}
-	return nil
-}
-
-func (x *EventMatch) GetAccountIds() []string {
-	if x != nil {
-		return x.AccountIds
-	}
-	return nil
-}
-
-func (x *EventMatch) GetFlows() []string {
-	if x != nil {
-		return x.Flows
-	}
-	return nil
-}
-
-func (x *EventMatch) GetTypes() []string {
-	if x != nil {
-		return x.Types
-	}
-	return nil
-}
-
-func (x *EventMatch) GetOutcomes() []Outcome {
-	if x != nil {
-		return x.Outcomes
-	}
-	return nil
-}
-
-func (x *EventMatch) GetConnections() []string {
-	if x != nil {
-		return x.Connections
-	}
-	return nil
-}
-
-func (x *EventMatch) GetNetworks() []string {
-	if x != nil {
-		return x.Networks
-	}
-	return nil
-}
-
-func (x *EventMatch) GetReasons() []string {
-	if x != nil {
-		return x.Reasons
-	}
-	return nil
-}
-
-// EventFilter chooses events.
-type EventFilter struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Earliest time, inclusive.
-	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	// Latest time, exclusive.
-	EndTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// What must match. Absent matches all.
-	Include *EventMatch `protobuf:"bytes,3,opt,name=include,proto3" json:"include,omitempty"`
-	// What becomes of events that were made while the organization was for trying things out.
-	Sandbox       EventFilter_Sandbox `protobuf:"varint,4,opt,name=sandbox,proto3,enum=postern.v1.EventFilter_Sandbox" json:"sandbox,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *EventFilter) Reset() {
-	*x = EventFilter{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *EventFilter) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*EventFilter) ProtoMessage() {}
-
-func (x *EventFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use EventFilter.ProtoReflect.Descriptor instead.
-func (*EventFilter) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *EventFilter) GetStartTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.StartTime
-	}
-	return nil
-}
-
-func (x *EventFilter) GetEndTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.EndTime
-	}
-	return nil
-}
-
-func (x *EventFilter) GetInclude() *EventMatch {
-	if x != nil {
-		return x.Include
-	}
-	return nil
-}
-
-func (x *EventFilter) GetSandbox() EventFilter_Sandbox {
-	if x != nil {
-		return x.Sandbox
-	}
-	return EventFilter_SANDBOX_UNSPECIFIED
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{1, 0}
 }
 
 // GetEventRequest names an event.
@@ -332,7 +89,7 @@ type GetEventRequest struct {
 
 func (x *GetEventRequest) Reset() {
 	*x = GetEventRequest{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[2]
+	mi := &file_postern_v1_event_service_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +101,7 @@ func (x *GetEventRequest) String() string {
 func (*GetEventRequest) ProtoMessage() {}
 
 func (x *GetEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[2]
+	mi := &file_postern_v1_event_service_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +114,7 @@ func (x *GetEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEventRequest.ProtoReflect.Descriptor instead.
 func (*GetEventRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{2}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *GetEventRequest) GetName() string {
@@ -386,7 +143,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[3]
+	mi := &file_postern_v1_event_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +155,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[3]
+	mi := &file_postern_v1_event_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +168,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{3}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ListEventsRequest) GetParent() string {
@@ -458,13 +215,15 @@ type ListEventsResponse struct {
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// Every event recorded before this moment is in the archive.
 	ArchivedUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=archived_until,json=archivedUntil,proto3" json:"archived_until,omitempty"`
+	// What there is to know about why there are none; only on a first page without any.
+	NothingFound  *NothingFound `protobuf:"bytes,4,opt,name=nothing_found,json=nothingFound,proto3" json:"nothing_found,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[4]
+	mi := &file_postern_v1_event_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +235,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[4]
+	mi := &file_postern_v1_event_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +248,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{4}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ListEventsResponse) GetEvents() []*Event {
@@ -513,6 +272,13 @@ func (x *ListEventsResponse) GetArchivedUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ListEventsResponse) GetNothingFound() *NothingFound {
+	if x != nil {
+		return x.NothingFound
+	}
+	return nil
+}
+
 // WatchEventsRequest says from where to follow.
 type WatchEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -528,7 +294,7 @@ type WatchEventsRequest struct {
 
 func (x *WatchEventsRequest) Reset() {
 	*x = WatchEventsRequest{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[5]
+	mi := &file_postern_v1_event_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +306,7 @@ func (x *WatchEventsRequest) String() string {
 func (*WatchEventsRequest) ProtoMessage() {}
 
 func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[5]
+	mi := &file_postern_v1_event_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +319,7 @@ func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsRequest.ProtoReflect.Descriptor instead.
 func (*WatchEventsRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{5}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *WatchEventsRequest) GetParent() string {
@@ -590,7 +356,7 @@ type WatchEventsResponse struct {
 
 func (x *WatchEventsResponse) Reset() {
 	*x = WatchEventsResponse{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[6]
+	mi := &file_postern_v1_event_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +368,7 @@ func (x *WatchEventsResponse) String() string {
 func (*WatchEventsResponse) ProtoMessage() {}
 
 func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[6]
+	mi := &file_postern_v1_event_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +381,7 @@ func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsResponse.ProtoReflect.Descriptor instead.
 func (*WatchEventsResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{6}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WatchEventsResponse) GetEvent() *Event {
@@ -641,7 +407,7 @@ type ListEventTypesRequest struct {
 
 func (x *ListEventTypesRequest) Reset() {
 	*x = ListEventTypesRequest{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[7]
+	mi := &file_postern_v1_event_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +419,7 @@ func (x *ListEventTypesRequest) String() string {
 func (*ListEventTypesRequest) ProtoMessage() {}
 
 func (x *ListEventTypesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[7]
+	mi := &file_postern_v1_event_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +432,7 @@ func (x *ListEventTypesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventTypesRequest.ProtoReflect.Descriptor instead.
 func (*ListEventTypesRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{7}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{5}
 }
 
 // ListEventTypesResponse is the catalogue.
@@ -680,7 +446,7 @@ type ListEventTypesResponse struct {
 
 func (x *ListEventTypesResponse) Reset() {
 	*x = ListEventTypesResponse{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[8]
+	mi := &file_postern_v1_event_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +458,7 @@ func (x *ListEventTypesResponse) String() string {
 func (*ListEventTypesResponse) ProtoMessage() {}
 
 func (x *ListEventTypesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[8]
+	mi := &file_postern_v1_event_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +471,7 @@ func (x *ListEventTypesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventTypesResponse.ProtoReflect.Descriptor instead.
 func (*ListEventTypesResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{8}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListEventTypesResponse) GetEventTypes() []*EventType {
@@ -736,7 +502,7 @@ type EventType struct {
 
 func (x *EventType) Reset() {
 	*x = EventType{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[9]
+	mi := &file_postern_v1_event_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +514,7 @@ func (x *EventType) String() string {
 func (*EventType) ProtoMessage() {}
 
 func (x *EventType) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[9]
+	mi := &file_postern_v1_event_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +527,7 @@ func (x *EventType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventType.ProtoReflect.Descriptor instead.
 func (*EventType) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{9}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *EventType) GetType() string {
@@ -819,7 +585,7 @@ type Reason struct {
 
 func (x *Reason) Reset() {
 	*x = Reason{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[10]
+	mi := &file_postern_v1_event_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +597,7 @@ func (x *Reason) String() string {
 func (*Reason) ProtoMessage() {}
 
 func (x *Reason) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[10]
+	mi := &file_postern_v1_event_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +610,7 @@ func (x *Reason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reason.ProtoReflect.Descriptor instead.
 func (*Reason) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{10}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Reason) GetReason() string {
@@ -876,7 +642,7 @@ type EmitTestEventRequest struct {
 
 func (x *EmitTestEventRequest) Reset() {
 	*x = EmitTestEventRequest{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[11]
+	mi := &file_postern_v1_event_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +654,7 @@ func (x *EmitTestEventRequest) String() string {
 func (*EmitTestEventRequest) ProtoMessage() {}
 
 func (x *EmitTestEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[11]
+	mi := &file_postern_v1_event_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +667,7 @@ func (x *EmitTestEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmitTestEventRequest.ProtoReflect.Descriptor instead.
 func (*EmitTestEventRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{11}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EmitTestEventRequest) GetParent() string {
@@ -936,7 +702,7 @@ type EmitTestEventResponse struct {
 
 func (x *EmitTestEventResponse) Reset() {
 	*x = EmitTestEventResponse{}
-	mi := &file_postern_v1_event_service_proto_msgTypes[12]
+	mi := &file_postern_v1_event_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +714,7 @@ func (x *EmitTestEventResponse) String() string {
 func (*EmitTestEventResponse) ProtoMessage() {}
 
 func (x *EmitTestEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_event_service_proto_msgTypes[12]
+	mi := &file_postern_v1_event_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +727,7 @@ func (x *EmitTestEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmitTestEventResponse.ProtoReflect.Descriptor instead.
 func (*EmitTestEventResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{12}
+	return file_postern_v1_event_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EmitTestEventResponse) GetName() string {
@@ -976,29 +742,7 @@ var File_postern_v1_event_service_proto protoreflect.FileDescriptor
 const file_postern_v1_event_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1epostern/v1/event_service.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\"\x90\x02\n" +
-	"\n" +
-	"EventMatch\x12\x14\n" +
-	"\x05sites\x18\x01 \x03(\tR\x05sites\x12\x16\n" +
-	"\x06emails\x18\x02 \x03(\tR\x06emails\x12\x1f\n" +
-	"\vaccount_ids\x18\x03 \x03(\tR\n" +
-	"accountIds\x12\x14\n" +
-	"\x05flows\x18\x04 \x03(\tR\x05flows\x12\x14\n" +
-	"\x05types\x18\x05 \x03(\tR\x05types\x12/\n" +
-	"\boutcomes\x18\x06 \x03(\x0e2\x13.postern.v1.OutcomeR\boutcomes\x12 \n" +
-	"\vconnections\x18\a \x03(\tR\vconnections\x12\x1a\n" +
-	"\bnetworks\x18\b \x03(\tR\bnetworks\x12\x18\n" +
-	"\areasons\x18\t \x03(\tR\areasons\"\xba\x02\n" +
-	"\vEventFilter\x129\n" +
-	"\n" +
-	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
-	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x120\n" +
-	"\ainclude\x18\x03 \x01(\v2\x16.postern.v1.EventMatchR\ainclude\x129\n" +
-	"\asandbox\x18\x04 \x01(\x0e2\x1f.postern.v1.EventFilter.SandboxR\asandbox\"L\n" +
-	"\aSandbox\x12\x17\n" +
-	"\x13SANDBOX_UNSPECIFIED\x10\x00\x12\x13\n" +
-	"\x0fSANDBOX_INCLUDE\x10\x01\x12\x13\n" +
-	"\x0fSANDBOX_EXCLUDE\x10\x02\"%\n" +
+	"postern.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/empty.proto\x1a\x16postern/v1/event.proto\x1a\x1cpostern/v1/event_count.proto\x1a\x1dpostern/v1/event_filter.proto\x1a\x1dpostern/v1/saved_filter.proto\"%\n" +
 	"\x0fGetEventRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\xa3\x02\n" +
 	"\x11ListEventsRequest\x12\x16\n" +
@@ -1011,11 +755,12 @@ const file_postern_v1_event_service_proto_rawDesc = "" +
 	"\x05Order\x12\x15\n" +
 	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ORDER_NEWEST_FIRST\x10\x01\x12\x16\n" +
-	"\x12ORDER_OLDEST_FIRST\x10\x02\"\xaa\x01\n" +
+	"\x12ORDER_OLDEST_FIRST\x10\x02\"\xe9\x01\n" +
 	"\x12ListEventsResponse\x12)\n" +
 	"\x06events\x18\x01 \x03(\v2\x11.postern.v1.EventR\x06events\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12A\n" +
-	"\x0earchived_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rarchivedUntil\"u\n" +
+	"\x0earchived_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rarchivedUntil\x12=\n" +
+	"\rnothing_found\x18\x04 \x01(\v2\x18.postern.v1.NothingFoundR\fnothingFound\"u\n" +
 	"\x12WatchEventsRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12/\n" +
 	"\x06filter\x18\x02 \x01(\v2\x17.postern.v1.EventFilterR\x06filter\x12\x16\n" +
@@ -1045,14 +790,22 @@ const file_postern_v1_event_service_proto_rawDesc = "" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04note\x18\x03 \x01(\tR\x04note\"+\n" +
 	"\x15EmitTestEventResponse\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name2\x98\x03\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name2\xb7\b\n" +
 	"\fEventService\x12:\n" +
 	"\bGetEvent\x12\x1b.postern.v1.GetEventRequest\x1a\x11.postern.v1.Event\x12K\n" +
 	"\n" +
 	"ListEvents\x12\x1d.postern.v1.ListEventsRequest\x1a\x1e.postern.v1.ListEventsResponse\x12P\n" +
 	"\vWatchEvents\x12\x1e.postern.v1.WatchEventsRequest\x1a\x1f.postern.v1.WatchEventsResponse0\x01\x12W\n" +
 	"\x0eListEventTypes\x12!.postern.v1.ListEventTypesRequest\x1a\".postern.v1.ListEventTypesResponse\x12T\n" +
-	"\rEmitTestEvent\x12 .postern.v1.EmitTestEventRequest\x1a!.postern.v1.EmitTestEventResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
+	"\rEmitTestEvent\x12 .postern.v1.EmitTestEventRequest\x1a!.postern.v1.EmitTestEventResponse\x12N\n" +
+	"\vCountEvents\x12\x1e.postern.v1.CountEventsRequest\x1a\x1f.postern.v1.CountEventsResponse\x12U\n" +
+	"\x11GetEventHistogram\x12$.postern.v1.GetEventHistogramRequest\x1a\x1a.postern.v1.EventHistogram\x12N\n" +
+	"\vGroupEvents\x12\x1e.postern.v1.GroupEventsRequest\x1a\x1f.postern.v1.GroupEventsResponse\x12R\n" +
+	"\x11CreateSavedFilter\x12$.postern.v1.CreateSavedFilterRequest\x1a\x17.postern.v1.SavedFilter\x12L\n" +
+	"\x0eGetSavedFilter\x12!.postern.v1.GetSavedFilterRequest\x1a\x17.postern.v1.SavedFilter\x12]\n" +
+	"\x10ListSavedFilters\x12#.postern.v1.ListSavedFiltersRequest\x1a$.postern.v1.ListSavedFiltersResponse\x12R\n" +
+	"\x11UpdateSavedFilter\x12$.postern.v1.UpdateSavedFilterRequest\x1a\x17.postern.v1.SavedFilter\x12Q\n" +
+	"\x11DeleteSavedFilter\x12$.postern.v1.DeleteSavedFilterRequest\x1a\x16.google.protobuf.EmptyBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
 var (
 	file_postern_v1_event_service_proto_rawDescOnce sync.Once
@@ -1066,58 +819,83 @@ func file_postern_v1_event_service_proto_rawDescGZIP() []byte {
 	return file_postern_v1_event_service_proto_rawDescData
 }
 
-var file_postern_v1_event_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_postern_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_postern_v1_event_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_postern_v1_event_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_postern_v1_event_service_proto_goTypes = []any{
-	(EventFilter_Sandbox)(0),       // 0: postern.v1.EventFilter.Sandbox
-	(ListEventsRequest_Order)(0),   // 1: postern.v1.ListEventsRequest.Order
-	(*EventMatch)(nil),             // 2: postern.v1.EventMatch
-	(*EventFilter)(nil),            // 3: postern.v1.EventFilter
-	(*GetEventRequest)(nil),        // 4: postern.v1.GetEventRequest
-	(*ListEventsRequest)(nil),      // 5: postern.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),     // 6: postern.v1.ListEventsResponse
-	(*WatchEventsRequest)(nil),     // 7: postern.v1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),    // 8: postern.v1.WatchEventsResponse
-	(*ListEventTypesRequest)(nil),  // 9: postern.v1.ListEventTypesRequest
-	(*ListEventTypesResponse)(nil), // 10: postern.v1.ListEventTypesResponse
-	(*EventType)(nil),              // 11: postern.v1.EventType
-	(*Reason)(nil),                 // 12: postern.v1.Reason
-	(*EmitTestEventRequest)(nil),   // 13: postern.v1.EmitTestEventRequest
-	(*EmitTestEventResponse)(nil),  // 14: postern.v1.EmitTestEventResponse
-	(Outcome)(0),                   // 15: postern.v1.Outcome
-	(*timestamppb.Timestamp)(nil),  // 16: google.protobuf.Timestamp
-	(*Event)(nil),                  // 17: postern.v1.Event
+	(ListEventsRequest_Order)(0),     // 0: postern.v1.ListEventsRequest.Order
+	(*GetEventRequest)(nil),          // 1: postern.v1.GetEventRequest
+	(*ListEventsRequest)(nil),        // 2: postern.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),       // 3: postern.v1.ListEventsResponse
+	(*WatchEventsRequest)(nil),       // 4: postern.v1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),      // 5: postern.v1.WatchEventsResponse
+	(*ListEventTypesRequest)(nil),    // 6: postern.v1.ListEventTypesRequest
+	(*ListEventTypesResponse)(nil),   // 7: postern.v1.ListEventTypesResponse
+	(*EventType)(nil),                // 8: postern.v1.EventType
+	(*Reason)(nil),                   // 9: postern.v1.Reason
+	(*EmitTestEventRequest)(nil),     // 10: postern.v1.EmitTestEventRequest
+	(*EmitTestEventResponse)(nil),    // 11: postern.v1.EmitTestEventResponse
+	(*EventFilter)(nil),              // 12: postern.v1.EventFilter
+	(*Event)(nil),                    // 13: postern.v1.Event
+	(*timestamppb.Timestamp)(nil),    // 14: google.protobuf.Timestamp
+	(*NothingFound)(nil),             // 15: postern.v1.NothingFound
+	(Outcome)(0),                     // 16: postern.v1.Outcome
+	(*CountEventsRequest)(nil),       // 17: postern.v1.CountEventsRequest
+	(*GetEventHistogramRequest)(nil), // 18: postern.v1.GetEventHistogramRequest
+	(*GroupEventsRequest)(nil),       // 19: postern.v1.GroupEventsRequest
+	(*CreateSavedFilterRequest)(nil), // 20: postern.v1.CreateSavedFilterRequest
+	(*GetSavedFilterRequest)(nil),    // 21: postern.v1.GetSavedFilterRequest
+	(*ListSavedFiltersRequest)(nil),  // 22: postern.v1.ListSavedFiltersRequest
+	(*UpdateSavedFilterRequest)(nil), // 23: postern.v1.UpdateSavedFilterRequest
+	(*DeleteSavedFilterRequest)(nil), // 24: postern.v1.DeleteSavedFilterRequest
+	(*CountEventsResponse)(nil),      // 25: postern.v1.CountEventsResponse
+	(*EventHistogram)(nil),           // 26: postern.v1.EventHistogram
+	(*GroupEventsResponse)(nil),      // 27: postern.v1.GroupEventsResponse
+	(*SavedFilter)(nil),              // 28: postern.v1.SavedFilter
+	(*ListSavedFiltersResponse)(nil), // 29: postern.v1.ListSavedFiltersResponse
+	(*emptypb.Empty)(nil),            // 30: google.protobuf.Empty
 }
 var file_postern_v1_event_service_proto_depIdxs = []int32{
-	15, // 0: postern.v1.EventMatch.outcomes:type_name -> postern.v1.Outcome
-	16, // 1: postern.v1.EventFilter.start_time:type_name -> google.protobuf.Timestamp
-	16, // 2: postern.v1.EventFilter.end_time:type_name -> google.protobuf.Timestamp
-	2,  // 3: postern.v1.EventFilter.include:type_name -> postern.v1.EventMatch
-	0,  // 4: postern.v1.EventFilter.sandbox:type_name -> postern.v1.EventFilter.Sandbox
-	3,  // 5: postern.v1.ListEventsRequest.filter:type_name -> postern.v1.EventFilter
-	1,  // 6: postern.v1.ListEventsRequest.order:type_name -> postern.v1.ListEventsRequest.Order
-	17, // 7: postern.v1.ListEventsResponse.events:type_name -> postern.v1.Event
-	16, // 8: postern.v1.ListEventsResponse.archived_until:type_name -> google.protobuf.Timestamp
-	3,  // 9: postern.v1.WatchEventsRequest.filter:type_name -> postern.v1.EventFilter
-	17, // 10: postern.v1.WatchEventsResponse.event:type_name -> postern.v1.Event
-	11, // 11: postern.v1.ListEventTypesResponse.event_types:type_name -> postern.v1.EventType
-	15, // 12: postern.v1.EventType.outcome:type_name -> postern.v1.Outcome
-	12, // 13: postern.v1.EventType.reasons:type_name -> postern.v1.Reason
-	4,  // 14: postern.v1.EventService.GetEvent:input_type -> postern.v1.GetEventRequest
-	5,  // 15: postern.v1.EventService.ListEvents:input_type -> postern.v1.ListEventsRequest
-	7,  // 16: postern.v1.EventService.WatchEvents:input_type -> postern.v1.WatchEventsRequest
-	9,  // 17: postern.v1.EventService.ListEventTypes:input_type -> postern.v1.ListEventTypesRequest
-	13, // 18: postern.v1.EventService.EmitTestEvent:input_type -> postern.v1.EmitTestEventRequest
-	17, // 19: postern.v1.EventService.GetEvent:output_type -> postern.v1.Event
-	6,  // 20: postern.v1.EventService.ListEvents:output_type -> postern.v1.ListEventsResponse
-	8,  // 21: postern.v1.EventService.WatchEvents:output_type -> postern.v1.WatchEventsResponse
-	10, // 22: postern.v1.EventService.ListEventTypes:output_type -> postern.v1.ListEventTypesResponse
-	14, // 23: postern.v1.EventService.EmitTestEvent:output_type -> postern.v1.EmitTestEventResponse
-	19, // [19:24] is the sub-list for method output_type
-	14, // [14:19] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	12, // 0: postern.v1.ListEventsRequest.filter:type_name -> postern.v1.EventFilter
+	0,  // 1: postern.v1.ListEventsRequest.order:type_name -> postern.v1.ListEventsRequest.Order
+	13, // 2: postern.v1.ListEventsResponse.events:type_name -> postern.v1.Event
+	14, // 3: postern.v1.ListEventsResponse.archived_until:type_name -> google.protobuf.Timestamp
+	15, // 4: postern.v1.ListEventsResponse.nothing_found:type_name -> postern.v1.NothingFound
+	12, // 5: postern.v1.WatchEventsRequest.filter:type_name -> postern.v1.EventFilter
+	13, // 6: postern.v1.WatchEventsResponse.event:type_name -> postern.v1.Event
+	8,  // 7: postern.v1.ListEventTypesResponse.event_types:type_name -> postern.v1.EventType
+	16, // 8: postern.v1.EventType.outcome:type_name -> postern.v1.Outcome
+	9,  // 9: postern.v1.EventType.reasons:type_name -> postern.v1.Reason
+	1,  // 10: postern.v1.EventService.GetEvent:input_type -> postern.v1.GetEventRequest
+	2,  // 11: postern.v1.EventService.ListEvents:input_type -> postern.v1.ListEventsRequest
+	4,  // 12: postern.v1.EventService.WatchEvents:input_type -> postern.v1.WatchEventsRequest
+	6,  // 13: postern.v1.EventService.ListEventTypes:input_type -> postern.v1.ListEventTypesRequest
+	10, // 14: postern.v1.EventService.EmitTestEvent:input_type -> postern.v1.EmitTestEventRequest
+	17, // 15: postern.v1.EventService.CountEvents:input_type -> postern.v1.CountEventsRequest
+	18, // 16: postern.v1.EventService.GetEventHistogram:input_type -> postern.v1.GetEventHistogramRequest
+	19, // 17: postern.v1.EventService.GroupEvents:input_type -> postern.v1.GroupEventsRequest
+	20, // 18: postern.v1.EventService.CreateSavedFilter:input_type -> postern.v1.CreateSavedFilterRequest
+	21, // 19: postern.v1.EventService.GetSavedFilter:input_type -> postern.v1.GetSavedFilterRequest
+	22, // 20: postern.v1.EventService.ListSavedFilters:input_type -> postern.v1.ListSavedFiltersRequest
+	23, // 21: postern.v1.EventService.UpdateSavedFilter:input_type -> postern.v1.UpdateSavedFilterRequest
+	24, // 22: postern.v1.EventService.DeleteSavedFilter:input_type -> postern.v1.DeleteSavedFilterRequest
+	13, // 23: postern.v1.EventService.GetEvent:output_type -> postern.v1.Event
+	3,  // 24: postern.v1.EventService.ListEvents:output_type -> postern.v1.ListEventsResponse
+	5,  // 25: postern.v1.EventService.WatchEvents:output_type -> postern.v1.WatchEventsResponse
+	7,  // 26: postern.v1.EventService.ListEventTypes:output_type -> postern.v1.ListEventTypesResponse
+	11, // 27: postern.v1.EventService.EmitTestEvent:output_type -> postern.v1.EmitTestEventResponse
+	25, // 28: postern.v1.EventService.CountEvents:output_type -> postern.v1.CountEventsResponse
+	26, // 29: postern.v1.EventService.GetEventHistogram:output_type -> postern.v1.EventHistogram
+	27, // 30: postern.v1.EventService.GroupEvents:output_type -> postern.v1.GroupEventsResponse
+	28, // 31: postern.v1.EventService.CreateSavedFilter:output_type -> postern.v1.SavedFilter
+	28, // 32: postern.v1.EventService.GetSavedFilter:output_type -> postern.v1.SavedFilter
+	29, // 33: postern.v1.EventService.ListSavedFilters:output_type -> postern.v1.ListSavedFiltersResponse
+	28, // 34: postern.v1.EventService.UpdateSavedFilter:output_type -> postern.v1.SavedFilter
+	30, // 35: postern.v1.EventService.DeleteSavedFilter:output_type -> google.protobuf.Empty
+	23, // [23:36] is the sub-list for method output_type
+	10, // [10:23] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_event_service_proto_init() }
@@ -1126,14 +904,18 @@ func file_postern_v1_event_service_proto_init() {
 		return
 	}
 	file_postern_v1_common_proto_init()
+	file_postern_v1_empty_proto_init()
 	file_postern_v1_event_proto_init()
+	file_postern_v1_event_count_proto_init()
+	file_postern_v1_event_filter_proto_init()
+	file_postern_v1_saved_filter_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_event_service_proto_rawDesc), len(file_postern_v1_event_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   13,
+			NumEnums:      1,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -13,6 +13,7 @@ import (
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
+	emptypb "google.golang.org/protobuf/types/known/emptypb"
 )
 
 // This is a compile-time assertion to ensure that this generated file
@@ -21,18 +22,26 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	EventService_GetEvent_FullMethodName       = "/postern.v1.EventService/GetEvent"
-	EventService_ListEvents_FullMethodName     = "/postern.v1.EventService/ListEvents"
-	EventService_WatchEvents_FullMethodName    = "/postern.v1.EventService/WatchEvents"
-	EventService_ListEventTypes_FullMethodName = "/postern.v1.EventService/ListEventTypes"
-	EventService_EmitTestEvent_FullMethodName  = "/postern.v1.EventService/EmitTestEvent"
+	EventService_GetEvent_FullMethodName          = "/postern.v1.EventService/GetEvent"
+	EventService_ListEvents_FullMethodName        = "/postern.v1.EventService/ListEvents"
+	EventService_WatchEvents_FullMethodName       = "/postern.v1.EventService/WatchEvents"
+	EventService_ListEventTypes_FullMethodName    = "/postern.v1.EventService/ListEventTypes"
+	EventService_EmitTestEvent_FullMethodName     = "/postern.v1.EventService/EmitTestEvent"
+	EventService_CountEvents_FullMethodName       = "/postern.v1.EventService/CountEvents"
+	EventService_GetEventHistogram_FullMethodName = "/postern.v1.EventService/GetEventHistogram"
+	EventService_GroupEvents_FullMethodName       = "/postern.v1.EventService/GroupEvents"
+	EventService_CreateSavedFilter_FullMethodName = "/postern.v1.EventService/CreateSavedFilter"
+	EventService_GetSavedFilter_FullMethodName    = "/postern.v1.EventService/GetSavedFilter"
+	EventService_ListSavedFilters_FullMethodName  = "/postern.v1.EventService/ListSavedFilters"
+	EventService_UpdateSavedFilter_FullMethodName = "/postern.v1.EventService/UpdateSavedFilter"
+	EventService_DeleteSavedFilter_FullMethodName = "/postern.v1.EventService/DeleteSavedFilter"
 )
 
 // EventServiceClient is the client API for EventService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// EventService lists, fetches and follows events.
+// EventService lists, fetches, counts and follows events.
 type EventServiceClient interface {
 	// GetEvent returns one archived event.
 	GetEvent(ctx context.Context, in *GetEventRequest, opts ...grpc.CallOption) (*Event, error)
@@ -44,6 +53,22 @@ type EventServiceClient interface {
 	ListEventTypes(ctx context.Context, in *ListEventTypesRequest, opts ...grpc.CallOption) (*ListEventTypesResponse, error)
 	// EmitTestEvent writes one event of type log.tested, so that whoever reads the record can be seen to do so.
 	EmitTestEvent(ctx context.Context, in *EmitTestEventRequest, opts ...grpc.CallOption) (*EmitTestEventResponse, error)
+	// CountEvents counts the archived events that match a filter, in all and by the values of fields.
+	CountEvents(ctx context.Context, in *CountEventsRequest, opts ...grpc.CallOption) (*CountEventsResponse, error)
+	// GetEventHistogram counts the archived events that match a filter, by stretches of time.
+	GetEventHistogram(ctx context.Context, in *GetEventHistogramRequest, opts ...grpc.CallOption) (*EventHistogram, error)
+	// GroupEvents returns a page of archived events that match a filter, folded by what they have in common.
+	GroupEvents(ctx context.Context, in *GroupEventsRequest, opts ...grpc.CallOption) (*GroupEventsResponse, error)
+	// CreateSavedFilter keeps a filter under a name.
+	CreateSavedFilter(ctx context.Context, in *CreateSavedFilterRequest, opts ...grpc.CallOption) (*SavedFilter, error)
+	// GetSavedFilter returns one saved filter.
+	GetSavedFilter(ctx context.Context, in *GetSavedFilterRequest, opts ...grpc.CallOption) (*SavedFilter, error)
+	// ListSavedFilters returns a page of an organization's saved filters, by id.
+	ListSavedFilters(ctx context.Context, in *ListSavedFiltersRequest, opts ...grpc.CallOption) (*ListSavedFiltersResponse, error)
+	// UpdateSavedFilter replaces what a saved filter says.
+	UpdateSavedFilter(ctx context.Context, in *UpdateSavedFilterRequest, opts ...grpc.CallOption) (*SavedFilter, error)
+	// DeleteSavedFilter removes a saved filter.
+	DeleteSavedFilter(ctx context.Context, in *DeleteSavedFilterRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 }
 
 type eventServiceClient struct {
@@ -113,11 +138,91 @@ func (c *eventServiceClient) EmitTestEvent(ctx context.Context, in *EmitTestEven
 	return out, nil
 }
 
+func (c *eventServiceClient) CountEvents(ctx context.Context, in *CountEventsRequest, opts ...grpc.CallOption) (*CountEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountEventsResponse)
+	err := c.cc.Invoke(ctx, EventService_CountEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) GetEventHistogram(ctx context.Context, in *GetEventHistogramRequest, opts ...grpc.CallOption) (*EventHistogram, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EventHistogram)
+	err := c.cc.Invoke(ctx, EventService_GetEventHistogram_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) GroupEvents(ctx context.Context, in *GroupEventsRequest, opts ...grpc.CallOption) (*GroupEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GroupEventsResponse)
+	err := c.cc.Invoke(ctx, EventService_GroupEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) CreateSavedFilter(ctx context.Context, in *CreateSavedFilterRequest, opts ...grpc.CallOption) (*SavedFilter, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SavedFilter)
+	err := c.cc.Invoke(ctx, EventService_CreateSavedFilter_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) GetSavedFilter(ctx context.Context, in *GetSavedFilterRequest, opts ...grpc.CallOption) (*SavedFilter, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SavedFilter)
+	err := c.cc.Invoke(ctx, EventService_GetSavedFilter_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) ListSavedFilters(ctx context.Context, in *ListSavedFiltersRequest, opts ...grpc.CallOption) (*ListSavedFiltersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSavedFiltersResponse)
+	err := c.cc.Invoke(ctx, EventService_ListSavedFilters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) UpdateSavedFilter(ctx context.Context, in *UpdateSavedFilterRequest, opts ...grpc.CallOption) (*SavedFilter, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SavedFilter)
+	err := c.cc.Invoke(ctx, EventService_UpdateSavedFilter_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) DeleteSavedFilter(ctx context.Context, in *DeleteSavedFilterRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(emptypb.Empty)
+	err := c.cc.Invoke(ctx, EventService_DeleteSavedFilter_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EventServiceServer is the server API for EventService service.
 // All implementations must embed UnimplementedEventServiceServer
 // for forward compatibility.
 //
-// EventService lists, fetches and follows events.
+// EventService lists, fetches, counts and follows events.
 type EventServiceServer interface {
 	// GetEvent returns one archived event.
 	GetEvent(context.Context, *GetEventRequest) (*Event, error)
@@ -129,6 +234,22 @@ type EventServiceServer interface {
 	ListEventTypes(context.Context, *ListEventTypesRequest) (*ListEventTypesResponse, error)
 	// EmitTestEvent writes one event of type log.tested, so that whoever reads the record can be seen to do so.
 	EmitTestEvent(context.Context, *EmitTestEventRequest) (*EmitTestEventResponse, error)
+	// CountEvents counts the archived events that match a filter, in all and by the values of fields.
+	CountEvents(context.Context, *CountEventsRequest) (*CountEventsResponse, error)
+	// GetEventHistogram counts the archived events that match a filter, by stretches of time.
+	GetEventHistogram(context.Context, *GetEventHistogramRequest) (*EventHistogram, error)
+	// GroupEvents returns a page of archived events that match a filter, folded by what they have in common.
+	GroupEvents(context.Context, *GroupEventsRequest) (*GroupEventsResponse, error)
+	// CreateSavedFilter keeps a filter under a name.
+	CreateSavedFilter(context.Context, *CreateSavedFilterRequest) (*SavedFilter, error)
+	// GetSavedFilter returns one saved filter.
+	GetSavedFilter(context.Context, *GetSavedFilterRequest) (*SavedFilter, error)
+	// ListSavedFilters returns a page of an organization's saved filters, by id.
+	ListSavedFilters(context.Context, *ListSavedFiltersRequest) (*ListSavedFiltersResponse, error)
+	// UpdateSavedFilter replaces what a saved filter says.
+	UpdateSavedFilter(context.Context, *UpdateSavedFilterRequest) (*SavedFilter, error)
+	// DeleteSavedFilter removes a saved filter.
+	DeleteSavedFilter(context.Context, *DeleteSavedFilterRequest) (*emptypb.Empty, error)
 	mustEmbedUnimplementedEventServiceServer()
 }
 
@@ -153,6 +274,30 @@ func (UnimplementedEventServiceServer) ListEventTypes(context.Context, *ListEven
 }
 func (UnimplementedEventServiceServer) EmitTestEvent(context.Context, *EmitTestEventRequest) (*EmitTestEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method EmitTestEvent not implemented")
+}
+func (UnimplementedEventServiceServer) CountEvents(context.Context, *CountEventsRequest) (*CountEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountEvents not implemented")
+}
+func (UnimplementedEventServiceServer) GetEventHistogram(context.Context, *GetEventHistogramRequest) (*EventHistogram, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetEventHistogram not implemented")
+}
+func (UnimplementedEventServiceServer) GroupEvents(context.Context, *GroupEventsRequest) (*GroupEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GroupEvents not implemented")
+}
+func (UnimplementedEventServiceServer) CreateSavedFilter(context.Context, *CreateSavedFilterRequest) (*SavedFilter, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateSavedFilter not implemented")
+}
+func (UnimplementedEventServiceServer) GetSavedFilter(context.Context, *GetSavedFilterRequest) (*SavedFilter, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSavedFilter not implemented")
+}
+func (UnimplementedEventServiceServer) ListSavedFilters(context.Context, *ListSavedFiltersRequest) (*ListSavedFiltersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSavedFilters not implemented")
+}
+func (UnimplementedEventServiceServer) UpdateSavedFilter(context.Context, *UpdateSavedFilterRequest) (*SavedFilter, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateSavedFilter not implemented")
+}
+func (UnimplementedEventServiceServer) DeleteSavedFilter(context.Context, *DeleteSavedFilterRequest) (*emptypb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteSavedFilter not implemented")
 }
 func (UnimplementedEventServiceServer) mustEmbedUnimplementedEventServiceServer() {}
 func (UnimplementedEventServiceServer) testEmbeddedByValue()                      {}
@@ -258,6 +403,150 @@ func _EventService_EmitTestEvent_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventService_CountEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).CountEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_CountEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).CountEvents(ctx, req.(*CountEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_GetEventHistogram_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetEventHistogramRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).GetEventHistogram(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_GetEventHistogram_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).GetEventHistogram(ctx, req.(*GetEventHistogramRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_GroupEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GroupEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).GroupEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_GroupEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).GroupEvents(ctx, req.(*GroupEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_CreateSavedFilter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateSavedFilterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).CreateSavedFilter(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_CreateSavedFilter_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).CreateSavedFilter(ctx, req.(*CreateSavedFilterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_GetSavedFilter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSavedFilterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).GetSavedFilter(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_GetSavedFilter_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).GetSavedFilter(ctx, req.(*GetSavedFilterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_ListSavedFilters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSavedFiltersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).ListSavedFilters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_ListSavedFilters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).ListSavedFilters(ctx, req.(*ListSavedFiltersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_UpdateSavedFilter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateSavedFilterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).UpdateSavedFilter(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_UpdateSavedFilter_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).UpdateSavedFilter(ctx, req.(*UpdateSavedFilterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_DeleteSavedFilter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteSavedFilterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).DeleteSavedFilter(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_DeleteSavedFilter_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).DeleteSavedFilter(ctx, req.(*DeleteSavedFilterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // EventService_ServiceDesc is the grpc.ServiceDesc for EventService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -280,6 +569,38 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "EmitTestEvent",
 			Handler:    _EventService_EmitTestEvent_Handler,
+		},
+		{
+			MethodName: "CountEvents",
+			Handler:    _EventService_CountEvents_Handler,
+		},
+		{
+			MethodName: "GetEventHistogram",
+			Handler:    _EventService_GetEventHistogram_Handler,
+		},
+		{
+			MethodName: "GroupEvents",
+			Handler:    _EventService_GroupEvents_Handler,
+		},
+		{
+			MethodName: "CreateSavedFilter",
+			Handler:    _EventService_CreateSavedFilter_Handler,
+		},
+		{
+			MethodName: "GetSavedFilter",
+			Handler:    _EventService_GetSavedFilter_Handler,
+		},
+		{
+			MethodName: "ListSavedFilters",
+			Handler:    _EventService_ListSavedFilters_Handler,
+		},
+		{
+			MethodName: "UpdateSavedFilter",
+			Handler:    _EventService_UpdateSavedFilter_Handler,
+		},
+		{
+			MethodName: "DeleteSavedFilter",
+			Handler:    _EventService_DeleteSavedFilter_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -3384,13 +3384,11 @@ func (x *SavedFilterContent) GetFilter() []byte {
 	return nil
 }
 
-// SavedFilterAnswerRecord is the answer of an administrative call about saved filters.
+// SavedFilterAnswerRecord says that an administrative call about saved filters was made.
 type SavedFilterAnswerRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Keyed hash of the canonical request.
-	Request []byte `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	// Id of the filter.
-	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Request       []byte `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3430,13 +3428,6 @@ func (x *SavedFilterAnswerRecord) GetRequest() []byte {
 		return x.Request
 	}
 	return nil
-}
-
-func (x *SavedFilterAnswerRecord) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
 }
 
 var File_postern_store_v1_store_proto protoreflect.FileDescriptor
@@ -3749,10 +3740,9 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\acreator\x18\x04 \x01(\tR\acreator\"O\n" +
 	"\x12SavedFilterContent\x12!\n" +
 	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12\x16\n" +
-	"\x06filter\x18\x02 \x01(\fR\x06filter\"C\n" +
+	"\x06filter\x18\x02 \x01(\fR\x06filter\"3\n" +
 	"\x17SavedFilterAnswerRecord\x12\x18\n" +
-	"\arequest\x18\x01 \x01(\fR\arequest\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02idBHZFgithub.com/postern-audit/postern/proto/gen/go/postern/store/v1;storev1b\x06proto3"
+	"\arequest\x18\x01 \x01(\fR\arequestBHZFgithub.com/postern-audit/postern/proto/gen/go/postern/store/v1;storev1b\x06proto3"
 
 var (
 	file_postern_store_v1_store_proto_rawDescOnce sync.Once
