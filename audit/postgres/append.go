@@ -55,6 +55,7 @@ type writer struct {
 	content       map[contentKey]*content
 	strays        map[int32]bool // shelves that got their first stray
 	history       []historyRow
+	fold          fold
 }
 
 func newWriter(ctx context.Context, tx pgx.Tx) *writer {
@@ -68,6 +69,7 @@ type organization struct {
 	number                   int32
 	name                     string
 	last, recorded, revision int64
+	began                    int64 // last as it was
 	retention                audit.Retention
 	changed                  bool
 }
@@ -218,7 +220,7 @@ func (w *writer) readOrganizations(uids []string) error {
 		var o organization
 		_, err := pgx.ForEachRow(rows, []any{&k, &o.number, &name, &o.last, &o.recorded, &o.revision}, func() error {
 			found := o
-			found.uid, found.name, found.retention = byKey[k], string(name), audit.StandardRetention()
+			found.uid, found.name, found.retention, found.began = byKey[k], string(name), audit.StandardRetention(), o.last
 			w.organizations[found.uid] = &found
 			return nil
 		})

@@ -39,19 +39,16 @@ func (a *Archive) Plans(ctx context.Context, q audit.Query) (plans []string, err
 			return err
 		}
 		s := newSearch(ctx, tx, v, &q)
-		if err := s.narrow(s.reaches); err != nil {
-			return err
-		}
-		if err := s.spellTypes(s.reaches); err != nil {
-			return err
-		}
-		chosen, err := s.choose(s.reaches)
+		waiting := s.reaches
+		s.reaches = nil
+		ready, err := s.prepare(waiting)
 		if err != nil {
 			return err
 		}
-		for i := range s.reaches {
-			for _, x := range chosen[i] {
-				plan, err := explain(ctx, tx, s.text(&s.reaches[i], x))
+		ready = append(ready, s.reaches...)
+		for i := range ready {
+			for _, x := range ready[i].path {
+				plan, err := explain(ctx, tx, s.text(&ready[i], x))
 				if err != nil {
 					return err
 				}

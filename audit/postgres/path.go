@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/stored"
 )
 
@@ -17,30 +19,21 @@ const (
 
 // branch is one value of an indexed filter: its rows come in order of position. No filter: the whole record.
 type branch struct {
-	filter string // a column of event_N, or subjects or networks: terms of term_N
+	filter string // a column of event_N, or one of indexFilters: terms of term_N
 	value  any
 }
 
-const (
-	subjects = "subjects"
-	networks = "networks"
-)
-
-func (x *branch) termed() bool { return x.filter == subjects || x.filter == networks }
+func (x *branch) termed() bool { return !strings.HasPrefix(x.filter, "e.") && x.filter != "" }
 
 // path is the branches of one filter.
 type path []branch
 
-// walk finds what these parts of shelves add to the answer: in one trip, or two when there is a path to choose, three when
-// families of types must be spelled out.
+// everything reports whether the path is the whole record.
+func (p path) everything() bool { return len(p) == 1 && p[0].filter == "" }
+
+// walk finds what these parts of shelves add to the answer.
 func (s *search) walk(group []reach) error {
-	if err := s.narrow(group); err != nil {
-		return err
-	}
-	if err := s.spellTypes(group); err != nil {
-		return err
-	}
-	chosen, err := s.choose(group)
+	group, err := s.prepare(group)
 	if err != nil {
 		return err
 	}
@@ -48,7 +41,7 @@ func (s *search) walk(group []reach) error {
 	var b pgx.Batch
 	for i := range group {
 		r := &group[i]
-		for _, x := range chosen[i] {
+		for _, x := range r.path {
 			t := s.text(r, x)
 			b.Queue(t.String(), t.args...).Query(func(rows pgx.Rows) error {
 				h := hit{shelf: r.number}
@@ -62,6 +55,36 @@ func (s *search) walk(group []reach) error {
 	}
 	s.take(hits)
 	return nil
+}
+
+// prepare narrows reaches and chooses their paths. Those that fall into several pieces wait with the others, piece by piece.
+func (s *search) prepare(group []reach) (ready []reach, err error) {
+	var fresh []reach
+	for _, r := range group {
+		if r.ready {
+			ready = append(ready, r)
+		} else {
+			fresh = append(fresh, r)
+		}
+	}
+	for _, step := range []func([]reach) error{s.narrow, s.spellTypes, s.spellWords, s.choose} {
+		if err := step(fresh); err != nil {
+			return nil, err
+		}
+	}
+	pieces, err := s.skip(fresh)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pieces {
+		if len(p) > 1 {
+			s.reaches = append(s.reaches, p...)
+			s.order()
+		} else {
+			ready = append(ready, p...)
+		}
+	}
+	return ready, nil
 }
 
 // narrow cuts reaches down to the blocks in which the query's time range lies.
@@ -107,7 +130,7 @@ func (s *search) spellTypes(group []reach) error {
 		r.types = slices.Clone(exact)
 		for _, f := range families {
 			b.Queue(`WITH RECURSIVE t (name) AS (
-				(SELECT type FROM `+r.table("event")+` WHERE type > $1 AND type < $2 ORDER BY type LIMIT 1)
+				(SELECT type FROM `+r.table("event")+` WHERE type >= $1 AND type < $2 ORDER BY type LIMIT 1)
 				UNION ALL SELECT (SELECT type FROM `+r.table("event")+` WHERE type > t.name AND type < $2 ORDER BY type LIMIT 1) FROM t WHERE t.name IS NOT NULL)
 				SELECT name FROM t WHERE name IS NOT NULL`, f+".", f+"/").Query(func(rows pgx.Rows) error {
 				var name string
@@ -137,11 +160,23 @@ func (s *search) paths(r *reach) []path {
 			out = append(out, p)
 		}
 	}
-	add(pathOf(subjects, terms(s.q.Subjects)))
-	add(pathOf(networks, terms(s.q.Networks)))
-	add(pathOf("e.flow", idKeys(s.q.Flows)))
+	for i, indexes := range s.q.Indexes() {
+		add(pathOf(indexFilters()[i], terms(indexes)))
+	}
+	for _, l := range lists(&s.q.Match) {
+		switch values := l.values.(type) {
+		case [][]byte:
+			add(pathOf(l.column, values))
+		case []string:
+			if l.field == 0 || l.field == audit.FieldSite || l.field == audit.FieldReason {
+				add(pathOf(l.column, values))
+			}
+		}
+		if len(l.present) == 0 && l.field != 0 {
+			return []path{{}} // no value is meant
+		}
+	}
 	add(pathOf("e.type", keys(r.types)))
-	add(pathOf("e.site", keys(s.q.Sites)))
 	if len(s.q.Types) > 0 && len(r.types) == 0 {
 		return []path{{}} // no stored type is meant
 	}
@@ -159,8 +194,8 @@ func pathOf[T any](filter string, values []T) path {
 	return out
 }
 
-// choose returns, for each reach, the path with the fewest rows in it, measured up to probeRows.
-func (s *search) choose(group []reach) ([]path, error) {
+// choose gives each reach the path with the fewest rows in it, measured up to probeRows.
+func (s *search) choose(group []reach) error {
 	all, rows := make([][]path, len(group)), make([][]int64, len(group))
 	var b pgx.Batch
 	for i := range group {
@@ -169,8 +204,8 @@ func (s *search) choose(group []reach) ([]path, error) {
 			all[i] = s.paths(r)
 		}
 		rows[i] = make([]int64, len(all[i]))
-		if len(all[i]) < 2 {
-			continue
+		if len(all[i]) < 2 && (len(all[i]) == 0 || len(s.needs(r, all[i][0])) == 0) {
+			continue // there is nothing to choose from
 		}
 		for k, p := range all[i] {
 			for _, x := range p {
@@ -189,16 +224,17 @@ func (s *search) choose(group []reach) ([]path, error) {
 	}
 	if b.Len() > 0 {
 		if err := s.tx.SendBatch(s.ctx, &b).Close(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	out := make([]path, len(group))
 	for i := range group {
-		if len(all[i]) > 0 {
-			out[i] = all[i][slices.Index(rows[i], slices.Min(rows[i]))]
+		r := &group[i]
+		if r.ready = true; len(all[i]) > 0 {
+			best := slices.Index(rows[i], slices.Min(rows[i]))
+			r.path, r.few = all[i][best], !all[i][best].everything() && rows[i][best] < probeRows
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // from is the table whose index the branch walks, and the column its order comes from.

@@ -133,10 +133,10 @@ func flowPlans(t *testing.T, a backend) (out []planCase) {
 	}{
 		{audit.FlowQuery{}, `flow_\d+_started`, false},
 		{audit.FlowQuery{BeforeTime: clock(), BeforeID: "x", Start: clock().Add(-25 * time.Hour)}, `flow_\d+_started`, false},
-		{audit.FlowQuery{Sites: []string{"site-1", "site-2"}, BeforeTime: clock()}, `flow_\d+_site`, false},
-		{audit.FlowQuery{Endings: []audit.Ending{audit.EndingDenied}}, `flow_\d+_started`, false},
-		{audit.FlowQuery{Subjects: []audit.Index{subject}}, `flow_term_\d+_pkey`, true},
-		{audit.FlowQuery{SupportCodes: []string{"a"}}, `flow_\d+_code`, true},
+		{audit.FlowQuery{FlowMatch: audit.FlowMatch{Sites: []string{"site-1", "site-2"}}, BeforeTime: clock()}, `flow_\d+_site`, false},
+		{audit.FlowQuery{FlowMatch: audit.FlowMatch{Endings: []audit.Ending{audit.EndingDenied}}}, `flow_\d+_started`, false},
+		{audit.FlowQuery{FlowMatch: audit.FlowMatch{Subjects: []audit.Index{subject}}}, `flow_term_\d+_pkey`, true},
+		{audit.FlowQuery{FlowMatch: audit.FlowMatch{SupportCodes: []string{"a"}}}, `flow_\d+_code`, true},
 	} {
 		c.q.OrganizationUID, c.q.Limit = "org", 50
 		out = append(out, planCase{name: fmt.Sprintf("%+v", c.q), want: c.want, sorted: c.sorted, plans: func() ([]string, error) { return a.FlowPlans(t.Context(), c.q) }})

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -54,6 +52,10 @@ type reach struct {
 	*shelfView
 	from, to int64
 	types    []string // the filter's types, families spelled out; set when a path may go along them
+	words    []anyOf  // for each word of the query, the values that have it
+	path     path
+	few      bool // rows on the path
+	ready    bool // all of this is set, and from and to are narrow
 }
 
 // hit is a row of the answer.
@@ -65,6 +67,9 @@ type hit struct {
 func newSearch(ctx context.Context, tx pgx.Tx, v *view, q *audit.Query) *search {
 	s := &search{ctx: ctx, tx: tx, v: v, q: q}
 	low, high := int64(0), v.last
+	if q.UpTo > 0 {
+		high = min(high, q.UpTo)
+	}
 	if q.Descending {
 		if q.After > 0 {
 			high = min(high, q.After-1)
@@ -82,13 +87,18 @@ func newSearch(ctx context.Context, tx pgx.Tx, v *view, q *audit.Query) *search 
 			s.reaches = append(s.reaches, reach{shelfView: sv, from: position(v.number, from), to: position(v.number, to)})
 		}
 	}
+	s.order()
+	return s
+}
+
+// order brings reaches into the order in which they are walked.
+func (s *search) order() {
 	slices.SortFunc(s.reaches, func(x, y reach) int {
-		if q.Descending {
+		if s.q.Descending {
 			return cmp.Compare(y.to, x.to)
 		}
 		return cmp.Compare(x.from, y.from)
 	})
-	return s
 }
 
 // run walks shelves, one first and then ever more at once, until what is left cannot be in the answer.
@@ -156,76 +166,4 @@ func (s *search) fetch() ([]audit.Event, error) {
 		return cmp.Compare(x.Sequence, y.Sequence)
 	})
 	return out, nil
-}
-
-// conditions are all filters but the one that is walked, checked on each row met. Concatenating nothing keeps the server from
-// taking a condition for a path.
-func (s *search) conditions(t *text, r *reach, walked string) {
-	q := s.q
-	if !q.Start.IsZero() {
-		t.add(` AND e.time >= `, t.arg(stored.Nanos(q.Start)))
-	}
-	if !q.End.IsZero() {
-		t.add(` AND e.time < `, t.arg(stored.Nanos(q.End)))
-	}
-	oneOf := func(column string, values []string) {
-		if len(values) > 0 && column != walked {
-			t.add(` AND (`, column, ` || '') = ANY (`, t.arg(keys(values)), `)`)
-		}
-	}
-	oneOf("e.site", q.Sites)
-	oneOf("e.connection", q.Connections)
-	oneOf("e.reason", q.Reasons)
-	if q.NoSandbox {
-		t.add(` AND e.flags & `, strconv.Itoa(flagSandbox), ` = 0`)
-	}
-	if len(q.Flows) > 0 && walked != "e.flow" {
-		t.add(` AND (e.flow || '\x'::bytea) = ANY (`, t.arg(idKeys(q.Flows)), `)`)
-	}
-	if len(q.Outcomes) > 0 {
-		outcomes := make([]int16, len(q.Outcomes))
-		for i, o := range q.Outcomes {
-			outcomes[i] = int16(o)
-		}
-		t.add(` AND e.outcome = ANY (`, t.arg(outcomes), `)`)
-	}
-	if walked != "e.type" {
-		typesIn(t, q.Types)
-	}
-	for _, x := range []struct {
-		filter  string
-		indexes []audit.Index
-	}{{subjects, q.Subjects}, {networks, q.Networks}} {
-		if len(x.indexes) > 0 && x.filter != walked { // OFFSET keeps it a question asked of each row
-			t.add(` AND EXISTS (SELECT 1 FROM `, r.table("term"), ` x WHERE x.term = ANY (`, t.arg(terms(x.indexes)), `) AND x.position = e.position OFFSET 0)`)
-		}
-	}
-	r.visible(t)
-}
-
-// typesIn adds "the type is one of these, or of one of these families".
-func typesIn(t *text, types []string) {
-	if len(types) == 0 {
-		return
-	}
-	exact, families := split(types)
-	t.add(` AND ((e.type || '') = ANY (`, t.arg(keys(exact)), `)`)
-	for _, f := range families {
-		t.add(` OR (e.type || '') > `, t.arg(f+"."), ` AND (e.type || '') < `, t.arg(f+"/"))
-	}
-	t.add(`)`)
-}
-
-// split parts exact types from families ("password" for "password.*"). A family no stored type can be of is left out.
-func split(types []string) (exact, families []string) {
-	for _, t := range types {
-		family, ok := strings.CutSuffix(t, ".*")
-		switch {
-		case !ok:
-			exact = append(exact, t)
-		case plain(family):
-			families = append(families, family)
-		}
-	}
-	return exact, families
 }

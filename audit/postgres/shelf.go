@@ -34,7 +34,7 @@ func tableOf(name string, number int32) string { return name + "_" + strconv.Ito
 // tables are all tables of a shelf, in the order in which they are locked.
 func (s *shelf) tables() []string {
 	var out []string
-	for _, name := range []string{"event", "term", "span", "flow", "flow_term"} {
+	for _, name := range []string{"event", "term", "span", "presence", "hour", "flow", "flow_term"} {
 		out = append(out, s.table(name))
 	}
 	return out

@@ -16,12 +16,20 @@ CREATE TABLE event_N (
   outcome         smallint NOT NULL,
   class           smallint NOT NULL,
   flags           smallint NOT NULL, -- 1 forked, 2 unreadable, 4 sandbox
+  evidence        smallint NOT NULL,
   id              bytea    NOT NULL,
   flow            bytea,
   type            text COLLATE "C" NOT NULL,
   site            text COLLATE "C",
   connection      text COLLATE "C",
   reason          text COLLATE "C",
+  method          text COLLATE "C",
+  factor          text COLLATE "C",
+  rule            text COLLATE "C",
+  target_type     text COLLATE "C",
+  target_id       text COLLATE "C",
+  caller          text COLLATE "C",
+  support_code    text COLLATE "C",
   personal_salt   bytea,
   personal_sealed bytea,
   personal_digest bytea,
@@ -33,6 +41,8 @@ CREATE UNIQUE INDEX event_N_id ON event_N (id);
 CREATE INDEX event_N_flow ON event_N (flow, position) WHERE flow IS NOT NULL;
 CREATE INDEX event_N_site ON event_N (site, position) WHERE site IS NOT NULL;
 CREATE INDEX event_N_type ON event_N (type, position);
+CREATE INDEX event_N_reason ON event_N (reason, position) WHERE reason IS NOT NULL;
+CREATE INDEX event_N_code ON event_N (support_code, position) WHERE support_code IS NOT NULL;
 
 -- Blind indexes of sealed fields: purpose and value. A value is keyed by organization already.
 CREATE TABLE term_N (
@@ -50,6 +60,35 @@ CREATE TABLE span_N (
   max_time     bigint  NOT NULL,
   PRIMARY KEY (organization, block)
 ) WITH (fillfactor = 50);
+
+-- What is counted and skipped by. Both tables speak of whole blocks of an organization's sequence alone: the transaction that
+-- gives the last number of a block adds up what the block has here (fold.go). What follows the last whole block are at most 1023
+-- events, which readers look at one by one. So a batch costs nothing more than before until a block is full, and then one row for
+-- everything alike.
+
+-- Which values of which field (audit.Field) a block has: events without them are not looked at. Written once.
+CREATE TABLE presence_N (
+  organization integer  NOT NULL,
+  field        smallint NOT NULL,
+  value        text COLLATE "C" NOT NULL, -- as the column of event_N has it; of numbers the digits
+  block        bigint   NOT NULL,
+  exact        bytea,                     -- the term, where the value is only its hash or goes on behind it
+  PRIMARY KEY (organization, field, value, block)
+);
+
+-- How many events have a value, by the UTC hour of their time. Rows of the empty site are those of all events; field 0 with the
+-- empty value counts events themselves. lag is the hour of the moment, which retention goes by, minus that hour.
+CREATE TABLE hour_N (
+  organization integer  NOT NULL,
+  field        smallint NOT NULL,
+  kind         smallint NOT NULL, -- the category, plus 4 for what was made in a sandbox
+  hour         integer  NOT NULL, -- since 1970
+  lag          integer  NOT NULL,
+  count        bigint   NOT NULL,
+  site         bytea    NOT NULL,
+  value        bytea    NOT NULL, -- a term
+  PRIMARY KEY (organization, site, field, value, hour, kind, lag)
+) WITH (fillfactor = 70);
 
 -- One row per recorded flow, kept in step with its events by the transaction that stores them (audit.FlowRow).
 CREATE TABLE flow_N (

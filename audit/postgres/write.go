@@ -16,9 +16,11 @@ import (
 type eventRows struct {
 	position, moment, time, recorded            []int64
 	step                                        []int32
-	category, outcome, class, flags             []int16
+	category, outcome, class, flags, evidence   []int16
 	id, flow, salt, sealed, digest, index, body [][]byte
 	kind, site, connection, reason              []string
+	method, factor, rule, targetType, targetID  []string
+	caller, code                                []string
 	terms                                       []termRow
 }
 
@@ -110,6 +112,7 @@ func (w *writer) put(it *item, o *organization) {
 	}
 	w.stray(it.shelf, it.own)
 	w.row(it, position(o.number, e.Sequence))
+	w.fold.note(it, o)
 	w.widen(span{it.shelf.number, o.number, e.Sequence >> blockBits}, stored.Nanos(e.Time))
 	w.contentOf(o.number, it.shelf, it.category).event(e.Sequence, stored.Nanos(e.Time))
 }
@@ -146,6 +149,11 @@ func (w *writer) row(it *item, pos int64) {
 	r.id, r.flow = append(r.id, it.id), append(r.flow, flow)
 	r.kind, r.site = append(r.kind, key(string(e.Type))), append(r.site, key(e.Site))
 	r.connection, r.reason = append(r.connection, key(e.Connection)), append(r.reason, key(e.Reason))
+	v := valuesOf(e)
+	text := func(f audit.Field) string { return key(*v.of(f)) }
+	r.evidence, r.method, r.factor = append(r.evidence, int16(e.Evidence)), append(r.method, text(audit.FieldMethod)), append(r.factor, text(audit.FieldFactor))
+	r.rule, r.targetType = append(r.rule, text(audit.FieldRule)), append(r.targetType, text(audit.FieldTargetType))
+	r.targetID, r.caller, r.code = append(r.targetID, text(audit.FieldTargetID)), append(r.caller, text(audit.FieldCaller)), append(r.code, key(e.SupportCode))
 	r.salt, r.sealed, r.digest = append(r.salt, salt), append(r.sealed, data), append(r.digest, digest)
 	r.index, r.body = append(r.index, stored.PackIndexes(e.Indexes)), append(r.body, it.body)
 	from := len(r.terms)
@@ -166,8 +174,11 @@ func (w *writer) widen(key span, at int64) {
 	w.spans[key] = [2]int64{at, at}
 }
 
-// write sends everything new in one trip.
+// write sends everything new in one trip, behind two where a block becomes whole.
 func (w *writer) write(wrapped []audit.OrganizationKey) error {
+	if err := w.addUp(); err != nil {
+		return err
+	}
 	var b pgx.Batch
 	queueKeys(&b, wrapped)
 	for _, s := range w.inOrder() {
@@ -180,6 +191,7 @@ func (w *writer) write(wrapped []audit.OrganizationKey) error {
 	for shelf := range w.strays {
 		b.Queue(`UPDATE shelf SET strays = true WHERE shelf = $1`, shelf)
 	}
+	w.queueSums(&b)
 	w.queueContent(&b)
 	w.queueHistory(&b)
 	w.queueOrganizations(&b)
@@ -196,17 +208,20 @@ func queueKeys(b *pgx.Batch, wrapped []audit.OrganizationKey) {
 }
 
 func (r *eventRows) queue(b *pgx.Batch, s *shelf) {
-	b.Queue(`INSERT INTO `+s.table("event")+` (position, moment, time, recorded_time, step, category, outcome, class, flags, id, flow, type, site,
-		connection, reason, personal_salt, personal_sealed, personal_digest, personal_index, body)
-		SELECT position, moment, time, recorded_time, step, category, outcome, class, flags, id, flow, type, nullif(site, ''),
-			nullif(connection, ''), nullif(reason, ''), salt, sealed, digest, index, body
+	b.Queue(`INSERT INTO `+s.table("event")+` (position, moment, time, recorded_time, step, category, outcome, class, flags, evidence, id, flow, type, site,
+		connection, reason, method, factor, rule, target_type, target_id, caller, support_code, personal_salt, personal_sealed, personal_digest,
+		personal_index, body)
+		SELECT position, moment, time, recorded_time, step, category, outcome, class, flags, evidence, id, flow, type, nullif(site, ''),
+			nullif(connection, ''), nullif(reason, ''), nullif(method, ''), nullif(factor, ''), nullif(rule, ''), nullif(target_type, ''),
+			nullif(target_id, ''), nullif(caller, ''), nullif(support_code, ''), salt, sealed, digest, index, body
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::smallint[], $7::smallint[], $8::smallint[],
-			$9::smallint[], $10::bytea[], $11::bytea[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[],
-			$18::bytea[], $19::bytea[], $20::bytea[])
-		AS r (position, moment, time, recorded_time, step, category, outcome, class, flags, id, flow, type, site, connection, reason,
-			salt, sealed, digest, index, body)`,
-		r.position, r.moment, r.time, r.recorded, r.step, r.category, r.outcome, r.class, r.flags, r.id, r.flow, r.kind, r.site,
-		r.connection, r.reason, r.salt, r.sealed, r.digest, r.index, r.body)
+			$9::smallint[], $10::smallint[], $11::bytea[], $12::bytea[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
+			$18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::bytea[], $25::bytea[], $26::bytea[], $27::bytea[],
+			$28::bytea[])
+		AS r (position, moment, time, recorded_time, step, category, outcome, class, flags, evidence, id, flow, type, site, connection, reason,
+			method, factor, rule, target_type, target_id, caller, support_code, salt, sealed, digest, index, body)`,
+		r.position, r.moment, r.time, r.recorded, r.step, r.category, r.outcome, r.class, r.flags, r.evidence, r.id, r.flow, r.kind, r.site,
+		r.connection, r.reason, r.method, r.factor, r.rule, r.targetType, r.targetID, r.caller, r.code, r.salt, r.sealed, r.digest, r.index, r.body)
 	if len(r.terms) == 0 {
 		return
 	}
