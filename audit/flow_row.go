@@ -26,7 +26,9 @@ func (r *FlowRow) Apply(e *Event) bool {
 	if e.Step > r.LastStep {
 		r.LastStep, r.LastTime = e.Step, e.Time
 	}
-	r.Terms = r.Terms.With(FlowTerms(e)...)
+	if !e.Forked {
+		r.Terms = r.Terms.With(FlowTerms(e)...)
+	}
 	r.mark(e)
 	return true
 }

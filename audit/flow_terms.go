@@ -14,26 +14,28 @@ type TermSet string
 // MaxTermSet is how many terms a set has at most: more than the steps of any flow have.
 const MaxTermSet = 64
 
-const mark = "\x1f" // on either side of each term
+const (
+	mark   = "\x1f" // on either side of each term
+	noMark = mark + mark
+)
 
-// Mark returns the text by which a set has the term; false for one that no set has: without a value, or with one that is no plain
-// text.
-func (t Term) Mark() (string, bool) {
-	plain := t.Value != "" && utf8.ValidString(t.Value) && !strings.ContainsFunc(t.Value, func(r rune) bool { return r < ' ' })
-	return mark + strconv.Itoa(int(t.Field)) + ":" + TermValue(t.Value) + mark, plain
+// Mark returns the text by which a set has the term. A term without a value, or with one that is no plain text, is in no set: its
+// mark is one that no set has.
+func (t Term) Mark() string {
+	if t.Value == "" || !utf8.ValidString(t.Value) || strings.ContainsFunc(t.Value, func(r rune) bool { return r < ' ' }) {
+		return noMark
+	}
+	return mark + strconv.Itoa(int(t.Field)) + ":" + TermValue(t.Value) + mark
 }
 
 // Has reports whether a term is in the set.
-func (s TermSet) Has(t Term) bool {
-	m, ok := t.Mark()
-	return ok && strings.Contains(string(s), m)
-}
+func (s TermSet) Has(t Term) bool { return strings.Contains(string(s), t.Mark()) }
 
 // With returns the set with more terms in it, as far as there is room.
 func (s TermSet) With(terms ...Term) TermSet {
 	var all []string
 	for _, t := range terms {
-		if m, ok := t.Mark(); ok && !s.Has(t) {
+		if m := t.Mark(); m != noMark && !s.Has(t) {
 			if all == nil {
 				all = s.split()
 			}

@@ -12,12 +12,7 @@ func SubjectOf(e *Event) (Index, bool) {
 	if !e.Named {
 		return Index{}, false
 	}
-	for _, x := range e.Indexes {
-		if x.Purpose == IndexAccount {
-			return x, true
-		}
-	}
-	return Index{}, false
+	return e.index(IndexAccount)
 }
 
 // Apply brings a person's row up to date with one archived event that is about the person (SubjectOf), at the row's site. Archives
@@ -148,4 +143,21 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// NameOld sets Named on an event that was archived before events said it, as well as can be told: what came after somebody was bound
+// is about that account.
+func NameOld(e *Event) {
+	if !e.Named && !e.Provisional && e.Reason != ReasonSubjectMismatch {
+		_, e.Named = e.index(IndexAccount)
+	}
+}
+
+func (e *Event) index(p Purpose) (Index, bool) {
+	for _, x := range e.Indexes {
+		if x.Purpose == p {
+			return x, true
+		}
+	}
+	return Index{}, false
 }

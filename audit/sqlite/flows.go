@@ -13,7 +13,7 @@ import (
 
 // flowColumns are the columns scanFlow reads, in its order, from flow f and organization_sequence o.
 const flowColumns = `f.id, o.organization_uid, f.name, f.site, f.site_uid, f.support_code, f.correlation_id, f.class, f.provisional,
-	f.started, f.ended, f.ending, f.reason, f.last_step, f.last_time, f.start_event, f.bind_event, f.end_event`
+	f.started, f.ended, f.ending, f.reason, f.last_step, f.last_time, f.start_event, f.bind_event, f.end_event, f.terms`
 
 // scanFlow reads flowColumns, after the columns into.
 func scanFlow(scan func(...any) error, into ...any) (audit.FlowRow, error) {
@@ -21,7 +21,7 @@ func scanFlow(scan func(...any) error, into ...any) (audit.FlowRow, error) {
 	var started, last int64
 	var ended sql.NullInt64
 	err := scan(append(into, &r.ID, &r.OrganizationUID, &r.Organization, &r.Site, &r.SiteUID, &r.SupportCode, &r.CorrelationID, &r.Class,
-		&r.Provisional, &started, &ended, &r.Ending, &r.Reason, &r.LastStep, &last, &r.StartEventID, &r.BindEventID, &r.EndEventID)...)
+		&r.Provisional, &started, &ended, &r.Ending, &r.Reason, &r.LastStep, &last, &r.StartEventID, &r.BindEventID, &r.EndEventID, &r.Terms)...)
 	r.Started, r.Ended, r.LastTime = stored.Time(started), stored.Time(ended.Int64), stored.Time(last)
 	return r, err
 }
@@ -116,9 +116,7 @@ func (w *writer) follow(f *flowState, s *shelf, in *arrival) {
 		f.places, f.changed = append(f.places, s.number), true
 	}
 	for _, x := range e.Indexes {
-		if x.Purpose < audit.IndexNetwork32 || x.Purpose > audit.IndexNetwork8 {
-			f.indexes[indexKey{x.Purpose, string(x.Value)}] = struct{}{}
-		}
+		f.indexes[indexKey{x.Purpose, string(x.Value)}] = struct{}{}
 	}
 }
 
@@ -159,7 +157,7 @@ func (w *writer) writeFlow(f *flowState) error {
 		ended = stored.Nanos(f.Ended)
 	}
 	args := []any{f.Site, f.SiteUID, f.SupportCode, f.CorrelationID, int64(f.Class), f.Provisional,
-		stored.Nanos(f.Started), ended, int64(f.Ending), f.Reason, f.LastStep, stored.Nanos(f.LastTime), f.StartEventID, f.BindEventID, f.EndEventID, formatPlaces(f.places)}
+		stored.Nanos(f.Started), ended, int64(f.Ending), f.Reason, f.LastStep, stored.Nanos(f.LastTime), f.StartEventID, f.BindEventID, f.EndEventID, formatPlaces(f.places), string(f.Terms)}
 	w.contents.flow(contentKey{f.organization, f.shelf, categoryNumber(audit.CategorySignIn)}, added, stored.Nanos(f.Started))
 	if f.number != 0 {
 		return w.execOn(f.shelf, sqlSaveFlow, append(args, f.number)...)

@@ -96,9 +96,9 @@ func TestFlowQueriesWalkAnIndexInOrder(t *testing.T) {
 	}{
 		{audit.FlowQuery{}, "flow_started_1 (organization=?", false},
 		{audit.FlowQuery{BeforeTime: time.UnixMilli(1_700_000_001_000), BeforeID: "x", Start: time.UnixMilli(1)}, "flow_started_1 (organization=? AND started", false},
-		{audit.FlowQuery{Sites: []string{"site-1", "site-2"}, BeforeTime: time.UnixMilli(1_700_000_001_000)}, "flow_site_1 (organization=? AND site=? AND (started,id)<(?,?))", false},
-		{audit.FlowQuery{Subjects: []audit.Index{subject}}, "x USING PRIMARY KEY (purpose=? AND value=?)", true},
-		{audit.FlowQuery{SupportCodes: []string{"a"}}, "flow_code_1 (organization=? AND support_code=?)", true},
+		{audit.FlowQuery{FlowMatch: audit.FlowMatch{Sites: []string{"site-1", "site-2"}}, BeforeTime: time.UnixMilli(1_700_000_001_000)}, "flow_site_1 (organization=? AND site=? AND (started,id)<(?,?))", false},
+		{audit.FlowQuery{FlowMatch: audit.FlowMatch{Subjects: []audit.Index{subject}}}, "x USING PRIMARY KEY (purpose=? AND value=?)", true},
+		{audit.FlowQuery{FlowMatch: audit.FlowMatch{SupportCodes: []string{"a"}}}, "flow_code_1 (organization=? AND support_code=?)", true},
 	} {
 		c.q.OrganizationUID, c.q.Limit = "org", 50
 		plans, err := a.FlowPlans(t.Context(), c.q)

@@ -52,7 +52,11 @@ func mayHave(q *audit.FlowQuery, have *content, page []audit.FlowRow) bool {
 func (v *view) flowsOn(ctx context.Context, tx querier, q *audit.FlowQuery, s *shelf, page []audit.FlowRow) ([]audit.FlowRow, error) {
 	c := flowConditions(q)
 	v.onlyShownFlows(&c, s)
-	for _, b := range flowPath(q, v.number) {
+	path, err := flowPath(ctx, tx, q, s, v.number)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range path {
 		rows, err := tx.QueryContext(ctx, s.text(flowText(b, c)), slices.Concat(b.args, c.args, []any{q.Limit})...)
 		if err != nil {
 			return nil, err
@@ -76,36 +80,50 @@ func flowText(b branch, c clause) string {
 		` ORDER BY f.started DESC, f.id DESC LIMIT ?`
 }
 
-// flowPath lists the branches to walk: support codes, else subjects, else sites, else all of the organization.
-func flowPath(q *audit.FlowQuery, organization int64) []branch {
-	var out []branch
-	each := func(n int, b func(i int) branch) bool {
-		if n == 0 || n > maxBranches {
-			return false
+// flowPath lists the branches to walk: support codes, else the list of blind indexes with the fewest flows on the shelf when they
+// are few, else sites, else all of the organization.
+func flowPath(ctx context.Context, tx querier, q *audit.FlowQuery, s *shelf, organization int64) ([]branch, error) {
+	each := func(values []string, from, where string) (out []branch) {
+		for _, v := range values {
+			out = append(out, branch{from: from, where: "f.organization = ? AND " + where, args: []any{organization, v}})
 		}
-		for i := range n {
-			out = append(out, b(i))
+		return out
+	}
+	if n := len(q.SupportCodes); n > 0 && n <= maxBranches {
+		return each(q.SupportCodes, "flow_# f INDEXED BY flow_code_#", "f.support_code = ?"), nil
+	}
+	fewest, best := int64(probeRows), []branch(nil)
+	for _, list := range q.Indexes() {
+		if len(list) == 0 || len(list) > maxBranches {
+			continue
 		}
-		return true
+		path := make([]branch, len(list))
+		var all int64
+		for i, x := range list {
+			path[i] = branch{from: "flow_index_# x CROSS JOIN flow_# f USING (flow)", where: "f.organization = ? AND x.purpose = ? AND x.value = ?",
+				args: []any{organization, int64(x.Purpose), x.Value}}
+			var n int64
+			if err := tx.QueryRowContext(ctx, s.text(`SELECT count(*) FROM (SELECT 1 FROM flow_index_# WHERE purpose = ? AND value = ? LIMIT ?)`),
+				int64(x.Purpose), x.Value, fewest).Scan(&n); err != nil {
+				return nil, err
+			}
+			all += n
+		}
+		if all < fewest {
+			fewest, best = all, path
+		}
 	}
 	switch {
-	case each(len(q.SupportCodes), func(i int) branch {
-		return branch{from: "flow_# f INDEXED BY flow_code_#", where: "f.organization = ? AND f.support_code = ?", args: []any{organization, q.SupportCodes[i]}}
-	}):
-	case each(len(q.Subjects), func(i int) branch {
-		return branch{from: "flow_index_# x CROSS JOIN flow_# f USING (flow)", where: "f.organization = ? AND x.purpose = ? AND x.value = ?",
-			args: []any{organization, int64(q.Subjects[i].Purpose), q.Subjects[i].Value}}
-	}):
-	case each(len(q.Sites), func(i int) branch {
-		return branch{from: "flow_# f INDEXED BY flow_site_#", where: "f.organization = ? AND f.site = ?", args: []any{organization, q.Sites[i]}}
-	}):
+	case best != nil:
+		return best, nil
+	case len(q.Sites) > 0 && len(q.Sites) <= maxBranches:
+		return each(q.Sites, "flow_# f INDEXED BY flow_site_#", "f.site = ?"), nil
 	default:
-		out = append(out, branch{from: "flow_# f INDEXED BY flow_started_#", where: "f.organization = ?", args: []any{organization}})
+		return []branch{{from: "flow_# f INDEXED BY flow_started_#", where: "f.organization = ?", args: []any{organization}}}, nil
 	}
-	return out
 }
 
-// flowConditions are all filters but the organization.
+// flowConditions are all filters but the organization. The plus signs keep SQLite from choosing another path than ours.
 func flowConditions(q *audit.FlowQuery) clause {
 	var c clause
 	if !q.BeforeTime.IsZero() {
@@ -117,16 +135,39 @@ func flowConditions(q *audit.FlowQuery) clause {
 	if !q.End.IsZero() {
 		c.and("f.started < ?", stored.Nanos(q.End))
 	}
-	in(&c, "+f.site", q.Sites)
-	in(&c, "+f.support_code", q.SupportCodes)
-	in(&c, "f.ending", q.Endings)
-	if len(q.Subjects) > 0 {
-		const one = "(x.purpose = ? AND x.value = ? AND x.flow = f.flow)"
-		args := make([]any, 0, 2*len(q.Subjects))
-		for _, x := range q.Subjects {
-			args = append(args, int64(x.Purpose), x.Value)
-		}
-		c.and("EXISTS (SELECT 1 FROM flow_index_# x WHERE "+one+strings.Repeat(" OR "+one, len(q.Subjects)-1)+")", args...)
+	for _, one := range flowLists(&q.FlowMatch) {
+		c.and(one.text, one.args...)
+	}
+	for _, one := range flowLists(&q.Exclude) {
+		c.and("NOT "+one.text, one.args...)
 	}
 	return c
+}
+
+// flowLists are conditions, in brackets, for the lists that are given.
+func flowLists(m *audit.FlowMatch) []clause {
+	var out []clause
+	anyOf := func(n int, one string, args func(i int) []any) {
+		if n == 0 {
+			return
+		}
+		c := clause{text: "(" + one + strings.Repeat(" OR "+one, n-1) + ")"}
+		for i := range n {
+			c.args = append(c.args, args(i)...)
+		}
+		out = append(out, c)
+	}
+	anyOf(len(m.Sites), "+f.site = ?", func(i int) []any { return []any{m.Sites[i]} })
+	anyOf(len(m.SupportCodes), "+f.support_code = ?", func(i int) []any { return []any{m.SupportCodes[i]} })
+	anyOf(len(m.Endings), "f.ending = ?", func(i int) []any { return []any{m.Endings[i]} })
+	anyOf(len(m.Classes), "f.class = ?", func(i int) []any { return []any{m.Classes[i]} })
+	anyOf(len(m.Reasons), "f.reason = ?", func(i int) []any { return []any{m.Reasons[i]} })
+	for _, list := range m.Terms() {
+		anyOf(len(list), "instr(f.terms, ?) > 0", func(i int) []any { return []any{list[i].Mark()} })
+	}
+	for _, list := range m.Indexes() {
+		anyOf(len(list), "EXISTS (SELECT 1 FROM flow_index_# x WHERE x.purpose = ? AND x.value = ? AND x.flow = f.flow)",
+			func(i int) []any { return []any{int64(list[i].Purpose), list[i].Value} })
+	}
+	return out
 }
