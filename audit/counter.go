@@ -11,9 +11,10 @@ const Budget = 200_000
 // Counter is the side of an archive that counts. What a query chooses and retention shows is what Events would return of it in
 // all; After, Descending and Limit are not asked by Facets and Histogram. Implementations pass archivetest.
 //
-// A query with at most one value of one field with terms, besides sites, a range of time and NoSandbox, is answered from counts
-// kept by the hour, however many events it chooses. Every other one is counted event by event, the newest first, up to Budget of
-// them: an answer that had to stop says so, and down to which sequence number it counted. No answer is a guess.
+// A query for at most one value of one field with terms, besides sites, a range of time and NoSandbox, is answered from counts that
+// are kept, however many events it chooses: a Histogram always, Facets without such a value, or of its own field and of sites. Every
+// other one is counted event by event, the newest first, up to Budget of them: an answer that had to stop says so, and down to
+// which sequence number it counted. No answer is a guess.
 type Counter interface {
 	// Facets counts, for each of the fields, the chosen events by value: at most limit values of each, the most frequent first, of
 	// equals the smaller value first. Events without a value of the field are counted nowhere.

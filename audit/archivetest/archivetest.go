@@ -38,9 +38,9 @@ func Run(t *testing.T, open func(t testing.TB, now func() time.Time) Backend) {
 		cases []testCase
 	}{
 		{"store", storeCases}, {"order", orderCases}, {"fencing", fencingCases}, {"batches", batchCases},
-		{"flows", flowCases}, {"flow queries", flowQueryCases}, {"queries", queryCases}, {"paging", pagingCases}, {"filters", filterCases},
+		{"flows", flowCases}, {"flow queries", flowQueryCases}, {"queries", queryCases}, {"paging", pagingCases}, {"filters", filterCases}, {"counts", countCases}, {"groups", groupCases},
 		{"durability", durabilityCases}, {"unreadable", unreadableCases}, {"hostile", hostileCases}, {"sandbox", sandboxCases},
-		{"history", historyCases}, {"scans", scanCases},
+		{"history", historyCases}, {"scans", scanCases}, {"people", subjectCases},
 		{"erasing", erasureCases}, {"erasing sign-ins", erasureFlowCases}, {"destroyed keys", forgetCases},
 		{"shelves", shelfCases}, {"edges", edgeCases}, {"dropping", dropCases}, {"dropping under load", dropLoadCases}, {"dumping", dumpCases}, {"dumping history", dumpHistoryCases},
 	}

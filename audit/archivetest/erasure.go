@@ -97,7 +97,7 @@ func (w *world) wantFound(name string, events, flows []string) {
 		if !slices.Equal(ids(got), events) {
 			w.Errorf("%s is found in %v, want %v", name, ids(got), events)
 		}
-		rows := must(w.Flows(w.Context(), audit.FlowQuery{OrganizationUID: orgA, Limit: 1000, Subjects: []audit.Index{x}}))(w)
+		rows := must(w.Flows(w.Context(), audit.FlowQuery{OrganizationUID: orgA, Limit: 1000, FlowMatch: audit.FlowMatch{Subjects: []audit.Index{x}}}))(w)
 		var found []string
 		for i := range rows {
 			found = append(found, rows[i].ID)
