@@ -63,6 +63,7 @@ type writer struct {
 	elsewhere     map[string]struct{} // ids stored already on another shelf than they would go to
 	placed        map[string]int64    // where ids of this transaction went
 	indexRows     map[int64][]indexRow
+	people        people
 }
 
 // indexRow is a row of event_index or flow_index.
@@ -74,6 +75,7 @@ type indexRow struct {
 
 type organization struct {
 	number, last, recorded, revision int64
+	before                           int64 // last, when the transaction began
 	name                             string
 	keeps                            audit.Retention
 }
@@ -81,9 +83,11 @@ type organization struct {
 type span struct{ shelf, organization, block int64 }
 
 func newWriter(ctx context.Context, tx *connection, shelves *catalogue) *writer {
-	return &writer{ctx: ctx, tx: tx, shelves: shelves,
+	w := &writer{ctx: ctx, tx: tx, shelves: shelves,
 		organizations: map[string]*organization{}, flows: map[string]*flowState{}, spans: map[span][2]int64{}, contents: contents{},
 		types: map[audit.Type]struct{}{}, elsewhere: map[string]struct{}{}, placed: map[string]int64{}, indexRows: map[int64][]indexRow{}}
+	w.people = people{scan: w.scan, exec: w.exec}
+	return w
 }
 
 // exec runs a statement that belongs to no shelf.
@@ -212,6 +216,9 @@ func (w *writer) store(partition int, in *arrival, done *audit.Appended) error {
 	w.placed[e.ID] = s.number
 	w.note(s, o, e, pos)
 	w.follow(f, s, in)
+	if err := w.people.follow(o.number, e); err != nil {
+		return err
+	}
 	return w.history(o.number, e, in.body)
 }
 
@@ -254,8 +261,10 @@ func (w *writer) insert(s *shelf, pos int64, in *arrival, f *flowState) (flags i
 	if s := e.Sealed; s != nil {
 		salt, data, digest = s.Salt, s.Data, s.Digest
 	}
+	t := termsOf(e)
 	err = w.scanOn(s.number, sqlEvent, []any{pos, e.ID, stored.Nanos(e.Time), stored.Nanos(e.RecordedTime), string(e.Type), int64(e.Outcome),
 		text(e.Site), text(e.Flow), e.Step, text(e.Connection), text(e.Reason), int64(e.Class),
+		text(e.Method), text(e.Factor), int64(e.Evidence), text(t.rule), text(t.targetType), text(t.targetID), text(e.Caller), text(e.SupportCode),
 		flags, e.Step, text(e.Flow), e.Step, first, pos,
 		salt, data, digest, stored.PackIndexes(e.Indexes), in.body}, &flags)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -278,6 +287,7 @@ func (w *writer) organization(uid string) (*organization, error) {
 		return nil, err
 	}
 	o.number, o.last, o.recorded, o.revision, o.name, o.keeps = number.Int64, last.Int64, recorded.Int64, revision.Int64, name.String, r.retention()
+	o.before = o.last
 	if !number.Valid {
 		if err := w.scan(sqlNewOrganization, []any{uid}, &o.number); err != nil {
 			return nil, err
@@ -290,6 +300,9 @@ func (w *writer) organization(uid string) (*organization, error) {
 // finish writes what the events share.
 func (w *writer) finish() error {
 	if err := w.writeFlows(); err != nil {
+		return err
+	}
+	if err := w.people.save(); err != nil {
 		return err
 	}
 	for shelf, rows := range w.indexRows {
@@ -306,6 +319,9 @@ func (w *writer) finish() error {
 		if err := w.exec(saveContent, args...); err != nil {
 			return err
 		}
+	}
+	if err := w.writeTerms(); err != nil {
+		return err
 	}
 	for t := range w.types {
 		if err := w.exec(sqlType, string(t)); err != nil {

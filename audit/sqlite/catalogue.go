@@ -14,6 +14,9 @@ import (
 //go:embed shelf.sql
 var shelfText string
 
+//go:embed terms.sql
+var termsText string
+
 // shelf is a row of table shelf that is part of the record.
 type shelf struct {
 	audit.Shelf
@@ -107,7 +110,7 @@ func addShelf(ctx context.Context, tx querier, s audit.Shelf) (*catalogue, error
 		p.keep, p.start, p.until).Scan(&number); err != nil {
 		return nil, err
 	}
-	if _, err := tx.ExecContext(ctx, shelfName(number, shelfText)); err != nil {
+	if _, err := tx.ExecContext(ctx, shelfName(number, shelfText+termsText)); err != nil {
 		return nil, err
 	}
 	return changedCatalogue(ctx, tx)

@@ -40,25 +40,34 @@ func (a *Archive) Tables(ctx context.Context) []string {
 func (a *Archive) Plans(ctx context.Context, q audit.Query) (plans []string, err error) {
 	err = a.inRead(ctx, func(tx *sql.Tx) error {
 		s, err := a.newSearch(ctx, tx, &q)
-		if err != nil {
+		if err != nil || s == nil {
 			return err
 		}
 		for _, p := range s.inOrder() {
 			w, err := s.walkOn(p)
-			if err != nil || w == nil {
+			if err != nil {
 				return err
+			}
+			if w == nil {
+				continue
 			}
 			path, err := w.choose()
 			if err != nil {
 				return err
 			}
-			for _, b := range path {
-				query, args := w.statement(b)
-				plan, err := explain(ctx, tx, query, args)
-				if err != nil {
-					return err
+			err = w.each(func(run reach) (bool, error) {
+				for _, b := range path {
+					query, args := w.statement(b, run)
+					plan, err := explain(ctx, tx, query, args)
+					if err != nil {
+						return false, err
+					}
+					plans = append(plans, plan)
 				}
-				plans = append(plans, plan)
+				return true, nil
+			})
+			if err != nil {
+				return err
 			}
 		}
 		return nil
@@ -79,7 +88,11 @@ func (a *Archive) FlowPlans(ctx context.Context, q audit.FlowQuery) (plans []str
 		for _, p := range v.flowParts() {
 			c := flowConditions(&q)
 			v.onlyShownFlows(&c, p.shelf)
-			for _, b := range flowPath(&q, v.number) {
+			path, err := flowPath(ctx, tx, &q, p.shelf, v.number)
+			if err != nil {
+				return err
+			}
+			for _, b := range path {
 				plan, err := explain(ctx, tx, p.text(flowText(b, c)), slices.Concat(b.args, c.args, []any{q.Limit}))
 				if err != nil {
 					return err

@@ -23,7 +23,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	p, err := goose.NewProvider(goose.DialectSQLite3, db, files,
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
-		goose.WithGoMigrations(goose.NewGoMigration(3, &goose.GoFunc{RunTx: toShelves}, nil)))
+		goose.WithGoMigrations(goose.NewGoMigration(3, &goose.GoFunc{RunTx: toShelves}, nil), goose.NewGoMigration(4, &goose.GoFunc{RunTx: toTerms}, nil), goose.NewGoMigration(5, &goose.GoFunc{RunTx: toPeople}, nil)))
 	if err != nil {
 		return err
 	}

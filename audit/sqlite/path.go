@@ -23,9 +23,11 @@ func (w *walk) paths() [][]branch {
 			out = append(out, branches)
 		}
 	}
-	add(indexBranches(w.q.Subjects))
-	add(indexBranches(w.q.Networks))
+	for _, list := range w.q.Indexes() {
+		add(indexBranches(list))
+	}
 	add(valueBranches("event_# e INDEXED BY event_flow_#", "e.flow", w.q.Flows))
+	add(valueBranches("event_# e INDEXED BY event_flow_#", "e.flow", w.flows))
 	add(valueBranches("event_# e INDEXED BY event_type_#", "e.type", w.kinds))
 	add(valueBranches("event_# e INDEXED BY event_site_#", "e.site", w.q.Sites))
 	return out
@@ -103,23 +105,23 @@ func (b *branch) column() string {
 	return "e.position"
 }
 
-// statement is the query for a branch's positions, in order, as many as the limit needs.
-func (w *walk) statement(b branch) (string, []any) {
+// statement is the query for a branch's positions in a stretch, in order, as many as the limit needs.
+func (w *walk) statement(b branch, run reach) (string, []any) {
 	column, order := b.column(), "ASC"
 	if w.q.Descending {
 		order = "DESC"
 	}
-	args := append(slices.Clone(b.args), w.from, w.to)
+	args := append(slices.Clone(b.args), run.from, run.to)
 	args = append(append(args, w.where.args...), w.q.Limit)
 	return w.shelf.text(`SELECT ` + column + ` FROM ` + b.from + ` WHERE ` + b.where + ` AND ` + column + ` > ? AND ` + column + ` <= ?` +
 		w.where.text + ` ORDER BY ` + column + ` ` + order + ` LIMIT ?`), args
 }
 
-// walk returns the positions a path leads to: each branch's first ones, each once.
-func (w *walk) walk(path []branch) ([]int64, error) {
+// walk returns the positions a path leads to in a stretch: each branch's first ones, each once.
+func (w *walk) walk(path []branch, run reach) ([]int64, error) {
 	var all []int64
 	for _, b := range path {
-		query, args := w.statement(b)
+		query, args := w.statement(b, run)
 		rows, err := w.tx.QueryContext(w.ctx, query, args...)
 		if err != nil {
 			return nil, err

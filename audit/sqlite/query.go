@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/stored"
@@ -45,7 +44,8 @@ type search struct {
 	q         *audit.Query
 	view      *view
 	low, high int64    // sequence numbers, exclusive and inclusive
-	kinds     []string // the stored types that q.Types names
+	kinds     []string // the stored types that may be chosen; nil: all
+	flows     []string // those with one of q.SupportCodes
 }
 
 // hit is where a found event lies.
@@ -71,10 +71,12 @@ func (a *Archive) newSearch(ctx context.Context, tx querier, q *audit.Query) (*s
 	} else {
 		s.low = max(0, q.After)
 	}
-	if len(q.Types) > 0 {
-		if s.kinds, err = s.types(); err != nil || len(s.kinds) == 0 {
-			return nil, err
-		}
+	if q.UpTo > 0 {
+		s.high = min(s.high, q.UpTo)
+	}
+	possible, err := s.resolve()
+	if err != nil || !possible {
+		return nil, err
 	}
 	return s, nil
 }
@@ -135,7 +137,13 @@ func (s *search) onShelf(p *part) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.walk(path)
+	var all []int64
+	err = w.each(func(run reach) (bool, error) {
+		found, err := w.walk(path, run)
+		all = append(all, found...)
+		return len(all) < s.q.Limit, err
+	})
+	return all, err
 }
 
 // walk is a search on one shelf.
@@ -144,6 +152,7 @@ type walk struct {
 	shelf    *shelf
 	from, to int64 // positions, exclusive and inclusive
 	where    clause
+	choices  []choice // what terms are asked for
 }
 
 // walkOn narrows the search to what a part can have; nil when that is nothing.
@@ -158,7 +167,10 @@ func (s *search) walkOn(p *part) (*walk, error) {
 		return nil, err
 	}
 	w := &walk{search: s, shelf: p.shelf, from: position(s.view.number, low), to: position(s.view.number, high)}
-	w.where = w.conditions()
+	possible, err := w.conditions()
+	if err != nil || !possible {
+		return nil, err
+	}
 	s.view.onlyShown(&w.where, p)
 	return w, nil
 }
@@ -207,78 +219,6 @@ func (s *search) withinTime(on *shelf, low, high int64) (int64, int64, error) {
 		high = min(high, (n+1)<<blockBits-1)
 	}
 	return low, high, nil
-}
-
-// conditions are all filters, checked on each row met. The plus signs keep SQLite from choosing another path than ours.
-func (w *walk) conditions() clause {
-	var c clause
-	q := w.q
-	if !q.Start.IsZero() {
-		c.and("e.time >= ?", stored.Nanos(q.Start))
-	}
-	if !q.End.IsZero() {
-		c.and("e.time < ?", stored.Nanos(q.End))
-	}
-	in(&c, "+e.site", q.Sites)
-	in(&c, "+e.flow", q.Flows)
-	in(&c, "e.outcome", q.Outcomes)
-	in(&c, "e.connection", q.Connections)
-	in(&c, "e.reason", q.Reasons)
-	if q.NoSandbox {
-		c.and("e.flags & ? = 0", flagSandbox)
-	}
-	in(&c, "+e.type", w.kinds)
-	anyIndex(&c, q.Subjects)
-	anyIndex(&c, q.Networks)
-	return c
-}
-
-// in adds "column is one of values"; no values, no condition.
-func in[T any](c *clause, column string, values []T) {
-	if len(values) == 0 {
-		return
-	}
-	args := make([]any, len(values))
-	for i, v := range values {
-		args[i] = v
-	}
-	c.and(column+" IN (?"+strings.Repeat(", ?", len(values)-1)+")", args...)
-}
-
-// anyIndex adds "the event has one of these blind indexes".
-func anyIndex(c *clause, indexes []audit.Index) {
-	if len(indexes) == 0 {
-		return
-	}
-	const one = "(x.purpose = ? AND x.value = ? AND x.position = e.position)"
-	args := make([]any, 0, 2*len(indexes))
-	for _, x := range indexes {
-		args = append(args, int64(x.Purpose), x.Value)
-	}
-	c.and("EXISTS (SELECT 1 FROM event_index_# x WHERE "+one+strings.Repeat(" OR "+one, len(indexes)-1)+")", args...)
-}
-
-// types returns the stored types the filter names, families spelled out.
-func (s *search) types() ([]string, error) {
-	var out []string
-	for _, t := range s.q.Types {
-		family, ok := strings.CutSuffix(t, ".*")
-		if !ok {
-			out = append(out, t)
-			continue
-		}
-		rows, err := s.tx.QueryContext(s.ctx, `SELECT type FROM type_seen WHERE type > ? AND type < ?`, family+".", family+"/")
-		if err != nil {
-			return nil, err
-		}
-		names, err := collect(rows, func(r *sql.Rows) (name string, err error) { return name, r.Scan(&name) })
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, names...)
-	}
-	slices.Sort(out)
-	return slices.Compact(out), nil
 }
 
 // collect reads and closes rows.

@@ -17,6 +17,10 @@ var pieces = []struct{ table, text string }{
 	{"event_#", `DELETE FROM event_# WHERE position <= (SELECT position FROM event_# ORDER BY position LIMIT 1 OFFSET ?)`},
 	{"event_span_#", `DELETE FROM event_span_# WHERE (organization, block) <= (SELECT organization, block FROM event_span_#
 		ORDER BY organization, block LIMIT 1 OFFSET ?)`},
+	{"term_#", `DELETE FROM term_# WHERE (organization, field, value, block) <= (SELECT organization, field, value, block FROM term_#
+		ORDER BY organization, field, value, block LIMIT 1 OFFSET ?)`},
+	{"term_count_#", `DELETE FROM term_count_# WHERE (organization, site, field, value, week, category, sandbox) <= (SELECT organization, site, field, value,
+		week, category, sandbox FROM term_count_# ORDER BY organization, site, field, value, week, category, sandbox LIMIT 1 OFFSET ?)`},
 	{"flow_index_#", `DELETE FROM flow_index_# WHERE (purpose, value, flow) <= (SELECT purpose, value, flow FROM flow_index_#
 		ORDER BY purpose, value, flow LIMIT 1 OFFSET ?)`},
 	{"flow_#", `DELETE FROM flow_# WHERE flow <= (SELECT flow FROM flow_# ORDER BY flow LIMIT 1 OFFSET ?)`},

@@ -18,6 +18,14 @@ CREATE TABLE event_# (
   connection      TEXT,
   reason          TEXT,
   class           INTEGER NOT NULL,
+  method          TEXT,
+  factor          TEXT,
+  evidence        INTEGER NOT NULL,
+  rule            TEXT,             -- of the decision
+  target_type     TEXT,
+  target_id       TEXT,
+  caller          TEXT,
+  support_code    TEXT,
   flags           INTEGER NOT NULL, -- 1 forked, 2 unreadable, 4 stray: its moment is recorded_time, not that of its id, 8 sandbox
   personal_salt   BLOB,
   personal_sealed BLOB,
@@ -76,7 +84,8 @@ CREATE TABLE flow_# (
   bind_event     TEXT    NOT NULL,
   end_event      TEXT    NOT NULL,
   places         TEXT    NOT NULL DEFAULT '', -- numbers of other shelves with events of the flow, as "3,12"
-  stray          INTEGER           -- its moment in milliseconds where the id does not tell it
+  stray          INTEGER,          -- its moment in milliseconds where the id does not tell it
+  terms          TEXT    NOT NULL DEFAULT '' -- audit.TermSet
 ) STRICT;
 
 -- GetFlow, and the row an event belongs to.
@@ -90,7 +99,7 @@ CREATE INDEX flow_code_# ON flow_# (organization, support_code);
 -- Recovery after lost Redis data; only the open ones, so it stays small.
 CREATE INDEX flow_open_# ON flow_# (partition, id) WHERE ended IS NULL;
 
--- Blind indexes of a flow's subject: those of its events, without networks.
+-- Blind indexes of a flow: those of its events.
 CREATE TABLE flow_index_# (
   purpose INTEGER NOT NULL,
   value   BLOB    NOT NULL,

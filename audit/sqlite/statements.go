@@ -31,8 +31,9 @@ const (
 // Texts of a shelf: "_#" is its number.
 const (
 	sqlEvent = `INSERT INTO event_# (position, id, time, recorded_time, type, outcome, site, flow, step, connection, reason, class,
+		method, factor, evidence, rule, target_type, target_id, caller, support_code,
 		flags, personal_salt, personal_sealed, personal_digest, personal_index, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
 		? | (? > 0 AND EXISTS (SELECT 1 FROM event_# WHERE flow = ? AND step = ? AND position BETWEEN ? AND ?)),
 		?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO NOTHING RETURNING flags`
@@ -41,13 +42,17 @@ const (
 		ON CONFLICT DO UPDATE SET min_time = min(min_time, excluded.min_time), max_time = max(max_time, excluded.max_time)`
 	sqlFlow    = `SELECT f.flow, f.organization, f.places, ` + flowColumns + ` FROM flow_# f JOIN organization_sequence o USING (organization) WHERE f.id = ?`
 	sqlNewFlow = `INSERT INTO flow_# (id, organization, partition, name, stray, site, site_uid, support_code, correlation_id, class, provisional,
-		started, ended, ending, reason, last_step, last_time, start_event, bind_event, end_event, places)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING flow`
+		started, ended, ending, reason, last_step, last_time, start_event, bind_event, end_event, places, terms)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING flow`
 	sqlSaveFlow = `UPDATE flow_# SET site = ?, site_uid = ?, support_code = ?, correlation_id = ?, class = ?, provisional = ?,
-		started = ?, ended = ?, ending = ?, reason = ?, last_step = ?, last_time = ?, start_event = ?, bind_event = ?, end_event = ?, places = ?
+		started = ?, ended = ?, ending = ?, reason = ?, last_step = ?, last_time = ?, start_event = ?, bind_event = ?, end_event = ?, places = ?, terms = ?
 		WHERE flow = ?`
 	sqlEventIndex = `INSERT OR IGNORE INTO event_index_# (purpose, value, position) VALUES (?, ?, ?)`
-	sqlFlowIndex  = `INSERT OR IGNORE INTO flow_index_# (purpose, value, flow) VALUES (?, ?, ?)`
+	sqlTerm       = `INSERT OR IGNORE INTO term_# (organization, field, value, block) VALUES (?, ?, ?, ?)`
+	sqlQuarters   = `SELECT quarters FROM term_count_# WHERE organization = ? AND site = ? AND field = ? AND value = ? AND week = ? AND category = ? AND sandbox = ?`
+	sqlCount      = `INSERT INTO term_count_# (organization, site, field, value, week, category, sandbox, events, quarters) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET events = excluded.events, quarters = excluded.quarters`
+	sqlFlowIndex = `INSERT OR IGNORE INTO flow_index_# (purpose, value, flow) VALUES (?, ?, ?)`
 )
 
 // What events bring for the history belongs to no shelf.
@@ -64,6 +69,7 @@ const (
 var (
 	sqlHistoryItems = sqlHistoryRow + strings.Repeat(", (?, ?, ?, ?)", manyRows-1) + sqlHistoryAgain
 	sqlEventIndexes = sqlEventIndex + strings.Repeat(", (?, ?, ?)", manyRows-1)
+	sqlTerms        = sqlTerm + strings.Repeat(", (?, ?, ?, ?)", manyRows-1)
 	sqlFlowIndexes  = sqlFlowIndex + strings.Repeat(", (?, ?, ?)", manyRows-1)
 	sqlKnown        = `SELECT id FROM event_# WHERE id IN (?` + strings.Repeat(", ?", manyRows-1) + `)`
 )
