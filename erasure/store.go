@@ -26,8 +26,6 @@ type Store interface {
 	// answered with; with another digest it is REQUEST_ID_REUSED. An erasure that is not c.Before any more is a Conflict. An item
 	// that is not as expected any more stays. It sets the version of c.After.
 	Commit(ctx context.Context, c *Change) (repeated string, err error)
-	// Answered returns what a call with this key was answered with, "" when it is new.
-	Answered(ctx context.Context, organizationUID string, request policy.ApplyKey) (string, error)
 	// Erasure returns one erasure, or a NotFound error.
 	Erasure(ctx context.Context, p Place) (*Erasure, error)
 	// Erasures returns up to limit erasures of an organization, newest first, older than the id before; "" begins with the newest.

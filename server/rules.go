@@ -52,6 +52,7 @@ func eventRules() map[string]interceptor.Rule {
 	return map[string]interceptor.Rule{"GetEvent": search, "ListEvents": search, "WatchEvents": follow, "ListEventTypes": read, "EmitTestEvent": change,
 		"CountEvents": search, "GetEventHistogram": search, "GroupEvents": search,
 		"CreateSavedFilter": change, "GetSavedFilter": read, "ListSavedFilters": read, "UpdateSavedFilter": change, "DeleteSavedFilter": change,
+		"EraseSubject": change, "GetErasure": read, "ListErasures": read,
 	}
 }
 

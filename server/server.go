@@ -76,7 +76,9 @@ type Query struct {
 	// Counter counts and folds the record. May be nil: then CountEvents, GetEventHistogram and GroupEvents are not served.
 	Counter audit.Counter
 	// Filters keeps saved filters.
-	Filters  SavedFilters
+	Filters SavedFilters
+	// Erasures forgets people. May be nil: then it is not served.
+	Erasures Erasures
 	Opener   Opener
 	Indexer  convert.Indexer
 	Keys     Keys
@@ -93,6 +95,9 @@ type Query struct {
 	Simulations Simulations
 	// Past reads directories as they were.
 	Past policy.Past
+	// Retentions and LiveTallies help to say why a list is empty.
+	Retentions  Retentions
+	LiveTallies LiveTallies
 	// Organizations, Sites and ConnectionChanges change these one by one.
 	Organizations     Organizations
 	Sites             Sites

@@ -22,6 +22,7 @@ type Archive interface {
 	audit.Keeper
 	audit.Shelves
 	audit.FullDumper
+	audit.Eraser
 }
 
 // OpenArchive opens the archive that the settings name, and brings its schema up to date.

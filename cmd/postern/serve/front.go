@@ -119,7 +119,7 @@ func (p *process) listen(ctx context.Context) error {
 func (p *process) serverConfig() server.Config {
 	s := &p.stores
 	c := server.Config{
-		Outbox: s.flows.Outbox(), Directory: s.directory, Live: p.work.flows, Forms: forms(),
+		Outbox: s.flows.Outbox(), Directory: s.directory, Live: p.work.flows, Forms: forms(s.codec.Mask),
 		UIDs: []uint32{uint32(os.Geteuid()), 0}, //nolint:gosec // a user id
 		Now:  p.clock.Now, NewID: newID, Log: p.log, Observe: p.metrics.Call, Unrecorded: p.metrics.Unrecorded, CallTimeout: p.c.Deadlines.Call,
 		Reflection: p.c.Development.Reflection,
@@ -136,8 +136,9 @@ func (p *process) serverConfig() server.Config {
 			Apply: p.applier(), Connections: p.connections(), Policies: p.policies(), Simulations: p.simulations(), Past: p.work.past, Domains: p.domains(), Accounts: p.accounts(), Imports: p.accounts(),
 			Tester: p.work.providers, Namer: s.namer, MAC: s.keysets.Namer(),
 		}
-		c.Query.Filters = p.work.filters
+		c.Query.Filters, c.Query.Erasures = p.work.filters, p.work.erasures
 		c.Query.Counter, _ = s.archive.(audit.Counter)
+		c.Query.Retentions, c.Query.LiveTallies = s.archive, s.flows
 		r := p.resources()
 		c.Query.Organizations, c.Query.Sites, c.Query.ConnectionChanges = r, r, r
 		c.Identities = &server.Identities{Keeper: p.work.identities, MAC: s.keysets.Namer()}
@@ -150,10 +151,10 @@ func (p *process) serverConfig() server.Config {
 }
 
 // forms are the conversions to the API's messages, which the server takes from the adapters that also store them.
-func forms() convert.Forms {
+func forms(mask func(*audit.Event) error) convert.Forms {
 	return convert.Forms{
 		Event: codec.ToProto, Personal: codec.PersonalToProto, Decision: codec.DecisionToProto,
 		Organization: policypb.FromOrganization, Policy: policypb.FromPolicyOf, Domain: policypb.FromDomain,
-		Connection: policypb.FromConnection,
+		Connection: policypb.FromConnection, Mask: mask,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/postern-audit/postern/authflow/idp"
 	"github.com/postern-audit/postern/authflow/redisstore"
 	"github.com/postern-audit/postern/authflow/verify/vault"
+	"github.com/postern-audit/postern/erasure"
 	"github.com/postern-audit/postern/internal/config"
 	"github.com/postern-audit/postern/policy/directory"
 	"github.com/postern-audit/postern/policy/past"
@@ -33,6 +34,9 @@ type work struct {
 	past     *past.Past
 	apiKeys  *apikey.Keys
 	keyStore *rediskeys.Store
+	// What forgets people.
+	erasures *erasure.Erasures
+	eraser   *erasure.Worker // nil without the component archiver
 	filters  *savedfilter.Filters
 	// What domains are verified with.
 	checker directory.DomainChecker
@@ -94,6 +98,9 @@ func (p *process) makeWork(ctx context.Context) error {
 	if err = p.openAPIKeys(); err != nil {
 		return err
 	}
+	if err = p.openErasures(); err != nil {
+		return err
+	}
 	if err = p.openSavedFilters(); err != nil {
 		return err
 	}
@@ -118,6 +125,7 @@ func (p *process) makeWork(ctx context.Context) error {
 func (p *process) startWork(context.Context) error {
 	if p.work.archiver != nil {
 		p.startArchiver()                       //nolint:contextcheck // it outlives the start
+		p.startEraser()                         //nolint:contextcheck // it outlives the start
 		if err := p.startPruner(); err != nil { //nolint:contextcheck // it outlives the start
 			return err
 		}

@@ -742,7 +742,7 @@ var File_postern_v1_event_service_proto protoreflect.FileDescriptor
 const file_postern_v1_event_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1epostern/v1/event_service.proto\x12\n" +
-	"postern.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/empty.proto\x1a\x16postern/v1/event.proto\x1a\x1cpostern/v1/event_count.proto\x1a\x1dpostern/v1/event_filter.proto\x1a\x1dpostern/v1/saved_filter.proto\"%\n" +
+	"postern.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/empty.proto\x1a\x18postern/v1/erasure.proto\x1a\x16postern/v1/event.proto\x1a\x1cpostern/v1/event_count.proto\x1a\x1dpostern/v1/event_filter.proto\x1a\x1dpostern/v1/saved_filter.proto\"%\n" +
 	"\x0fGetEventRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\xa3\x02\n" +
 	"\x11ListEventsRequest\x12\x16\n" +
@@ -790,7 +790,8 @@ const file_postern_v1_event_service_proto_rawDesc = "" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04note\x18\x03 \x01(\tR\x04note\"+\n" +
 	"\x15EmitTestEventResponse\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name2\xb7\b\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name2\x92\n" +
+	"\n" +
 	"\fEventService\x12:\n" +
 	"\bGetEvent\x12\x1b.postern.v1.GetEventRequest\x1a\x11.postern.v1.Event\x12K\n" +
 	"\n" +
@@ -805,7 +806,11 @@ const file_postern_v1_event_service_proto_rawDesc = "" +
 	"\x0eGetSavedFilter\x12!.postern.v1.GetSavedFilterRequest\x1a\x17.postern.v1.SavedFilter\x12]\n" +
 	"\x10ListSavedFilters\x12#.postern.v1.ListSavedFiltersRequest\x1a$.postern.v1.ListSavedFiltersResponse\x12R\n" +
 	"\x11UpdateSavedFilter\x12$.postern.v1.UpdateSavedFilterRequest\x1a\x17.postern.v1.SavedFilter\x12Q\n" +
-	"\x11DeleteSavedFilter\x12$.postern.v1.DeleteSavedFilterRequest\x1a\x16.google.protobuf.EmptyBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
+	"\x11DeleteSavedFilter\x12$.postern.v1.DeleteSavedFilterRequest\x1a\x16.google.protobuf.Empty\x12D\n" +
+	"\fEraseSubject\x12\x1f.postern.v1.EraseSubjectRequest\x1a\x13.postern.v1.Erasure\x12@\n" +
+	"\n" +
+	"GetErasure\x12\x1d.postern.v1.GetErasureRequest\x1a\x13.postern.v1.Erasure\x12Q\n" +
+	"\fListErasures\x12\x1f.postern.v1.ListErasuresRequest\x1a .postern.v1.ListErasuresResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
 var (
 	file_postern_v1_event_service_proto_rawDescOnce sync.Once
@@ -847,12 +852,17 @@ var file_postern_v1_event_service_proto_goTypes = []any{
 	(*ListSavedFiltersRequest)(nil),  // 22: postern.v1.ListSavedFiltersRequest
 	(*UpdateSavedFilterRequest)(nil), // 23: postern.v1.UpdateSavedFilterRequest
 	(*DeleteSavedFilterRequest)(nil), // 24: postern.v1.DeleteSavedFilterRequest
-	(*CountEventsResponse)(nil),      // 25: postern.v1.CountEventsResponse
-	(*EventHistogram)(nil),           // 26: postern.v1.EventHistogram
-	(*GroupEventsResponse)(nil),      // 27: postern.v1.GroupEventsResponse
-	(*SavedFilter)(nil),              // 28: postern.v1.SavedFilter
-	(*ListSavedFiltersResponse)(nil), // 29: postern.v1.ListSavedFiltersResponse
-	(*emptypb.Empty)(nil),            // 30: google.protobuf.Empty
+	(*EraseSubjectRequest)(nil),      // 25: postern.v1.EraseSubjectRequest
+	(*GetErasureRequest)(nil),        // 26: postern.v1.GetErasureRequest
+	(*ListErasuresRequest)(nil),      // 27: postern.v1.ListErasuresRequest
+	(*CountEventsResponse)(nil),      // 28: postern.v1.CountEventsResponse
+	(*EventHistogram)(nil),           // 29: postern.v1.EventHistogram
+	(*GroupEventsResponse)(nil),      // 30: postern.v1.GroupEventsResponse
+	(*SavedFilter)(nil),              // 31: postern.v1.SavedFilter
+	(*ListSavedFiltersResponse)(nil), // 32: postern.v1.ListSavedFiltersResponse
+	(*emptypb.Empty)(nil),            // 33: google.protobuf.Empty
+	(*Erasure)(nil),                  // 34: postern.v1.Erasure
+	(*ListErasuresResponse)(nil),     // 35: postern.v1.ListErasuresResponse
 }
 var file_postern_v1_event_service_proto_depIdxs = []int32{
 	12, // 0: postern.v1.ListEventsRequest.filter:type_name -> postern.v1.EventFilter
@@ -878,21 +888,27 @@ var file_postern_v1_event_service_proto_depIdxs = []int32{
 	22, // 20: postern.v1.EventService.ListSavedFilters:input_type -> postern.v1.ListSavedFiltersRequest
 	23, // 21: postern.v1.EventService.UpdateSavedFilter:input_type -> postern.v1.UpdateSavedFilterRequest
 	24, // 22: postern.v1.EventService.DeleteSavedFilter:input_type -> postern.v1.DeleteSavedFilterRequest
-	13, // 23: postern.v1.EventService.GetEvent:output_type -> postern.v1.Event
-	3,  // 24: postern.v1.EventService.ListEvents:output_type -> postern.v1.ListEventsResponse
-	5,  // 25: postern.v1.EventService.WatchEvents:output_type -> postern.v1.WatchEventsResponse
-	7,  // 26: postern.v1.EventService.ListEventTypes:output_type -> postern.v1.ListEventTypesResponse
-	11, // 27: postern.v1.EventService.EmitTestEvent:output_type -> postern.v1.EmitTestEventResponse
-	25, // 28: postern.v1.EventService.CountEvents:output_type -> postern.v1.CountEventsResponse
-	26, // 29: postern.v1.EventService.GetEventHistogram:output_type -> postern.v1.EventHistogram
-	27, // 30: postern.v1.EventService.GroupEvents:output_type -> postern.v1.GroupEventsResponse
-	28, // 31: postern.v1.EventService.CreateSavedFilter:output_type -> postern.v1.SavedFilter
-	28, // 32: postern.v1.EventService.GetSavedFilter:output_type -> postern.v1.SavedFilter
-	29, // 33: postern.v1.EventService.ListSavedFilters:output_type -> postern.v1.ListSavedFiltersResponse
-	28, // 34: postern.v1.EventService.UpdateSavedFilter:output_type -> postern.v1.SavedFilter
-	30, // 35: postern.v1.EventService.DeleteSavedFilter:output_type -> google.protobuf.Empty
-	23, // [23:36] is the sub-list for method output_type
-	10, // [10:23] is the sub-list for method input_type
+	25, // 23: postern.v1.EventService.EraseSubject:input_type -> postern.v1.EraseSubjectRequest
+	26, // 24: postern.v1.EventService.GetErasure:input_type -> postern.v1.GetErasureRequest
+	27, // 25: postern.v1.EventService.ListErasures:input_type -> postern.v1.ListErasuresRequest
+	13, // 26: postern.v1.EventService.GetEvent:output_type -> postern.v1.Event
+	3,  // 27: postern.v1.EventService.ListEvents:output_type -> postern.v1.ListEventsResponse
+	5,  // 28: postern.v1.EventService.WatchEvents:output_type -> postern.v1.WatchEventsResponse
+	7,  // 29: postern.v1.EventService.ListEventTypes:output_type -> postern.v1.ListEventTypesResponse
+	11, // 30: postern.v1.EventService.EmitTestEvent:output_type -> postern.v1.EmitTestEventResponse
+	28, // 31: postern.v1.EventService.CountEvents:output_type -> postern.v1.CountEventsResponse
+	29, // 32: postern.v1.EventService.GetEventHistogram:output_type -> postern.v1.EventHistogram
+	30, // 33: postern.v1.EventService.GroupEvents:output_type -> postern.v1.GroupEventsResponse
+	31, // 34: postern.v1.EventService.CreateSavedFilter:output_type -> postern.v1.SavedFilter
+	31, // 35: postern.v1.EventService.GetSavedFilter:output_type -> postern.v1.SavedFilter
+	32, // 36: postern.v1.EventService.ListSavedFilters:output_type -> postern.v1.ListSavedFiltersResponse
+	31, // 37: postern.v1.EventService.UpdateSavedFilter:output_type -> postern.v1.SavedFilter
+	33, // 38: postern.v1.EventService.DeleteSavedFilter:output_type -> google.protobuf.Empty
+	34, // 39: postern.v1.EventService.EraseSubject:output_type -> postern.v1.Erasure
+	34, // 40: postern.v1.EventService.GetErasure:output_type -> postern.v1.Erasure
+	35, // 41: postern.v1.EventService.ListErasures:output_type -> postern.v1.ListErasuresResponse
+	26, // [26:42] is the sub-list for method output_type
+	10, // [10:26] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -905,6 +921,7 @@ func file_postern_v1_event_service_proto_init() {
 	}
 	file_postern_v1_common_proto_init()
 	file_postern_v1_empty_proto_init()
+	file_postern_v1_erasure_proto_init()
 	file_postern_v1_event_proto_init()
 	file_postern_v1_event_count_proto_init()
 	file_postern_v1_event_filter_proto_init()

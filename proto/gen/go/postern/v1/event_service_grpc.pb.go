@@ -35,6 +35,9 @@ const (
 	EventService_ListSavedFilters_FullMethodName  = "/postern.v1.EventService/ListSavedFilters"
 	EventService_UpdateSavedFilter_FullMethodName = "/postern.v1.EventService/UpdateSavedFilter"
 	EventService_DeleteSavedFilter_FullMethodName = "/postern.v1.EventService/DeleteSavedFilter"
+	EventService_EraseSubject_FullMethodName      = "/postern.v1.EventService/EraseSubject"
+	EventService_GetErasure_FullMethodName        = "/postern.v1.EventService/GetErasure"
+	EventService_ListErasures_FullMethodName      = "/postern.v1.EventService/ListErasures"
 )
 
 // EventServiceClient is the client API for EventService service.
@@ -69,6 +72,12 @@ type EventServiceClient interface {
 	UpdateSavedFilter(ctx context.Context, in *UpdateSavedFilterRequest, opts ...grpc.CallOption) (*SavedFilter, error)
 	// DeleteSavedFilter removes a saved filter.
 	DeleteSavedFilter(ctx context.Context, in *DeleteSavedFilterRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// EraseSubject asks to forget a person: what is kept of the account, and who it was on the record. It is carried out in the background.
+	EraseSubject(ctx context.Context, in *EraseSubjectRequest, opts ...grpc.CallOption) (*Erasure, error)
+	// GetErasure says how far an erasure is.
+	GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*Erasure, error)
+	// ListErasures returns a page of an organization's erasures, newest first.
+	ListErasures(ctx context.Context, in *ListErasuresRequest, opts ...grpc.CallOption) (*ListErasuresResponse, error)
 }
 
 type eventServiceClient struct {
@@ -218,6 +227,36 @@ func (c *eventServiceClient) DeleteSavedFilter(ctx context.Context, in *DeleteSa
 	return out, nil
 }
 
+func (c *eventServiceClient) EraseSubject(ctx context.Context, in *EraseSubjectRequest, opts ...grpc.CallOption) (*Erasure, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Erasure)
+	err := c.cc.Invoke(ctx, EventService_EraseSubject_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*Erasure, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Erasure)
+	err := c.cc.Invoke(ctx, EventService_GetErasure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) ListErasures(ctx context.Context, in *ListErasuresRequest, opts ...grpc.CallOption) (*ListErasuresResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListErasuresResponse)
+	err := c.cc.Invoke(ctx, EventService_ListErasures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EventServiceServer is the server API for EventService service.
 // All implementations must embed UnimplementedEventServiceServer
 // for forward compatibility.
@@ -250,6 +289,12 @@ type EventServiceServer interface {
 	UpdateSavedFilter(context.Context, *UpdateSavedFilterRequest) (*SavedFilter, error)
 	// DeleteSavedFilter removes a saved filter.
 	DeleteSavedFilter(context.Context, *DeleteSavedFilterRequest) (*emptypb.Empty, error)
+	// EraseSubject asks to forget a person: what is kept of the account, and who it was on the record. It is carried out in the background.
+	EraseSubject(context.Context, *EraseSubjectRequest) (*Erasure, error)
+	// GetErasure says how far an erasure is.
+	GetErasure(context.Context, *GetErasureRequest) (*Erasure, error)
+	// ListErasures returns a page of an organization's erasures, newest first.
+	ListErasures(context.Context, *ListErasuresRequest) (*ListErasuresResponse, error)
 	mustEmbedUnimplementedEventServiceServer()
 }
 
@@ -298,6 +343,15 @@ func (UnimplementedEventServiceServer) UpdateSavedFilter(context.Context, *Updat
 }
 func (UnimplementedEventServiceServer) DeleteSavedFilter(context.Context, *DeleteSavedFilterRequest) (*emptypb.Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteSavedFilter not implemented")
+}
+func (UnimplementedEventServiceServer) EraseSubject(context.Context, *EraseSubjectRequest) (*Erasure, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseSubject not implemented")
+}
+func (UnimplementedEventServiceServer) GetErasure(context.Context, *GetErasureRequest) (*Erasure, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetErasure not implemented")
+}
+func (UnimplementedEventServiceServer) ListErasures(context.Context, *ListErasuresRequest) (*ListErasuresResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListErasures not implemented")
 }
 func (UnimplementedEventServiceServer) mustEmbedUnimplementedEventServiceServer() {}
 func (UnimplementedEventServiceServer) testEmbeddedByValue()                      {}
@@ -547,6 +601,60 @@ func _EventService_DeleteSavedFilter_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventService_EraseSubject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseSubjectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).EraseSubject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_EraseSubject_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).EraseSubject(ctx, req.(*EraseSubjectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_GetErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetErasureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).GetErasure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_GetErasure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).GetErasure(ctx, req.(*GetErasureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_ListErasures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListErasuresRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).ListErasures(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_ListErasures_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).ListErasures(ctx, req.(*ListErasuresRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // EventService_ServiceDesc is the grpc.ServiceDesc for EventService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -601,6 +709,18 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteSavedFilter",
 			Handler:    _EventService_DeleteSavedFilter_Handler,
+		},
+		{
+			MethodName: "EraseSubject",
+			Handler:    _EventService_EraseSubject_Handler,
+		},
+		{
+			MethodName: "GetErasure",
+			Handler:    _EventService_GetErasure_Handler,
+		},
+		{
+			MethodName: "ListErasures",
+			Handler:    _EventService_ListErasures_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
