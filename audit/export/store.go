@@ -53,3 +53,14 @@ type Store interface {
 	// Due returns exports of all organizations that are due by now, the longest due first, at most limit of each partition.
 	Due(ctx context.Context, now time.Time, limit int) ([]Due, error)
 }
+
+// Encoder writes one file.
+type Encoder interface {
+	// Append adds an event. It may be written later.
+	Append(e *audit.Event) error
+	// Settle writes what can be written now. done says that this is all there was: the file may be cut here and gone on with by an
+	// encoder that is given what this one wanted kept so far, in order.
+	Settle() (done bool, err error)
+	// Close ends the file.
+	Close() error
+}

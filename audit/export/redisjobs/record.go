@@ -47,6 +47,6 @@ func decode(organizationUID, id, text string) (*export.Job, error) {
 		StateReason: m.GetStateReason(), Question: m.GetQuestion(), Creator: m.GetCreator(), Created: moment(m.GetCreated()), Finished: moment(m.GetFinished()),
 		Expires: moment(m.GetExpires()), Through: m.GetThrough(),
 		Progress: export.Progress{Sequence: m.GetSequence(), Rows: m.GetRows(), Bytes: m.GetBytes(), First: m.GetFirstSequence(), Latest: m.GetLastSequence()},
-		SHA256: m.GetSha256(), ManifestSHA256: m.GetManifestSha256(), Holder: m.GetHolder(), Attempt: int(m.GetAttempt()), Paused: int(m.GetPaused()), Version: text,
+		SHA256:   m.GetSha256(), ManifestSHA256: m.GetManifestSha256(), Holder: m.GetHolder(), Attempt: int(m.GetAttempt()), Paused: int(m.GetPaused()), Version: text,
 	}, nil
 }
