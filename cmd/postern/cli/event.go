@@ -15,7 +15,8 @@ import (
 )
 
 func (a *app) event() *cobra.Command {
-	return group(&cobra.Command{Use: "event", Short: "The record: list it, follow it"}, a.eventGet(), a.eventList(), a.eventWatch(), a.eventTypes(), a.eventEmitTest())
+	return group(&cobra.Command{Use: "event", Short: "The record: list it, count it, follow it"}, a.eventGet(), a.eventList(), a.eventCount(), a.eventHistogram(), a.eventWatch(),
+		a.eventTypes(), a.eventEmitTest())
 }
 
 func (a *app) eventGet() *cobra.Command {
@@ -42,14 +43,22 @@ func (a *app) eventGet() *cobra.Command {
 
 func (a *app) eventList() *cobra.Command {
 	var (
-		filter eventFilter
-		limit  int
-		oldest bool
+		filter  eventFilter
+		limit   int
+		oldest  bool
+		groupBy string
 	)
 	cmd := &cobra.Command{
 		Use:   "list ORGANIZATION",
-		Short: "Archived events, newest first",
+		Short: "Archived events, newest first, also folded",
+		Long: `Archived events, newest first. With --group-by, events of one flow, or of one reason and subject, or of one reason and IP address,
+are one row with their number: that of a page's stretch of the record, so that a group may come again further down.
+
+` + filterHelp + savedHelp,
 		Example: `  postern event list acme
+  postern event list acme --outcome failure --not-reason USER_CANCELLED --last 24h --group-by subject-reason
+  postern event list acme --text okta --site wiki
+  postern event list acme --saved refused-yesterday
   postern event list acme --type password.rejected,mfa.rejected --since 24h
   postern event list acme --email guest@gmail.com --oldest-first --limit 0 --output json`,
 		Args: exactly("ORGANIZATION"),
@@ -58,9 +67,12 @@ func (a *app) eventList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			chosen, err := filter.filter(a.now())
+			chosen, err := filter.filter(parent, a.now())
 			if err != nil {
 				return err
+			}
+			if groupBy != "" {
+				return a.eventGroups(cmd.Context(), parent, chosen, groupBy, limit, oldest)
 			}
 			order := posternv1.ListEventsRequest_ORDER_NEWEST_FIRST
 			if oldest {
@@ -81,6 +93,8 @@ func (a *app) eventList() *cobra.Command {
 	filter.flags(cmd.Flags())
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 means all")
 	cmd.Flags().BoolVar(&oldest, "oldest-first", false, "oldest first")
+	cmd.Flags().StringVar(&groupBy, "group-by", "", "fold: flow, subject-reason or ip-reason")
+	_ = cmd.RegisterFlagCompletionFunc("group-by", cobra.FixedCompletions([]string{"flow", "subject-reason", "ip-reason"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -88,12 +102,16 @@ func eventHeader() []string {
 	return []string{"TIME", "SEQUENCE", "TYPE", "SITE", "FLOW", "WHO", "HOW", "NOTE"}
 }
 
-func eventRow(e *posternv1.Event) []string {
-	flow := e.GetSupportCode()
-	if flow == "" {
-		flow = e.GetFlow()
+// flowOf names an event's flow as people do.
+func flowOf(e *posternv1.Event) string {
+	if code := e.GetSupportCode(); code != "" {
+		return code
 	}
-	return []string{show.Time(e.GetTime()), strconv.FormatInt(e.GetSequence(), 10), e.GetType(), e.GetSite(), flow,
+	return e.GetFlow()
+}
+
+func eventRow(e *posternv1.Event) []string {
+	return []string{show.Time(e.GetTime()), strconv.FormatInt(e.GetSequence(), 10), e.GetType(), e.GetSite(), flowOf(e),
 		show.Person(e.GetPersonal()), show.How(e), show.Note(e)}
 }
 
@@ -146,7 +164,7 @@ command and forward its output.`,
 			if err != nil {
 				return err
 			}
-			chosen, err := filter.filter(a.now())
+			chosen, err := filter.filter(parent, a.now())
 			if err != nil {
 				return err
 			}
