@@ -112,6 +112,7 @@ var core = map[string][]string{
 	},
 	"policy/simulate":     {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"apikey":              {module + "/internal/errs", module + "/audit", module + "/policy"},
+	"erasure":             {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"savedfilter":         {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"policy/domaincheck":  {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"authflow/factor":     {module + "/internal/errs", module + "/audit"},
@@ -153,7 +154,7 @@ var directions = []struct {
 		why: "policy decides from values; what a flow is stays above it",
 	},
 	{
-		from: []string{"audit", "policy", "authflow", "apikey", "savedfilter"}, to: []string{"server", "cmd"},
+		from: []string{"audit", "policy", "authflow", "apikey", "erasure", "savedfilter"}, to: []string{"server", "cmd"},
 		why: "core and adapters do not know how they are called",
 	},
 	{
@@ -180,7 +181,7 @@ var directions = []struct {
 }
 
 // stores marks what keeps or moves data below the core packages.
-var stores = []string{"audit/sqlite", "audit/postgres", "audit/archiver", "policy/redisdirectory", "authflow/redisstore", "apikey/rediskeys", "savedfilter/redisfilters", "internal/redisx", "internal/embedded"}
+var stores = []string{"audit/sqlite", "audit/postgres", "audit/archiver", "policy/redisdirectory", "authflow/redisstore", "apikey/rediskeys", "erasure/rediserasures", "savedfilter/redisfilters", "internal/redisx", "internal/embedded"}
 
 func TestImportDirections(t *testing.T) {
 	for _, p := range packages(t) {

@@ -160,7 +160,7 @@ func (s *Store) LiveUntil(ctx context.Context, organizationUID string, bound tim
 	prefix := redisx.Member(organizationUID, "")
 	for offset := int64(0); ; offset += scanned {
 		found, err := s.reader.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: s.keys.Of(organizationUID).Deadlines(), ByScore: true, Rev: true,
-			Start: "-inf", Stop: start, Offset: offset, Count: scanned}).Result()
+			Start: start, Stop: "-inf", Offset: offset, Count: scanned}).Result()
 		if err != nil {
 			return time.Time{}, redisx.ReadFailed(err)
 		}

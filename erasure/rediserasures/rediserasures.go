@@ -158,12 +158,12 @@ func (s *Store) Erasures(ctx context.Context, organizationUID, before string, li
 	space := s.keys.Of(organizationUID)
 	var out []erasure.Erasure
 	for len(out) < limit {
-		stop := "+"
+		from := "+"
 		if before != "" {
-			stop = "(" + before
+			from = "(" + before
 		}
 		want := limit - len(out)
-		ids, err := s.reader.ZRangeArgs(ctx, redis.ZRangeArgs{Key: space.Erasures(organizationUID), ByLex: true, Rev: true, Start: "-", Stop: stop, Count: int64(want)}).Result()
+		ids, err := s.reader.ZRangeArgs(ctx, redis.ZRangeArgs{Key: space.Erasures(organizationUID), ByLex: true, Rev: true, Start: from, Stop: "-", Count: int64(want)}).Result()
 		if err != nil {
 			return nil, redisx.ReadFailed(err)
 		}
