@@ -38,7 +38,7 @@ func Run(t *testing.T, open func(t testing.TB, now func() time.Time) Backend) {
 		cases []testCase
 	}{
 		{"store", storeCases}, {"order", orderCases}, {"fencing", fencingCases}, {"batches", batchCases},
-		{"flows", flowCases}, {"flow queries", flowQueryCases}, {"queries", queryCases}, {"paging", pagingCases}, {"filters", filterCases}, {"counts", countCases}, {"groups", groupCases},
+		{"flows", flowCases}, {"flow queries", flowQueryCases}, {"flow filters", flowFilterCases}, {"queries", queryCases}, {"paging", pagingCases}, {"filters", filterCases}, {"counts", countCases}, {"groups", groupCases},
 		{"durability", durabilityCases}, {"unreadable", unreadableCases}, {"hostile", hostileCases}, {"sandbox", sandboxCases},
 		{"history", historyCases}, {"scans", scanCases}, {"people", subjectCases},
 		{"erasing", erasureCases}, {"erasing sign-ins", erasureFlowCases}, {"destroyed keys", forgetCases},

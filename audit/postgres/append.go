@@ -56,11 +56,12 @@ type writer struct {
 	strays        map[int32]bool // shelves that got their first stray
 	history       []historyRow
 	fold          fold
+	people        people
 }
 
 func newWriter(ctx context.Context, tx pgx.Tx) *writer {
 	return &writer{ctx: ctx, tx: tx, organizations: map[string]*organization{}, shelves: map[place]*shelf{}, flows: map[string]*flowState{},
-		events: map[*shelf]*eventRows{}, spans: map[span][2]int64{}, content: map[contentKey]*content{}, strays: map[int32]bool{}}
+		events: map[*shelf]*eventRows{}, spans: map[span][2]int64{}, content: map[contentKey]*content{}, strays: map[int32]bool{}, people: people{}}
 }
 
 // organization is where an organization's record stands.

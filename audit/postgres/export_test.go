@@ -68,7 +68,11 @@ func (a *Archive) FlowPlans(ctx context.Context, q audit.FlowQuery) (plans []str
 			return err
 		}
 		for _, s := range v.flowShelves(&q) {
-			for _, t := range flowStatements(s, &q) {
+			statements, err := v.flowStatements(ctx, tx, s, &q)
+			if err != nil {
+				return err
+			}
+			for _, t := range statements {
 				plan, err := explain(ctx, tx, t)
 				if err != nil {
 					return err

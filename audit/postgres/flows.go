@@ -98,12 +98,10 @@ func (w *writer) flow(f *flowState, it *item, o *organization) error {
 	return nil
 }
 
-// list adds the event's blind indexes to the flow's, without networks, and sees to it that the row is written.
+// list adds the event's blind indexes to the flow's and sees to it that the row is written.
 func (w *writer) list(f *flowState, e *audit.Event) {
 	for _, x := range e.Indexes {
-		if x.Purpose < audit.IndexNetwork32 || x.Purpose > audit.IndexNetwork8 {
-			f.terms[string(term(x))] = true
-		}
+		f.terms[string(term(x))] = true
 	}
 	if (f.changed || len(f.terms) > 0) && !f.listed {
 		f.listed = true

@@ -48,6 +48,7 @@ func (w *writer) lookUp(items []item) (known map[string]bool, err error) {
 			w.queueFlows(&b, s, flows)
 		}
 	}
+	w.queuePeople(&b, items)
 	return known, w.tx.SendBatch(w.ctx, &b).Close()
 }
 

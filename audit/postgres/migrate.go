@@ -60,7 +60,8 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	db := stdlib.OpenDBFromPool(pool)
 	defer db.Close() //nolint:errcheck // the pool stays open
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
+		goose.WithGoMigrations(goose.NewGoMigration(peopleVersion, &goose.GoFunc{RunTx: toPeople}, nil)))
 	if err != nil {
 		return err
 	}
@@ -98,11 +99,15 @@ func version(ctx context.Context, q querier) (have int64, err error) {
 	return have, err
 }
 
+// peopleVersion is the migration that is no file: it reads events.
+const peopleVersion = 4
+
 // newest is the version of the last migration in this binary.
 func newest() (int64, error) {
 	names, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil || len(names) == 0 {
 		return 0, errs.Wrap(err, errs.Internal, reasonFailed, "the archive failed")
 	}
-	return goose.NumericComponent(names[len(names)-1])
+	last, err := goose.NumericComponent(names[len(names)-1])
+	return max(last, peopleVersion), err
 }

@@ -86,7 +86,7 @@ func scanEvent(row pgx.Row, organizationUID string, into ...any) (audit.Event, e
 
 // flowColumns are the columns scanFlow reads, in its order.
 const flowColumns = `f.id, f.name, f.site, f.site_uid, f.support_code, f.correlation_id, f.class, f.provisional,
-	f.started, coalesce(f.ended, 0), f.ending, f.reason, f.last_step, f.last_time, f.start_event, f.bind_event, f.end_event, f.exact`
+	f.started, coalesce(f.ended, 0), f.ending, f.reason, f.last_step, f.last_time, f.start_event, f.bind_event, f.end_event, f.exact, f.terms`
 
 // scanFlow reads flowColumns, after the columns into.
 func scanFlow(row pgx.Row, organizationUID string, into ...any) (audit.FlowRow, error) {
@@ -98,7 +98,7 @@ func scanFlow(row pgx.Row, organizationUID string, into ...any) (audit.FlowRow, 
 		id, exact            []byte
 	)
 	err := row.Scan(append(into, &id, &r.Organization, &r.Site, &r.SiteUID, &r.SupportCode, &r.CorrelationID, &class, &r.Provisional,
-		&started, &ended, &ending, &r.Reason, &step, &last, &r.StartEventID, &r.BindEventID, &r.EndEventID, &exact)...)
+		&started, &ended, &ending, &r.Reason, &step, &last, &r.StartEventID, &r.BindEventID, &r.EndEventID, &exact, &r.Terms)...)
 	r.ID, _ = idText(id)
 	if exact != nil {
 		unpack(exact, flowTexts(&r)...)

@@ -114,14 +114,15 @@ CREATE TABLE flow_N (
   start_event    text COLLATE "C" NOT NULL,
   bind_event     text COLLATE "C" NOT NULL,
   end_event      text COLLATE "C" NOT NULL,
-  exact          bytea -- all texts byte by byte, where one of them cannot stand in its column
+  exact          bytea, -- all texts byte by byte, where one of them cannot stand in its column
+  terms          text COLLATE "C" NOT NULL DEFAULT '' -- audit.TermSet
 ) WITH (fillfactor = 70);
 CREATE INDEX flow_N_started ON flow_N (organization, started, id);
 CREATE INDEX flow_N_site ON flow_N (organization, site, started, id);
 CREATE INDEX flow_N_code ON flow_N (organization, support_code);
 CREATE INDEX flow_N_open ON flow_N (partition, id) WHERE ended IS NULL;
 
--- Blind indexes of a flow's subject: those of its events, without networks.
+-- Blind indexes of a flow: those of its events.
 CREATE TABLE flow_term_N (
   term bytea NOT NULL,
   id   bytea NOT NULL,

@@ -92,6 +92,7 @@ func (w *writer) add(it *item, known map[string]bool, done *audit.Appended) erro
 	}
 	e.Sequence = o.last + 1
 	w.put(it, o)
+	w.people.follow(o.number, e)
 	if e.Directory != nil {
 		w.history = append(w.history, historyRow{o.number, *e, it.body})
 	}
@@ -187,6 +188,9 @@ func (w *writer) write(wrapped []audit.OrganizationKey) error {
 		}
 	}
 	w.queueFlowRows(&b)
+	if err := w.queuePeopleRows(&b); err != nil {
+		return err
+	}
 	w.queueSpans(&b)
 	for shelf := range w.strays {
 		b.Queue(`UPDATE shelf SET strays = true WHERE shelf = $1`, shelf)

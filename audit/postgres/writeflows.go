@@ -13,13 +13,13 @@ import (
 
 // flowRows are rows of flows of one shelf, column by column.
 type flowRows struct {
-	id, exact                                                                                  [][]byte
-	organization, partition, lastStep                                                          []int32
-	moment, started, ended, last, steps                                                        []int64
-	class, ending                                                                              []int16
-	provisional, over                                                                          []bool
-	name, site, siteUID, code, correlation, reason, startEvent, bindEvent, endEvent, moreSteps []string
-	terms, termIDs                                                                             [][]byte
+	id, exact                                                                                         [][]byte
+	organization, partition, lastStep                                                                 []int32
+	moment, started, ended, last, steps                                                               []int64
+	class, ending                                                                                     []int16
+	provisional, over                                                                                 []bool
+	name, site, siteUID, code, correlation, reason, startEvent, bindEvent, endEvent, moreSteps, marks []string
+	terms, termIDs                                                                                    [][]byte
 }
 
 func (r *flowRows) add(f *flowState) {
@@ -34,6 +34,7 @@ func (r *flowRows) add(f *flowState) {
 	r.code, r.correlation = append(r.code, key(f.SupportCode)), append(r.correlation, key(f.CorrelationID))
 	r.reason, r.startEvent = append(r.reason, key(f.Reason)), append(r.startEvent, key(f.StartEventID))
 	r.bindEvent, r.endEvent = append(r.bindEvent, key(f.BindEventID)), append(r.endEvent, key(f.EndEventID))
+	r.marks = append(r.marks, string(f.Terms))
 }
 
 // arrayText is an array of numbers as PostgreSQL reads it: arrays of arrays would have to be of one length.
@@ -54,20 +55,20 @@ func arrayText(numbers []int32) string {
 // flowSource names the columns both statements read.
 const flowSource = ` FROM unnest($1::bytea[], $2::bytea[], $3::integer[], $4::integer[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[],
 		$9::bigint[], $10::bigint[], $11::smallint[], $12::smallint[], $13::boolean[], $14::boolean[], $15::text[], $16::text[], $17::text[],
-		$18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[])
+		$18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[])
 	AS r (id, exact, organization, partition, last_step, moment, started, ended, last_time, steps, class, ending, provisional, over,
-		name, site, site_uid, support_code, correlation_id, reason, start_event, bind_event, end_event, more_steps)`
+		name, site, site_uid, support_code, correlation_id, reason, start_event, bind_event, end_event, more_steps, terms)`
 
 func (r *flowRows) args() []any {
 	return []any{r.id, r.exact, r.organization, r.partition, r.lastStep, r.moment, r.started, r.ended, r.last, r.steps, r.class, r.ending,
-		r.provisional, r.over, r.name, r.site, r.siteUID, r.code, r.correlation, r.reason, r.startEvent, r.bindEvent, r.endEvent, r.moreSteps}
+		r.provisional, r.over, r.name, r.site, r.siteUID, r.code, r.correlation, r.reason, r.startEvent, r.bindEvent, r.endEvent, r.moreSteps, r.marks}
 }
 
 func (r *flowRows) insert(b *pgx.Batch, s *shelf) {
 	b.Queue(`INSERT INTO `+s.table("flow")+` (id, exact, organization, partition, last_step, moment, started, ended, last_time, steps, class, ending,
-			provisional, name, site, site_uid, support_code, correlation_id, reason, start_event, bind_event, end_event, more_steps)
+			provisional, name, site, site_uid, support_code, correlation_id, reason, start_event, bind_event, end_event, more_steps, terms)
 		SELECT id, exact, organization, partition, last_step, moment, started, CASE WHEN over THEN ended END, last_time, steps, class, ending,
-			provisional, name, site, site_uid, support_code, correlation_id, reason, start_event, bind_event, end_event, nullif(more_steps, '')::integer[]`+
+			provisional, name, site, site_uid, support_code, correlation_id, reason, start_event, bind_event, end_event, nullif(more_steps, '')::integer[], terms`+
 		flowSource, r.args()...)
 }
 
@@ -76,7 +77,7 @@ func (r *flowRows) update(b *pgx.Batch, s *shelf) {
 			ended = CASE WHEN r.over THEN r.ended END, last_time = r.last_time, steps = r.steps, class = r.class, ending = r.ending,
 			provisional = r.provisional, site = r.site, site_uid = r.site_uid, support_code = r.support_code,
 			correlation_id = r.correlation_id, reason = r.reason, start_event = r.start_event, bind_event = r.bind_event,
-			end_event = r.end_event, more_steps = nullif(r.more_steps, '')::integer[]`+
+			end_event = r.end_event, more_steps = nullif(r.more_steps, '')::integer[], terms = r.terms`+
 		flowSource+` WHERE f.id = r.id`, r.args()...)
 }
 
