@@ -114,6 +114,8 @@ func (c *Config) complete() error {
 		need("Query.Connections", q.Connections != nil)
 		need("Query.Policies", q.Policies != nil)
 		need("Query.Past", q.Past != nil)
+		need("Query.Retentions", q.Retentions != nil)
+		need("Query.LiveTallies", q.LiveTallies != nil)
 		need("Query.Organizations", q.Organizations != nil)
 		need("Query.Sites", q.Sites != nil)
 		need("Query.ConnectionChanges", q.ConnectionChanges != nil)

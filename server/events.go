@@ -46,7 +46,10 @@ func (s *eventService) ListEvents(ctx context.Context, r *posternv1.ListEventsRe
 	}
 	l.query.Descending = descending
 	out := &posternv1.ListEventsResponse{ArchivedUntil: l.until}
-	return out, s.page(ctx, l, convert.PageSize(r.GetPageSize()), out)
+	if err = s.page(ctx, l, convert.PageSize(r.GetPageSize()), out); err == nil && len(out.GetEvents()) == 0 && r.GetPageToken() == "" {
+		out.NothingFound = s.nothing(ctx, askedOf(&l.query, l.filter.GetInclude()))
+	}
+	return out, err
 }
 
 // page fills one page of events, and its token when there are more.

@@ -288,6 +288,14 @@ func (parts) Indexes(string, audit.Purpose, string) ([]audit.Index, error) { ret
 func (parts) AccountKey(string, string) policy.AccountKey         { return policy.AccountKey{1} }
 func (parts) AddressKey(string, policy.Address) policy.AccountKey { return policy.AccountKey{2} }
 
+func (parts) Retention(context.Context, string) (audit.Retention, error) {
+	return audit.StandardRetention(), nil
+}
+
+func (parts) Tallies(context.Context, string, []string, []time.Time) ([]authflow.DueTally, error) {
+	return nil, nil
+}
+
 func (parts) ArchivedUntil(context.Context, string) (time.Time, error) { return time.Unix(50, 0), nil }
 
 func (parts) Read(context.Context, authflow.Read) (*authflow.Reading, error) {

@@ -90,7 +90,10 @@ func (s *flowService) ListFlows(ctx context.Context, r *posternv1.ListFlowsReque
 		return nil, err
 	}
 	out := &posternv1.ListFlowsResponse{ArchivedUntil: until}
-	return out, s.page(ctx, q, convert.PageSize(r.GetPageSize()), bound, out)
+	if err = s.page(ctx, q, convert.PageSize(r.GetPageSize()), bound, out); err == nil && len(out.GetFlows()) == 0 && r.GetPageToken() == "" {
+		out.NothingFound = s.nothing(ctx, askedOfFlows(&q, r.GetFilter()))
+	}
+	return out, err
 }
 
 // page fills one page of flows, and its token when there are more.

@@ -94,7 +94,7 @@ func (w *world) config() server.Config {
 		Factors: &server.Factors{Holders: w.factors, Many: w.factors, MAC: mac{}},
 		Query: &server.Query{
 			Reader: w.archive, Opener: parts{}, Indexer: parts{}, Keys: parts{}, Records: parts{}, Archived: parts{}, Apply: w, Namer: parts{},
-			Connections: w.connections, Tester: w.connections, Domains: w.domains, Accounts: &applying.Accounts{}, Imports: &applying.Accounts{}, Policies: w.policies, Past: &past{},
+			Connections: w.connections, Tester: w.connections, Domains: w.domains, Accounts: &applying.Accounts{}, Imports: &applying.Accounts{}, Policies: w.policies, Past: &past{}, Retentions: parts{}, LiveTallies: parts{},
 			Organizations: &applying.Resources{}, Sites: &applying.Resources{}, ConnectionChanges: &applying.Resources{},
 			MAC: mac{}, Heartbeat: time.Hour, Poll: time.Millisecond,
 		},

@@ -13,10 +13,11 @@ import (
 
 // listing is one page of a list of events in the making.
 type listing struct {
-	query audit.Query
-	bound [][]byte
-	place place
-	until *timestamppb.Timestamp
+	query  audit.Query
+	filter *posternv1.EventFilter // as it is with a saved one
+	bound  [][]byte
+	place  place
+	until  *timestamppb.Timestamp
 }
 
 // list makes the filter and the page token of a request for a page ready.
@@ -38,7 +39,7 @@ func (s *eventService) list(ctx context.Context, kind string, r interface {
 	if err != nil {
 		return nil, err
 	}
-	l := &listing{}
+	l := &listing{filter: whole}
 	if l.bound, err = binding(ctx, kind, uid, whole, more...); err != nil {
 		return nil, err
 	}

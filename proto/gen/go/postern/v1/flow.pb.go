@@ -478,6 +478,8 @@ type ListFlowsResponse struct {
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// Every event recorded before this moment is in the archive.
 	ArchivedUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=archived_until,json=archivedUntil,proto3" json:"archived_until,omitempty"`
+	// What there is to know about why there are none; only on a first page without any.
+	NothingFound  *NothingFound `protobuf:"bytes,4,opt,name=nothing_found,json=nothingFound,proto3" json:"nothing_found,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -533,6 +535,13 @@ func (x *ListFlowsResponse) GetArchivedUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ListFlowsResponse) GetNothingFound() *NothingFound {
+	if x != nil {
+		return x.NothingFound
+	}
+	return nil
+}
+
 // WatchFlowRequest names a flow to follow.
 type WatchFlowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -584,7 +593,7 @@ var File_postern_v1_flow_proto protoreflect.FileDescriptor
 const file_postern_v1_flow_proto_rawDesc = "" +
 	"\n" +
 	"\x15postern/v1/flow.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\"\x99\x06\n" +
+	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/empty.proto\x1a\x16postern/v1/event.proto\"\x99\x06\n" +
 	"\x04Flow\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\"\n" +
@@ -627,11 +636,12 @@ const file_postern_v1_flow_proto_rawDesc = "" +
 	"\x06filter\x18\x02 \x01(\v2\x16.postern.v1.FlowFilterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"\xa6\x01\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"\xe5\x01\n" +
 	"\x11ListFlowsResponse\x12&\n" +
 	"\x05flows\x18\x01 \x03(\v2\x10.postern.v1.FlowR\x05flows\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12A\n" +
-	"\x0earchived_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rarchivedUntil\"&\n" +
+	"\x0earchived_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rarchivedUntil\x12=\n" +
+	"\rnothing_found\x18\x04 \x01(\v2\x18.postern.v1.NothingFoundR\fnothingFound\"&\n" +
 	"\x10WatchFlowRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name2\xcf\x01\n" +
 	"\vFlowService\x127\n" +
@@ -666,6 +676,7 @@ var file_postern_v1_flow_proto_goTypes = []any{
 	(*Decision)(nil),              // 10: postern.v1.Decision
 	(*Event)(nil),                 // 11: postern.v1.Event
 	(*Personal)(nil),              // 12: postern.v1.Personal
+	(*NothingFound)(nil),          // 13: postern.v1.NothingFound
 }
 var file_postern_v1_flow_proto_depIdxs = []int32{
 	6,  // 0: postern.v1.Flow.phase:type_name -> postern.v1.Phase
@@ -683,17 +694,18 @@ var file_postern_v1_flow_proto_depIdxs = []int32{
 	2,  // 12: postern.v1.ListFlowsRequest.filter:type_name -> postern.v1.FlowFilter
 	0,  // 13: postern.v1.ListFlowsResponse.flows:type_name -> postern.v1.Flow
 	8,  // 14: postern.v1.ListFlowsResponse.archived_until:type_name -> google.protobuf.Timestamp
-	1,  // 15: postern.v1.FlowService.GetFlow:input_type -> postern.v1.GetFlowRequest
-	3,  // 16: postern.v1.FlowService.ListFlows:input_type -> postern.v1.ListFlowsRequest
-	5,  // 17: postern.v1.FlowService.WatchFlow:input_type -> postern.v1.WatchFlowRequest
-	0,  // 18: postern.v1.FlowService.GetFlow:output_type -> postern.v1.Flow
-	4,  // 19: postern.v1.FlowService.ListFlows:output_type -> postern.v1.ListFlowsResponse
-	0,  // 20: postern.v1.FlowService.WatchFlow:output_type -> postern.v1.Flow
-	18, // [18:21] is the sub-list for method output_type
-	15, // [15:18] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	13, // 15: postern.v1.ListFlowsResponse.nothing_found:type_name -> postern.v1.NothingFound
+	1,  // 16: postern.v1.FlowService.GetFlow:input_type -> postern.v1.GetFlowRequest
+	3,  // 17: postern.v1.FlowService.ListFlows:input_type -> postern.v1.ListFlowsRequest
+	5,  // 18: postern.v1.FlowService.WatchFlow:input_type -> postern.v1.WatchFlowRequest
+	0,  // 19: postern.v1.FlowService.GetFlow:output_type -> postern.v1.Flow
+	4,  // 20: postern.v1.FlowService.ListFlows:output_type -> postern.v1.ListFlowsResponse
+	0,  // 21: postern.v1.FlowService.WatchFlow:output_type -> postern.v1.Flow
+	19, // [19:22] is the sub-list for method output_type
+	16, // [16:19] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_flow_proto_init() }
@@ -702,6 +714,7 @@ func file_postern_v1_flow_proto_init() {
 		return
 	}
 	file_postern_v1_common_proto_init()
+	file_postern_v1_empty_proto_init()
 	file_postern_v1_event_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
