@@ -52,13 +52,10 @@ func (a *Archive) Dump(ctx context.Context, organizationUID string, after int64,
 		if err := s.run(); err != nil {
 			return err
 		}
-		byShelf := map[int32][]int64{}
-		for _, h := range s.found {
-			byShelf[h.shelf] = append(byShelf[h.shelf], h.position)
-		}
+		on := byShelf(s.found)
 		return v.dump(ctx, tx, &out, func(s *shelfView, t *text) bool {
-			t.add(` AND e.position = ANY (`, t.arg(byShelf[s.number]), `)`)
-			return len(byShelf[s.number]) > 0
+			t.add(` AND e.position = ANY (`, t.arg(on[s.number]), `)`)
+			return len(on[s.number]) > 0
 		})
 	})
 	return out, err

@@ -153,8 +153,8 @@ func (f *fold) add(organization int32, x *folded) {
 		s.present[presence{organization, c.field, key(value), sequenceOf(x.position) >> blockBits}] = exactTerm(value)
 		k.field, k.site, k.value = c.field, "", audit.TermValue(value)
 		s.hours[k]++
-		if c.field != audit.FieldSite && site != "" && len(site) <= audit.MaxTerm {
-			k.site = site
+		if c.field != audit.FieldSite && site != "" {
+			k.site = audit.TermValue(site)
 			s.hours[k]++
 		}
 	}

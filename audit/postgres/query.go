@@ -143,15 +143,20 @@ func (s *search) take(hits []hit) {
 	s.found = s.found[:min(len(s.found), s.q.Limit)]
 }
 
+// byShelf are the positions of hits by shelf.
+func byShelf(hits []hit) map[int32][]int64 {
+	out := map[int32][]int64{}
+	for _, h := range hits {
+		out[h.shelf] = append(out[h.shelf], h.position)
+	}
+	return out
+}
+
 // fetch reads the events of the answer.
 func (s *search) fetch() ([]audit.Event, error) {
-	byShelf := map[int32][]int64{}
-	for _, h := range s.found {
-		byShelf[h.shelf] = append(byShelf[h.shelf], h.position)
-	}
 	out := make([]audit.Event, 0, len(s.found))
 	var b pgx.Batch
-	for shelf, positions := range byShelf {
+	for shelf, positions := range byShelf(s.found) {
 		var t text
 		t.add(`SELECT `, eventColumns, ` FROM `, tableOf("event", shelf), ` e WHERE e.position = ANY (`, t.arg(positions), `)`)
 		queueEvents(&b, &t, s.q.OrganizationUID, &out)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -108,12 +109,17 @@ func (s *search) pieces(r reach, sets []map[int64]bool) (out []reach) {
 	return out
 }
 
-// valuesText lists the values an organization's whole blocks have on a shelf: it hops through the index from value to value.
-func valuesText(s *shelf) string {
+// valuesText lists the values an organization's whole blocks have on a shelf, of one field or of all: it hops through the index from
+// value to value.
+func valuesText(s *shelf, organization string, f audit.Field) string {
+	only := ""
+	if f != fieldAny {
+		only = ` AND p.field = ` + strconv.Itoa(int(f))
+	}
 	return `WITH RECURSIVE t (field, value, exact) AS (
-		(SELECT p.field, p.value, p.exact FROM ` + s.table("presence") + ` p WHERE p.organization = $1 ORDER BY p.field, p.value LIMIT 1)
+		(SELECT p.field, p.value, p.exact FROM ` + s.table("presence") + ` p WHERE p.organization = ` + organization + only + ` ORDER BY p.field, p.value LIMIT 1)
 		UNION ALL SELECT n.* FROM t CROSS JOIN LATERAL (SELECT p.field, p.value, p.exact FROM ` + s.table("presence") + ` p
-			WHERE p.organization = $1 AND (p.field, p.value) > (t.field, t.value) ORDER BY p.field, p.value LIMIT 1) n)
+			WHERE p.organization = ` + organization + only + ` AND (p.field, p.value) > (t.field, t.value) ORDER BY p.field, p.value LIMIT 1) n)
 		SELECT field, value, coalesce(exact, convert_to(value, 'UTF8')) FROM t`
 }
 
@@ -144,7 +150,7 @@ func (s *search) spellWords(group []reach) error {
 				}
 			}
 		}
-		b.Queue(valuesText(&r.shelf), r.organization).Query(func(rows pgx.Rows) error {
+		b.Queue(valuesText(&r.shelf, `$1`, fieldAny), r.organization).Query(func(rows pgx.Rows) error {
 			var f int16
 			var value string
 			var term []byte
