@@ -87,7 +87,7 @@ func (c *Config) complete() error {
 	need("NewID", c.NewID != nil)
 	need("Log", c.Log != nil)
 	f := c.Forms
-	need("Forms", f.Event != nil && f.Personal != nil && f.Decision != nil && f.Organization != nil && f.Policy != nil && f.Domain != nil && f.Connection != nil)
+	need("Forms", f.Event != nil && f.Personal != nil && f.Decision != nil && f.Organization != nil && f.Policy != nil && f.Domain != nil && f.Connection != nil && f.Mask != nil)
 	need("SignIn.Flows", c.SignIn == nil || c.SignIn.Flows != nil)
 	if f := c.Factors; f != nil {
 		need("Factors.Holders", f.Holders != nil)
@@ -105,6 +105,7 @@ func (c *Config) complete() error {
 	if q := c.Query; q != nil {
 		need("Query.Reader", q.Reader != nil)
 		need("Query.Filters", q.Filters != nil)
+		need("Query.People", q.People != nil)
 		need("Query.Opener", q.Opener != nil)
 		need("Query.Indexer", q.Indexer != nil)
 		need("Query.Keys", q.Keys != nil)
@@ -122,6 +123,8 @@ func (c *Config) complete() error {
 		need("Query.Domains", q.Domains != nil)
 		need("Query.Accounts", q.Accounts != nil)
 		need("Query.Imports", q.Imports != nil)
+		need("Query.Exports", q.Exports != nil)
+		need("Query.ExportURL", q.ExportURL != nil)
 		need("Query.Namer", q.Namer != nil)
 		need("Query.MAC", q.MAC != nil)
 		if q.Heartbeat == 0 {

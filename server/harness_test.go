@@ -45,6 +45,9 @@ type world struct {
 	connections *connections
 	domains     *domains
 	policies    *policies
+	counter     *counter
+	filters     *savedFilters
+	exports     *exports
 	log         *syncBuffer
 	served      chan error
 }
@@ -93,7 +96,7 @@ func (w *world) config() server.Config {
 		SignIn:  &server.SignIn{Flows: w.flows},
 		Factors: &server.Factors{Holders: w.factors, Many: w.factors, MAC: mac{}},
 		Query: &server.Query{
-			Reader: w.archive, Opener: parts{}, Indexer: parts{}, Keys: parts{}, Records: parts{}, Archived: parts{}, Apply: w, Namer: parts{},
+			Reader: w.archive, People: w.archive, Counter: w.counter, Filters: w.filters, Exports: w.exports, ExportURL: func() string { return "http://here/download?link=" }, Opener: parts{}, Indexer: parts{}, Keys: parts{}, Records: parts{}, Archived: parts{}, Apply: w, Namer: parts{},
 			Connections: w.connections, Tester: w.connections, Domains: w.domains, Accounts: &applying.Accounts{}, Imports: &applying.Accounts{}, Policies: w.policies, Past: &past{}, Retentions: parts{}, LiveTallies: parts{},
 			Organizations: &applying.Resources{}, Sites: &applying.Resources{}, ConnectionChanges: &applying.Resources{},
 			MAC: mac{}, Heartbeat: time.Hour, Poll: time.Millisecond,
@@ -107,7 +110,7 @@ func (w *world) config() server.Config {
 // newWorld starts a server; change may alter its configuration. It is stopped when the test ends.
 func newWorld(t *testing.T, change func(*server.Config)) *world {
 	t.Helper()
-	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, connections: &connections{}, domains: &domains{}, policies: &policies{}, log: &syncBuffer{},
+	w := &world{outbox: newOutbox(), flows: newFlows(), archive: &archive{}, factors: &factors{}, connections: &connections{}, domains: &domains{}, policies: &policies{}, counter: &counter{}, filters: &savedFilters{}, exports: &exports{}, log: &syncBuffer{},
 		served: make(chan error, 1)}
 	c := w.config()
 	if change != nil {

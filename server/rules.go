@@ -52,6 +52,8 @@ func eventRules() map[string]interceptor.Rule {
 	return map[string]interceptor.Rule{"GetEvent": search, "ListEvents": search, "WatchEvents": follow, "ListEventTypes": read, "EmitTestEvent": change,
 		"CountEvents": search, "GetEventHistogram": search, "GroupEvents": search,
 		"CreateSavedFilter": change, "GetSavedFilter": read, "ListSavedFilters": read, "UpdateSavedFilter": change, "DeleteSavedFilter": change,
+		"CreateExport": change, "GetExport": read, "ListExports": read, "CancelExport": change, "DeleteExport": change,
+		"ListSubjects": search, "GetSubject": search,
 		"EraseSubject": change, "GetErasure": read, "ListErasures": read,
 	}
 }
@@ -75,7 +77,7 @@ func directoryRules() map[string]interceptor.Rule {
 		"ApplyOrganization": apply, "ExportOrganization": read, "GetOrganization": read, "ListOrganizations": read, "GetConnection": read, "ListConnections": read,
 		"SetConnectionSecret": change, "ClearConnectionSecret": change, "TestConnection": test,
 		"CreateDomain": change, "GetDomain": read, "ListDomains": read, "VerifyDomain": verify, "ConfirmDomainRemoval": change, "DeleteDomain": change,
-		"UpdateDomain": change, "CreateOrganization": change, "UpdateOrganization": change, "DeleteOrganization": change,
+		"UpdateDomain": change, "CreateOrganization": change, "UpdateOrganization": change, "DeleteOrganization": change, "DestroyOrganizationKey": change,
 		"CreateSite": change, "GetSite": read, "ListSites": read, "UpdateSite": change, "DeleteSite": change,
 		"CreateConnection": change, "UpdateConnection": change, "DeleteConnection": change,
 		"CreateAccount": change, "GetAccount": read, "ListAccounts": read, "UpdateAccount": change, "DeleteAccount": change,

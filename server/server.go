@@ -75,6 +75,8 @@ type Query struct {
 	Reader audit.Reader
 	// Counter counts and folds the record. May be nil: then CountEvents, GetEventHistogram and GroupEvents are not served.
 	Counter audit.Counter
+	// People lists who is on record.
+	People audit.SubjectReader
 	// Filters keeps saved filters.
 	Filters SavedFilters
 	// Erasures forgets people. May be nil: then it is not served.
@@ -107,8 +109,11 @@ type Query struct {
 	// Accounts claims accounts, Imports many of them.
 	Accounts Accounts
 	Imports  Imports
-	Namer    policy.Namer
-	MAC      token.MAC // of tokens and cursors; the same in all processes and after a restart
+	// Exports makes files of the record. ExportURL says how the links to them begin, which the link itself follows; "" where there is no HTTP.
+	Exports   Exports
+	ExportURL func() string
+	Namer     policy.Namer
+	MAC       token.MAC // of tokens and cursors; the same in all processes and after a restart
 	// Wake returns a channel that gets a value after the archive took events of the organization, and a function that ends the
 	// subscription. May be nil: then watchers only poll.
 	Wake func(organizationUID string) (<-chan struct{}, func())

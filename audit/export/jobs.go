@@ -62,7 +62,8 @@ type NewJob struct {
 	OrganizationUID string
 	Organization    string // id
 	Format          Format
-	Filter          []byte // an encoded postern.v1.EventFilter, which has been found good
+	Asked           []byte // the filter as it was asked for, which a repeated call is compared by
+	Filter          []byte // what that means: an encoded postern.v1.EventFilter without what changes, which has been found good
 	RequestID       string
 	Reason          string
 }
@@ -76,7 +77,7 @@ func (x *Jobs) Create(ctx context.Context, caller string, in NewJob) (*Job, erro
 		return nil, errs.Field("filter", "FIELD_INVALID", "is too long")
 	}
 	uid := in.OrganizationUID
-	request := x.Namer.ExportRequest(caller, methodCreate, uid, in.RequestID, fields(in.Format.String(), string(in.Filter), in.Reason))
+	request := x.Namer.ExportRequest(caller, methodCreate, uid, in.RequestID, fields(in.Format.String(), string(in.Asked), in.Reason))
 	if first, err := x.Store.Answered(ctx, uid, request); err != nil || first != "" {
 		return x.again(ctx, uid, first, err)
 	}

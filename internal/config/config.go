@@ -34,6 +34,7 @@ type Config struct {
 	HTTP        HTTP        `koanf:"http"`
 	Redis       Redis       `koanf:"redis"`
 	Archive     Archive     `koanf:"archive"`
+	Export      Export      `koanf:"export"`
 	Keys        Keys        `koanf:"keys"`
 	SignIn      SignIn      `koanf:"signin"`
 	Outbound    Outbound    `koanf:"outbound"`
@@ -136,6 +137,40 @@ type Archive struct {
 	// Start although PostgreSQL does not write every commit to disk (fsync, full_page_writes or synchronous_commit is off): what
 	// was archived may then be lost.
 	InsecureNoDurability bool `koanf:"insecure_no_durability"`
+	// Region the record is kept in, such as eu: 1 to 63 of a-z, 0-9 and '-', beginning with a letter. Sites that are bound to a region are
+	// taken by processes of that region only. The archive remembers it, and starts with no other one. Empty means none.
+	Region string `koanf:"region"`
+}
+
+// Export is where files of the record are made and kept ("postern export"). Needs the component api.
+type Export struct {
+	// Directory in which exports are made and, without a bucket, kept; made with mode 0700 when missing. Empty means exports in data_dir.
+	// Several processes with the component api need the same directory, on a disk they share, or a bucket.
+	Directory string `koanf:"directory"`
+	// How long an export's file is kept once it is whole, 1h to 2160h.
+	Keep time.Duration `koanf:"keep"`
+	S3   ExportS3      `koanf:"s3"`
+}
+
+// ExportS3 is a bucket to keep files in instead of on disk, at a server that speaks the S3 protocol. An export is still made in the
+// directory first, so that has to have room for it.
+type ExportS3 struct {
+	// Server, as https://HOST or https://HOST:PORT. Empty means that files are kept on disk.
+	Endpoint string `koanf:"endpoint"`
+	// Bucket, which must be there. Nobody else should be able to read it.
+	Bucket string `koanf:"bucket"`
+	// What names of files begin with, such as postern/.
+	Prefix string `koanf:"prefix"`
+	// Region of the bucket. Empty means that the server is asked.
+	Region string `koanf:"region"`
+	// Access key. Needs secret_key_file.
+	AccessKey string `koanf:"access_key"`
+	// File whose first line is the secret key.
+	SecretKeyFile string `koanf:"secret_key_file"`
+	// PEM file of authorities to trust besides the system's.
+	CAFile string `koanf:"ca_file"`
+	// Lets the endpoint be http. What is exported can then be read on the way: for tests only.
+	InsecureAllowHTTP bool `koanf:"insecure_allow_http"`
 }
 
 // Keys are the keysets. Without the master keyset everything sealed is gone: back it up, apart from the data. With neither file
@@ -227,6 +262,7 @@ func Default() Config {
 			Events: HTTPEvents{Prefix: "/admin/v1/orgs", RequestsPerMinute: 10, StreamRequestsPerMinute: 50}},
 		Redis:     Redis{Mode: RedisEmbedded},
 		Archive:   Archive{MaxConnections: 10},
+		Export:    Export{Keep: 7 * 24 * time.Hour},
 		SignIn:    SignIn{MinLifetime: time.Minute},
 		Outbound:  Outbound{Timeout: 5 * time.Second},
 		DNS:       DNS{Timeout: 2 * time.Second},
@@ -246,6 +282,9 @@ func (c Config) HTTPKeyPath() string { return c.within(c.HTTP.KeyFile, "http.key
 
 // ArchivePath is the file of the SQLite archive.
 func (c Config) ArchivePath() string { return c.within(c.Archive.SQLite, "archive.db") }
+
+// ExportPath is the directory of exports.
+func (c Config) ExportPath() string { return c.within(c.Export.Directory, "exports") }
 
 // ArchivePlace says where the archive is, for people: a file, or a database without its user.
 func (c Config) ArchivePlace() string {

@@ -26,6 +26,7 @@ func (c Config) Validate() error {
 	v.events(c.HTTP.Events)
 	v.redis(c.Redis)
 	v.archive(c.Archive)
+	v.export(c.Export)
 	v.check((c.Keys.MasterFile == "") == (c.Keys.HashFile == ""), "keys.master_file", "and hash_file must be set together, or neither")
 	v.between("signin.min_lifetime", c.SignIn.MinLifetime, time.Second, time.Minute)
 	v.outbound(c.Outbound)
@@ -137,8 +138,12 @@ func (v *validator) redis(r Redis) {
 	v.check(r.TLS.Enabled || r.TLS == RedisTLS{}, "redis.tls.enabled", "must be true for the other settings of redis.tls to count")
 }
 
+// regionName is how a region is written; empty for none.
+var regionName = regexp.MustCompile(`^([a-z][a-z0-9-]{0,62})?$`)
+
 func (v *validator) archive(a Archive) {
 	v.check(a.MaxConnections >= 2 && a.MaxConnections <= 200, "archive.max_connections", "must be 2 to 200")
+	v.check(regionName.MatchString(a.Region), "archive.region", "must be 1 to 63 of a-z, 0-9 and '-', beginning with a letter")
 	if a.URL == "" {
 		v.check(a.PasswordFile == "", "archive.password_file", "is for archive.url, which is not set")
 		return
@@ -152,6 +157,24 @@ func (v *validator) archive(a Archive) {
 		v.check(!password && !u.Query().Has("password"), "archive.url", "must not hold a password; put it into a file and name that in archive.password_file")
 	}
 }
+
+func (v *validator) export(e Export) {
+	v.between("export.keep", e.Keep, time.Hour, 90*24*time.Hour)
+	s := e.S3
+	if s.Endpoint == "" {
+		v.check(s == ExportS3{}, "export.s3.endpoint", "must be set for the other settings of export.s3 to count")
+		return
+	}
+	u, err := url.Parse(s.Endpoint)
+	v.check(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == "",
+		"export.s3.endpoint", "must be https, a host and nothing else; the bucket is a setting of its own")
+	v.check(err != nil || u.Scheme != "http" || s.InsecureAllowHTTP, "export.s3.endpoint", "must be https (or set export.s3.insecure_allow_http for a test)")
+	v.check(bucketName.MatchString(s.Bucket), "export.s3.bucket", "must be 3 to 63 of a-z, 0-9, '.' and '-'")
+	v.check(!strings.HasPrefix(s.Prefix, "/") && len(s.Prefix) <= 512, "export.s3.prefix", "must not begin with a slash, and have at most 512 bytes")
+	v.check(s.AccessKey != "" && s.SecretKeyFile != "", "export.s3.access_key", "and secret_key_file must be set")
+}
+
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
 // maxResolvers bounds who is asked about one domain.
 const maxResolvers = 8

@@ -24,7 +24,7 @@ const (
 // the messages and tries each bound.
 func Bounds() map[protoreflect.FullName]Bound {
 	out := map[protoreflect.FullName]Bound{}
-	for _, group := range []map[string]Bound{signIn(), steps(), factors(), access(), federation(), queries(), eventFilters(), savedFilters(), erasures(), directory(), connections(), domains(), policies(), resources(), simulations(), accounts(), keys()} {
+	for _, group := range []map[string]Bound{signIn(), steps(), factors(), access(), federation(), queries(), subjectLists(), eventFilters(), savedFilters(), exports(), erasures(), directory(), connections(), domains(), policies(), resources(), simulations(), accounts(), keys()} {
 		for name, b := range group {
 			out[protoreflect.FullName("postern.v1."+name)] = b
 		}

@@ -69,6 +69,10 @@ func (g *Gateway) guard(next http.Handler) http.Handler {
 			g.config.Events.ServeHTTP(w, r)
 			return
 		}
+		if g.config.Exports != nil && r.URL.Path == DownloadPath {
+			g.download(w, r)
+			return
+		}
 		principal := g.principal(r)
 		r.Header.Del("Authorization")
 		ctx := context.WithValue(r.Context(), principalKey{}, principal)

@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -45,6 +46,7 @@ type Config struct {
 	Ready   func() (ok bool, details any) // for /readyz; details are shown as JSON
 	Metrics http.Handler                  // for /metrics
 	Events  Events                        // the events API; may be nil
+	Exports Exports                       // files of exports; may be nil
 	Log     *slog.Logger
 }
 
@@ -65,6 +67,8 @@ type Gateway struct {
 	listener *bufconn.Listener
 	client   *grpc.ClientConn
 	http     *http.Server
+
+	downloads atomic.Int64 // files being written
 }
 
 // Sizes and times of HTTP.

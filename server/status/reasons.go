@@ -126,6 +126,12 @@ func reasonsOfFlows() []ReasonInfo {
 
 func reasonsOfState() []ReasonInfo {
 	return []ReasonInfo{
+		{Reason: "EXPORT_BUSY", Kind: errs.ResourceExhausted, Meaning: "An organization's exports are made two at a time. Nobody is told: the others wait.", Do: "Wait."},
+		{Reason: "EXPORT_LIMIT", Kind: errs.ResourceExhausted, Meaning: "An organization has at most 20 exports that are not made yet, and 200 in all.", Do: "Wait until some are made, or delete some."},
+		{Reason: "EXPORT_MOVED", Kind: errs.Conflict, Meaning: "The export was changed by somebody else at the same moment.", Do: doSame, Retry: true},
+		{Reason: "SUBJECT_NOT_FOUND", Kind: errs.NotFound, Meaning: "Nobody of that name is on the organization's record, or was last seen before what is kept.", Do: doName},
+		{Reason: "EXPORT_NOT_FOUND", Kind: errs.NotFound, Meaning: "There is no such export, or its time is over.", Do: doName},
+		{Reason: "EXPORT_OVER", Kind: errs.FailedPrecondition, Meaning: "An export that is made or failed cannot be called off.", Do: "Nothing, or delete it."},
 		{Reason: "ACCOUNT_EXISTS", Kind: errs.AlreadyExists, Meaning: "The organization claims this account already.", Do: "Read it."},
 		{Reason: "ACCOUNT_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization claims no such account.", Do: doName},
 		{Reason: "ACCOUNT_TAKEN", Kind: errs.AlreadyExists, Meaning: "Another organization claims the account, or was about to a moment ago.",
@@ -164,6 +170,8 @@ func reasonsOfState() []ReasonInfo {
 			Do: "Read it again, look at what changed, and apply with its etag and a new request id."},
 		{Reason: "KEY_DESTROYED", Kind: errs.FailedPrecondition, Meaning: "The organization's key was destroyed: nothing personal can be kept or read any more.",
 			Do: "The organization can be deleted, and its record read without what was personal."},
+		{Reason: "SIGN_INS_UNDER_WAY", Kind: errs.FailedPrecondition, Meaning: "Sign-ins are under way that the call would cut off.",
+			Do: "Try again when they have ended; the text says when that is at the latest."},
 		{Reason: "LOCK_OUT", Kind: errs.FailedPrecondition, Meaning: "The change would deny every external user, the people of a domain that goes, or the person of admin_email at a site that is open now; the text says which.",
 			Do: "Let somebody in, or, if that is meant, send it with force: the event says so."},
 		{Reason: "EVENT_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization has no such event in its archive.",
@@ -181,7 +189,9 @@ func reasonsOfState() []ReasonInfo {
 			Do: "Enrol one."},
 		{Reason: "NOT_ENROLLED", Kind: errs.FailedPrecondition, Meaning: "The account has no second factor in this organization.", Do: "Enrol one."},
 		{Reason: "ORGANIZATION_EXISTS", Kind: errs.AlreadyExists, Meaning: "There is an organization with this id already.", Do: "Change it, or choose another id."},
-		{Reason: "ORGANIZATION_NOT_DISABLED", Kind: errs.FailedPrecondition, Meaning: "Only an organization that is disabled is deleted.",
+		{Reason: "ORGANIZATION_ON_HOLD", Kind: errs.FailedPrecondition, Meaning: "An organization whose record is on legal hold is not deleted, its key is not destroyed and nobody is erased from it.",
+			Do: "Lift the hold first, with a reason."},
+		{Reason: "ORGANIZATION_NOT_DISABLED", Kind: errs.FailedPrecondition, Meaning: "Only an organization that is disabled is deleted, or loses its key.",
 			Do: "Disable it, make sure that nobody misses it, then delete it."},
 		{Reason: "ORGANIZATION_NOT_FOUND", Kind: errs.NotFound, Meaning: "There is no such organization.", Do: doName},
 		{Reason: "ORGANIZATION_DIFFERS", Kind: errs.Invalid, Meaning: "The document names another organization than the call.", Do: doCorrect},
@@ -201,6 +211,9 @@ func reasonsOfState() []ReasonInfo {
 		{Reason: "SAVED_FILTER_NOT_FOUND", Kind: errs.NotFound, Meaning: "The organization has no such saved filter.", Do: doName},
 		{Reason: "SAVED_FILTER_UNREADABLE", Kind: errs.FailedPrecondition, Meaning: "What the saved filter says cannot be opened any more.", Do: "Replace or delete it."},
 		{Reason: "SITE_EXISTS", Kind: errs.AlreadyExists, Meaning: "The organization has a site with this id already.", Do: "Change it, or choose another id."},
+		{Reason: "REGION_MISMATCH", Kind: errs.FailedPrecondition,
+			Meaning: "The record of the site is bound to a region, and the process asked keeps its record elsewhere.",
+			Do:      "Ask a process of that region, or bind the site to the region of this one."},
 		{Reason: "SITE_IN_USE", Kind: errs.FailedPrecondition, Meaning: "A rule names the site; the text says which.", Do: "Change the policy first."},
 		{Reason: "SERVICE_UNKNOWN", Kind: errs.NotFound, Meaning: "A health check names a service this server does not have.", Do: doName},
 	}
@@ -212,6 +225,8 @@ func reasonsOfAccess() []ReasonInfo {
 		{Reason: "API_KEY_INVALID", Kind: errs.Unauthenticated, Meaning: "The bearer token of the events API is no API key of this installation.",
 			Do: "Send the secret that CreateKey answered."},
 		{Reason: "API_KEY_REVOKED", Kind: errs.Unauthenticated, Meaning: "The API key was revoked.", Do: "Make a new one."},
+		{Reason: "EXPORT_LINK_EXPIRED", Kind: errs.PermissionDenied, Meaning: "A link to an export's file is good for one day.", Do: "Ask for the export again: the answer has another link."},
+		{Reason: "EXPORT_LINK_INVALID", Kind: errs.PermissionDenied, Meaning: "A link to an export's file was changed, is of another installation, or its file is gone.", Do: "Ask for the export again: the answer has another link."},
 		{Reason: "CREDENTIALS_INVALID", Kind: errs.Unauthenticated, Meaning: "The credential is not one of this listener.", Do: "Send the content of this listener's key file."},
 		{Reason: "CREDENTIALS_MISSING", Kind: errs.Unauthenticated, Meaning: "Nothing proves who is calling.", Do: "Send a credential."},
 		{Reason: "HOST_NOT_ALLOWED", Kind: errs.PermissionDenied, Meaning: "The HTTP Host header names none of this listener's hosts.",
@@ -224,6 +239,7 @@ func reasonsOfAccess() []ReasonInfo {
 
 func reasonsOfTrouble() []ReasonInfo {
 	return []ReasonInfo{
+		{Reason: "EXPORT_STORAGE_UNAVAILABLE", Kind: errs.Unavailable, Meaning: "What keeps the files of exports does not answer.", Do: "Try the same link later.", Retry: true},
 		{Reason: "ARCHIVE_UNAVAILABLE", Kind: errs.Unavailable, Meaning: "The archive cannot be used at the moment; sign-ins go on.", Do: doSame, Retry: true},
 		{Reason: ReasonCanceled, Kind: errs.Canceled, Meaning: "The caller gave up.", Do: "A change may have happened: send the same call with the same request id to know."},
 		{Reason: ReasonDeadlineExceeded, Kind: errs.DeadlineExceeded, Meaning: "The deadline passed.", Do: "A change may have happened: send the same call with the same request id."},

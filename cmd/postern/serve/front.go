@@ -106,13 +106,14 @@ func (p *process) listen(ctx context.Context) error {
 	if f.http, err = lc.Listen(ctx, "tcp", p.c.HTTP.Address); err != nil {
 		return &ConfigError{fmt.Errorf("http.address: %w", err)}
 	}
-	events, hosts, err := p.eventsAPI()
+	events, err := p.eventsAPI()
 	if err != nil {
 		return err
 	}
+	_, hosts := p.public()
 	f.gateway, err = rest.New(rest.Config{ //nolint:contextcheck // it outlives the start
 		Key: key, Record: f.server.Refusals().Record, Ready: func() (bool, any) { return p.watch.status() },
-		Metrics: p.metrics.Handler(), Events: events, Hosts: hosts, Log: p.log})
+		Metrics: p.metrics.Handler(), Events: events, Hosts: hosts, Exports: p.exportFiles(), Log: p.log})
 	return err
 }
 
@@ -138,7 +139,9 @@ func (p *process) serverConfig() server.Config {
 		}
 		c.Query.Filters, c.Query.Erasures = p.work.filters, p.work.erasures
 		c.Query.Counter, _ = s.archive.(audit.Counter)
+		c.Query.People = s.archive
 		c.Query.Retentions, c.Query.LiveTallies = s.archive, s.flows
+		c.Query.Exports, c.Query.ExportURL = p.work.exports.jobs, p.exportURL
 		r := p.resources()
 		c.Query.Organizations, c.Query.Sites, c.Query.ConnectionChanges = r, r, r
 		c.Identities = &server.Identities{Keeper: p.work.identities, MAC: s.keysets.Namer()}

@@ -13,8 +13,10 @@ import (
 	"github.com/postern-audit/postern/authflow/redisstore"
 	"github.com/postern-audit/postern/authflow/verify/vault"
 	"github.com/postern-audit/postern/erasure"
+	"github.com/postern-audit/postern/erasure/rediserasures"
 	"github.com/postern-audit/postern/internal/config"
 	"github.com/postern-audit/postern/policy/directory"
+	"github.com/postern-audit/postern/policy/keeping"
 	"github.com/postern-audit/postern/policy/past"
 	"github.com/postern-audit/postern/savedfilter"
 )
@@ -25,6 +27,7 @@ type work struct {
 	factors  *authflow.Authenticators
 	sweeper  *authflow.Sweeper  // nil without the component
 	archiver *archiver.Archiver // nil without the component
+	keeping  *keeping.Keeping   // likewise
 	source   *redisstore.Source
 	// What speaks with identity providers, and the identities it has proven.
 	providers  *idp.Client
@@ -36,8 +39,10 @@ type work struct {
 	keyStore *rediskeys.Store
 	// What forgets people.
 	erasures *erasure.Erasures
+	erased   *rediserasures.Store
 	eraser   *erasure.Worker // nil without the component archiver
 	filters  *savedfilter.Filters
+	exports  exports // none without the component api
 	// What domains are verified with.
 	checker directory.DomainChecker
 }
@@ -86,7 +91,7 @@ func (p *process) makeWork(ctx context.Context) error {
 	w.flows, err = authflow.New(authflow.Config{
 		Store: waking{p.metrics.Store(p.stores.flows), w.wake}, Directory: p.stores.directory, Namer: p.stores.namer, Archive: p.stores.archive,
 		Verifier: secrets, Providers: p.metrics.Providers(w.providers), ExchangeTimeout: p.c.Outbound.Timeout,
-		Now: p.clock.Now, NewID: newID, NewCode: newSupportCode, Log: p.log, MinLifetime: p.c.SignIn.MinLifetime})
+		Now: p.clock.Now, NewID: newID, NewCode: newSupportCode, Log: p.log, MinLifetime: p.c.SignIn.MinLifetime, Region: p.c.Archive.Region})
 	if err != nil {
 		return err
 	}
@@ -101,10 +106,16 @@ func (p *process) makeWork(ctx context.Context) error {
 	if err = p.openErasures(); err != nil {
 		return err
 	}
+	if err = p.openExports(); err != nil {
+		return err
+	}
 	if err = p.openSavedFilters(); err != nil {
 		return err
 	}
 	if w.identities, err = authflow.NewIdentities(w.flows, p.stores.flows); err != nil || !p.has(config.ComponentArchiver) {
+		return err
+	}
+	if w.keeping, err = keeping.New(keeping.Config{Directory: p.stores.directory, Archive: p.stores.archive, Log: p.log}); err != nil {
 		return err
 	}
 	partitions := make([]int, p.c.Partitions)
@@ -117,7 +128,7 @@ func (p *process) makeWork(ctx context.Context) error {
 	}
 	w.archiver, err = archiver.New(archiver.Config{
 		Source: w.source, Archive: p.stores.archive, Codec: p.stores.codec, Keys: p.stores.keyring, Lease: hint, Metrics: p.metrics,
-		Log: p.log, Now: p.clock.Now, Partitions: partitions, Holder: p.holder})
+		Log: p.log, Now: p.clock.Now, Partitions: partitions, Holder: p.holder, Region: p.c.Archive.Region, Written: w.keeping.Changed})
 	return err
 }
 
@@ -126,12 +137,14 @@ func (p *process) startWork(context.Context) error {
 	if p.work.archiver != nil {
 		p.startArchiver()                       //nolint:contextcheck // it outlives the start
 		p.startEraser()                         //nolint:contextcheck // it outlives the start
+		p.startKeeping()                        //nolint:contextcheck // it outlives the start
 		if err := p.startPruner(); err != nil { //nolint:contextcheck // it outlives the start
 			return err
 		}
 	}
 	p.startKeyNews() //nolint:contextcheck // it outlives the start
 	if p.has(config.ComponentAPI) {
+		p.startExports()                           //nolint:contextcheck // it outlives the start
 		if err := p.startRechecker(); err != nil { //nolint:contextcheck // it outlives the start
 			return err
 		}

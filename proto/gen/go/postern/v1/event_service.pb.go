@@ -742,7 +742,7 @@ var File_postern_v1_event_service_proto protoreflect.FileDescriptor
 const file_postern_v1_event_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1epostern/v1/event_service.proto\x12\n" +
-	"postern.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/empty.proto\x1a\x18postern/v1/erasure.proto\x1a\x16postern/v1/event.proto\x1a\x1cpostern/v1/event_count.proto\x1a\x1dpostern/v1/event_filter.proto\x1a\x1dpostern/v1/saved_filter.proto\"%\n" +
+	"postern.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/empty.proto\x1a\x18postern/v1/erasure.proto\x1a\x16postern/v1/event.proto\x1a\x1cpostern/v1/event_count.proto\x1a\x1dpostern/v1/event_filter.proto\x1a\x17postern/v1/export.proto\x1a\x1dpostern/v1/saved_filter.proto\x1a\x18postern/v1/subject.proto\"%\n" +
 	"\x0fGetEventRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\xa3\x02\n" +
 	"\x11ListEventsRequest\x12\x16\n" +
@@ -790,8 +790,7 @@ const file_postern_v1_event_service_proto_rawDesc = "" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04note\x18\x03 \x01(\tR\x04note\"+\n" +
 	"\x15EmitTestEventResponse\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name2\x92\n" +
-	"\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name2\x88\x0e\n" +
 	"\fEventService\x12:\n" +
 	"\bGetEvent\x12\x1b.postern.v1.GetEventRequest\x1a\x11.postern.v1.Event\x12K\n" +
 	"\n" +
@@ -806,11 +805,19 @@ const file_postern_v1_event_service_proto_rawDesc = "" +
 	"\x0eGetSavedFilter\x12!.postern.v1.GetSavedFilterRequest\x1a\x17.postern.v1.SavedFilter\x12]\n" +
 	"\x10ListSavedFilters\x12#.postern.v1.ListSavedFiltersRequest\x1a$.postern.v1.ListSavedFiltersResponse\x12R\n" +
 	"\x11UpdateSavedFilter\x12$.postern.v1.UpdateSavedFilterRequest\x1a\x17.postern.v1.SavedFilter\x12Q\n" +
-	"\x11DeleteSavedFilter\x12$.postern.v1.DeleteSavedFilterRequest\x1a\x16.google.protobuf.Empty\x12D\n" +
+	"\x11DeleteSavedFilter\x12$.postern.v1.DeleteSavedFilterRequest\x1a\x16.google.protobuf.Empty\x12Q\n" +
+	"\fListSubjects\x12\x1f.postern.v1.ListSubjectsRequest\x1a .postern.v1.ListSubjectsResponse\x12?\n" +
+	"\n" +
+	"GetSubject\x12\x1d.postern.v1.GetSubjectRequest\x1a\x12.postern.v1.Person\x12D\n" +
 	"\fEraseSubject\x12\x1f.postern.v1.EraseSubjectRequest\x1a\x13.postern.v1.Erasure\x12@\n" +
 	"\n" +
 	"GetErasure\x12\x1d.postern.v1.GetErasureRequest\x1a\x13.postern.v1.Erasure\x12Q\n" +
-	"\fListErasures\x12\x1f.postern.v1.ListErasuresRequest\x1a .postern.v1.ListErasuresResponseBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
+	"\fListErasures\x12\x1f.postern.v1.ListErasuresRequest\x1a .postern.v1.ListErasuresResponse\x12C\n" +
+	"\fCreateExport\x12\x1f.postern.v1.CreateExportRequest\x1a\x12.postern.v1.Export\x12=\n" +
+	"\tGetExport\x12\x1c.postern.v1.GetExportRequest\x1a\x12.postern.v1.Export\x12N\n" +
+	"\vListExports\x12\x1e.postern.v1.ListExportsRequest\x1a\x1f.postern.v1.ListExportsResponse\x12C\n" +
+	"\fCancelExport\x12\x1f.postern.v1.CancelExportRequest\x1a\x12.postern.v1.Export\x12G\n" +
+	"\fDeleteExport\x12\x1f.postern.v1.DeleteExportRequest\x1a\x16.google.protobuf.EmptyBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
 var (
 	file_postern_v1_event_service_proto_rawDescOnce sync.Once
@@ -852,17 +859,28 @@ var file_postern_v1_event_service_proto_goTypes = []any{
 	(*ListSavedFiltersRequest)(nil),  // 22: postern.v1.ListSavedFiltersRequest
 	(*UpdateSavedFilterRequest)(nil), // 23: postern.v1.UpdateSavedFilterRequest
 	(*DeleteSavedFilterRequest)(nil), // 24: postern.v1.DeleteSavedFilterRequest
-	(*EraseSubjectRequest)(nil),      // 25: postern.v1.EraseSubjectRequest
-	(*GetErasureRequest)(nil),        // 26: postern.v1.GetErasureRequest
-	(*ListErasuresRequest)(nil),      // 27: postern.v1.ListErasuresRequest
-	(*CountEventsResponse)(nil),      // 28: postern.v1.CountEventsResponse
-	(*EventHistogram)(nil),           // 29: postern.v1.EventHistogram
-	(*GroupEventsResponse)(nil),      // 30: postern.v1.GroupEventsResponse
-	(*SavedFilter)(nil),              // 31: postern.v1.SavedFilter
-	(*ListSavedFiltersResponse)(nil), // 32: postern.v1.ListSavedFiltersResponse
-	(*emptypb.Empty)(nil),            // 33: google.protobuf.Empty
-	(*Erasure)(nil),                  // 34: postern.v1.Erasure
-	(*ListErasuresResponse)(nil),     // 35: postern.v1.ListErasuresResponse
+	(*ListSubjectsRequest)(nil),      // 25: postern.v1.ListSubjectsRequest
+	(*GetSubjectRequest)(nil),        // 26: postern.v1.GetSubjectRequest
+	(*EraseSubjectRequest)(nil),      // 27: postern.v1.EraseSubjectRequest
+	(*GetErasureRequest)(nil),        // 28: postern.v1.GetErasureRequest
+	(*ListErasuresRequest)(nil),      // 29: postern.v1.ListErasuresRequest
+	(*CreateExportRequest)(nil),      // 30: postern.v1.CreateExportRequest
+	(*GetExportRequest)(nil),         // 31: postern.v1.GetExportRequest
+	(*ListExportsRequest)(nil),       // 32: postern.v1.ListExportsRequest
+	(*CancelExportRequest)(nil),      // 33: postern.v1.CancelExportRequest
+	(*DeleteExportRequest)(nil),      // 34: postern.v1.DeleteExportRequest
+	(*CountEventsResponse)(nil),      // 35: postern.v1.CountEventsResponse
+	(*EventHistogram)(nil),           // 36: postern.v1.EventHistogram
+	(*GroupEventsResponse)(nil),      // 37: postern.v1.GroupEventsResponse
+	(*SavedFilter)(nil),              // 38: postern.v1.SavedFilter
+	(*ListSavedFiltersResponse)(nil), // 39: postern.v1.ListSavedFiltersResponse
+	(*emptypb.Empty)(nil),            // 40: google.protobuf.Empty
+	(*ListSubjectsResponse)(nil),     // 41: postern.v1.ListSubjectsResponse
+	(*Person)(nil),                   // 42: postern.v1.Person
+	(*Erasure)(nil),                  // 43: postern.v1.Erasure
+	(*ListErasuresResponse)(nil),     // 44: postern.v1.ListErasuresResponse
+	(*Export)(nil),                   // 45: postern.v1.Export
+	(*ListExportsResponse)(nil),      // 46: postern.v1.ListExportsResponse
 }
 var file_postern_v1_event_service_proto_depIdxs = []int32{
 	12, // 0: postern.v1.ListEventsRequest.filter:type_name -> postern.v1.EventFilter
@@ -888,27 +906,41 @@ var file_postern_v1_event_service_proto_depIdxs = []int32{
 	22, // 20: postern.v1.EventService.ListSavedFilters:input_type -> postern.v1.ListSavedFiltersRequest
 	23, // 21: postern.v1.EventService.UpdateSavedFilter:input_type -> postern.v1.UpdateSavedFilterRequest
 	24, // 22: postern.v1.EventService.DeleteSavedFilter:input_type -> postern.v1.DeleteSavedFilterRequest
-	25, // 23: postern.v1.EventService.EraseSubject:input_type -> postern.v1.EraseSubjectRequest
-	26, // 24: postern.v1.EventService.GetErasure:input_type -> postern.v1.GetErasureRequest
-	27, // 25: postern.v1.EventService.ListErasures:input_type -> postern.v1.ListErasuresRequest
-	13, // 26: postern.v1.EventService.GetEvent:output_type -> postern.v1.Event
-	3,  // 27: postern.v1.EventService.ListEvents:output_type -> postern.v1.ListEventsResponse
-	5,  // 28: postern.v1.EventService.WatchEvents:output_type -> postern.v1.WatchEventsResponse
-	7,  // 29: postern.v1.EventService.ListEventTypes:output_type -> postern.v1.ListEventTypesResponse
-	11, // 30: postern.v1.EventService.EmitTestEvent:output_type -> postern.v1.EmitTestEventResponse
-	28, // 31: postern.v1.EventService.CountEvents:output_type -> postern.v1.CountEventsResponse
-	29, // 32: postern.v1.EventService.GetEventHistogram:output_type -> postern.v1.EventHistogram
-	30, // 33: postern.v1.EventService.GroupEvents:output_type -> postern.v1.GroupEventsResponse
-	31, // 34: postern.v1.EventService.CreateSavedFilter:output_type -> postern.v1.SavedFilter
-	31, // 35: postern.v1.EventService.GetSavedFilter:output_type -> postern.v1.SavedFilter
-	32, // 36: postern.v1.EventService.ListSavedFilters:output_type -> postern.v1.ListSavedFiltersResponse
-	31, // 37: postern.v1.EventService.UpdateSavedFilter:output_type -> postern.v1.SavedFilter
-	33, // 38: postern.v1.EventService.DeleteSavedFilter:output_type -> google.protobuf.Empty
-	34, // 39: postern.v1.EventService.EraseSubject:output_type -> postern.v1.Erasure
-	34, // 40: postern.v1.EventService.GetErasure:output_type -> postern.v1.Erasure
-	35, // 41: postern.v1.EventService.ListErasures:output_type -> postern.v1.ListErasuresResponse
-	26, // [26:42] is the sub-list for method output_type
-	10, // [10:26] is the sub-list for method input_type
+	25, // 23: postern.v1.EventService.ListSubjects:input_type -> postern.v1.ListSubjectsRequest
+	26, // 24: postern.v1.EventService.GetSubject:input_type -> postern.v1.GetSubjectRequest
+	27, // 25: postern.v1.EventService.EraseSubject:input_type -> postern.v1.EraseSubjectRequest
+	28, // 26: postern.v1.EventService.GetErasure:input_type -> postern.v1.GetErasureRequest
+	29, // 27: postern.v1.EventService.ListErasures:input_type -> postern.v1.ListErasuresRequest
+	30, // 28: postern.v1.EventService.CreateExport:input_type -> postern.v1.CreateExportRequest
+	31, // 29: postern.v1.EventService.GetExport:input_type -> postern.v1.GetExportRequest
+	32, // 30: postern.v1.EventService.ListExports:input_type -> postern.v1.ListExportsRequest
+	33, // 31: postern.v1.EventService.CancelExport:input_type -> postern.v1.CancelExportRequest
+	34, // 32: postern.v1.EventService.DeleteExport:input_type -> postern.v1.DeleteExportRequest
+	13, // 33: postern.v1.EventService.GetEvent:output_type -> postern.v1.Event
+	3,  // 34: postern.v1.EventService.ListEvents:output_type -> postern.v1.ListEventsResponse
+	5,  // 35: postern.v1.EventService.WatchEvents:output_type -> postern.v1.WatchEventsResponse
+	7,  // 36: postern.v1.EventService.ListEventTypes:output_type -> postern.v1.ListEventTypesResponse
+	11, // 37: postern.v1.EventService.EmitTestEvent:output_type -> postern.v1.EmitTestEventResponse
+	35, // 38: postern.v1.EventService.CountEvents:output_type -> postern.v1.CountEventsResponse
+	36, // 39: postern.v1.EventService.GetEventHistogram:output_type -> postern.v1.EventHistogram
+	37, // 40: postern.v1.EventService.GroupEvents:output_type -> postern.v1.GroupEventsResponse
+	38, // 41: postern.v1.EventService.CreateSavedFilter:output_type -> postern.v1.SavedFilter
+	38, // 42: postern.v1.EventService.GetSavedFilter:output_type -> postern.v1.SavedFilter
+	39, // 43: postern.v1.EventService.ListSavedFilters:output_type -> postern.v1.ListSavedFiltersResponse
+	38, // 44: postern.v1.EventService.UpdateSavedFilter:output_type -> postern.v1.SavedFilter
+	40, // 45: postern.v1.EventService.DeleteSavedFilter:output_type -> google.protobuf.Empty
+	41, // 46: postern.v1.EventService.ListSubjects:output_type -> postern.v1.ListSubjectsResponse
+	42, // 47: postern.v1.EventService.GetSubject:output_type -> postern.v1.Person
+	43, // 48: postern.v1.EventService.EraseSubject:output_type -> postern.v1.Erasure
+	43, // 49: postern.v1.EventService.GetErasure:output_type -> postern.v1.Erasure
+	44, // 50: postern.v1.EventService.ListErasures:output_type -> postern.v1.ListErasuresResponse
+	45, // 51: postern.v1.EventService.CreateExport:output_type -> postern.v1.Export
+	45, // 52: postern.v1.EventService.GetExport:output_type -> postern.v1.Export
+	46, // 53: postern.v1.EventService.ListExports:output_type -> postern.v1.ListExportsResponse
+	45, // 54: postern.v1.EventService.CancelExport:output_type -> postern.v1.Export
+	40, // 55: postern.v1.EventService.DeleteExport:output_type -> google.protobuf.Empty
+	33, // [33:56] is the sub-list for method output_type
+	10, // [10:33] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -925,7 +957,9 @@ func file_postern_v1_event_service_proto_init() {
 	file_postern_v1_event_proto_init()
 	file_postern_v1_event_count_proto_init()
 	file_postern_v1_event_filter_proto_init()
+	file_postern_v1_export_proto_init()
 	file_postern_v1_saved_filter_proto_init()
+	file_postern_v1_subject_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

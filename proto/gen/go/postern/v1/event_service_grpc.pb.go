@@ -35,9 +35,16 @@ const (
 	EventService_ListSavedFilters_FullMethodName  = "/postern.v1.EventService/ListSavedFilters"
 	EventService_UpdateSavedFilter_FullMethodName = "/postern.v1.EventService/UpdateSavedFilter"
 	EventService_DeleteSavedFilter_FullMethodName = "/postern.v1.EventService/DeleteSavedFilter"
+	EventService_ListSubjects_FullMethodName      = "/postern.v1.EventService/ListSubjects"
+	EventService_GetSubject_FullMethodName        = "/postern.v1.EventService/GetSubject"
 	EventService_EraseSubject_FullMethodName      = "/postern.v1.EventService/EraseSubject"
 	EventService_GetErasure_FullMethodName        = "/postern.v1.EventService/GetErasure"
 	EventService_ListErasures_FullMethodName      = "/postern.v1.EventService/ListErasures"
+	EventService_CreateExport_FullMethodName      = "/postern.v1.EventService/CreateExport"
+	EventService_GetExport_FullMethodName         = "/postern.v1.EventService/GetExport"
+	EventService_ListExports_FullMethodName       = "/postern.v1.EventService/ListExports"
+	EventService_CancelExport_FullMethodName      = "/postern.v1.EventService/CancelExport"
+	EventService_DeleteExport_FullMethodName      = "/postern.v1.EventService/DeleteExport"
 )
 
 // EventServiceClient is the client API for EventService service.
@@ -72,12 +79,27 @@ type EventServiceClient interface {
 	UpdateSavedFilter(ctx context.Context, in *UpdateSavedFilterRequest, opts ...grpc.CallOption) (*SavedFilter, error)
 	// DeleteSavedFilter removes a saved filter.
 	DeleteSavedFilter(ctx context.Context, in *DeleteSavedFilterRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// ListSubjects returns a page of the people on an organization's record, or on a site's, the last seen first.
+	ListSubjects(ctx context.Context, in *ListSubjectsRequest, opts ...grpc.CallOption) (*ListSubjectsResponse, error)
+	// GetSubject returns one person, with what the record says of them at each site.
+	GetSubject(ctx context.Context, in *GetSubjectRequest, opts ...grpc.CallOption) (*Person, error)
 	// EraseSubject asks to forget a person: what is kept of the account, and who it was on the record. It is carried out in the background.
 	EraseSubject(ctx context.Context, in *EraseSubjectRequest, opts ...grpc.CallOption) (*Erasure, error)
 	// GetErasure says how far an erasure is.
 	GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*Erasure, error)
 	// ListErasures returns a page of an organization's erasures, newest first.
 	ListErasures(ctx context.Context, in *ListErasuresRequest, opts ...grpc.CallOption) (*ListErasuresResponse, error)
+	// CreateExport asks for a file of the archived events that match a filter, up to the last one there is now. It is made in the
+	// background.
+	CreateExport(ctx context.Context, in *CreateExportRequest, opts ...grpc.CallOption) (*Export, error)
+	// GetExport returns an export: how far it is, and fresh links to its file and manifest when it is whole.
+	GetExport(ctx context.Context, in *GetExportRequest, opts ...grpc.CallOption) (*Export, error)
+	// ListExports returns a page of an organization's exports, the newest first.
+	ListExports(ctx context.Context, in *ListExportsRequest, opts ...grpc.CallOption) (*ListExportsResponse, error)
+	// CancelExport calls off an export that is not whole. One that was called off stays as it is.
+	CancelExport(ctx context.Context, in *CancelExportRequest, opts ...grpc.CallOption) (*Export, error)
+	// DeleteExport removes an export with its file.
+	DeleteExport(ctx context.Context, in *DeleteExportRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 }
 
 type eventServiceClient struct {
@@ -227,6 +249,26 @@ func (c *eventServiceClient) DeleteSavedFilter(ctx context.Context, in *DeleteSa
 	return out, nil
 }
 
+func (c *eventServiceClient) ListSubjects(ctx context.Context, in *ListSubjectsRequest, opts ...grpc.CallOption) (*ListSubjectsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSubjectsResponse)
+	err := c.cc.Invoke(ctx, EventService_ListSubjects_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) GetSubject(ctx context.Context, in *GetSubjectRequest, opts ...grpc.CallOption) (*Person, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Person)
+	err := c.cc.Invoke(ctx, EventService_GetSubject_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *eventServiceClient) EraseSubject(ctx context.Context, in *EraseSubjectRequest, opts ...grpc.CallOption) (*Erasure, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Erasure)
@@ -251,6 +293,56 @@ func (c *eventServiceClient) ListErasures(ctx context.Context, in *ListErasuresR
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListErasuresResponse)
 	err := c.cc.Invoke(ctx, EventService_ListErasures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) CreateExport(ctx context.Context, in *CreateExportRequest, opts ...grpc.CallOption) (*Export, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Export)
+	err := c.cc.Invoke(ctx, EventService_CreateExport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) GetExport(ctx context.Context, in *GetExportRequest, opts ...grpc.CallOption) (*Export, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Export)
+	err := c.cc.Invoke(ctx, EventService_GetExport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) ListExports(ctx context.Context, in *ListExportsRequest, opts ...grpc.CallOption) (*ListExportsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListExportsResponse)
+	err := c.cc.Invoke(ctx, EventService_ListExports_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) CancelExport(ctx context.Context, in *CancelExportRequest, opts ...grpc.CallOption) (*Export, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Export)
+	err := c.cc.Invoke(ctx, EventService_CancelExport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventServiceClient) DeleteExport(ctx context.Context, in *DeleteExportRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(emptypb.Empty)
+	err := c.cc.Invoke(ctx, EventService_DeleteExport_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -289,12 +381,27 @@ type EventServiceServer interface {
 	UpdateSavedFilter(context.Context, *UpdateSavedFilterRequest) (*SavedFilter, error)
 	// DeleteSavedFilter removes a saved filter.
 	DeleteSavedFilter(context.Context, *DeleteSavedFilterRequest) (*emptypb.Empty, error)
+	// ListSubjects returns a page of the people on an organization's record, or on a site's, the last seen first.
+	ListSubjects(context.Context, *ListSubjectsRequest) (*ListSubjectsResponse, error)
+	// GetSubject returns one person, with what the record says of them at each site.
+	GetSubject(context.Context, *GetSubjectRequest) (*Person, error)
 	// EraseSubject asks to forget a person: what is kept of the account, and who it was on the record. It is carried out in the background.
 	EraseSubject(context.Context, *EraseSubjectRequest) (*Erasure, error)
 	// GetErasure says how far an erasure is.
 	GetErasure(context.Context, *GetErasureRequest) (*Erasure, error)
 	// ListErasures returns a page of an organization's erasures, newest first.
 	ListErasures(context.Context, *ListErasuresRequest) (*ListErasuresResponse, error)
+	// CreateExport asks for a file of the archived events that match a filter, up to the last one there is now. It is made in the
+	// background.
+	CreateExport(context.Context, *CreateExportRequest) (*Export, error)
+	// GetExport returns an export: how far it is, and fresh links to its file and manifest when it is whole.
+	GetExport(context.Context, *GetExportRequest) (*Export, error)
+	// ListExports returns a page of an organization's exports, the newest first.
+	ListExports(context.Context, *ListExportsRequest) (*ListExportsResponse, error)
+	// CancelExport calls off an export that is not whole. One that was called off stays as it is.
+	CancelExport(context.Context, *CancelExportRequest) (*Export, error)
+	// DeleteExport removes an export with its file.
+	DeleteExport(context.Context, *DeleteExportRequest) (*emptypb.Empty, error)
 	mustEmbedUnimplementedEventServiceServer()
 }
 
@@ -344,6 +451,12 @@ func (UnimplementedEventServiceServer) UpdateSavedFilter(context.Context, *Updat
 func (UnimplementedEventServiceServer) DeleteSavedFilter(context.Context, *DeleteSavedFilterRequest) (*emptypb.Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteSavedFilter not implemented")
 }
+func (UnimplementedEventServiceServer) ListSubjects(context.Context, *ListSubjectsRequest) (*ListSubjectsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSubjects not implemented")
+}
+func (UnimplementedEventServiceServer) GetSubject(context.Context, *GetSubjectRequest) (*Person, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSubject not implemented")
+}
 func (UnimplementedEventServiceServer) EraseSubject(context.Context, *EraseSubjectRequest) (*Erasure, error) {
 	return nil, status.Error(codes.Unimplemented, "method EraseSubject not implemented")
 }
@@ -352,6 +465,21 @@ func (UnimplementedEventServiceServer) GetErasure(context.Context, *GetErasureRe
 }
 func (UnimplementedEventServiceServer) ListErasures(context.Context, *ListErasuresRequest) (*ListErasuresResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListErasures not implemented")
+}
+func (UnimplementedEventServiceServer) CreateExport(context.Context, *CreateExportRequest) (*Export, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateExport not implemented")
+}
+func (UnimplementedEventServiceServer) GetExport(context.Context, *GetExportRequest) (*Export, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetExport not implemented")
+}
+func (UnimplementedEventServiceServer) ListExports(context.Context, *ListExportsRequest) (*ListExportsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListExports not implemented")
+}
+func (UnimplementedEventServiceServer) CancelExport(context.Context, *CancelExportRequest) (*Export, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelExport not implemented")
+}
+func (UnimplementedEventServiceServer) DeleteExport(context.Context, *DeleteExportRequest) (*emptypb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteExport not implemented")
 }
 func (UnimplementedEventServiceServer) mustEmbedUnimplementedEventServiceServer() {}
 func (UnimplementedEventServiceServer) testEmbeddedByValue()                      {}
@@ -601,6 +729,42 @@ func _EventService_DeleteSavedFilter_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EventService_ListSubjects_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSubjectsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).ListSubjects(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_ListSubjects_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).ListSubjects(ctx, req.(*ListSubjectsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_GetSubject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSubjectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).GetSubject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_GetSubject_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).GetSubject(ctx, req.(*GetSubjectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _EventService_EraseSubject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(EraseSubjectRequest)
 	if err := dec(in); err != nil {
@@ -651,6 +815,96 @@ func _EventService_ListErasures_Handler(srv interface{}, ctx context.Context, de
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(EventServiceServer).ListErasures(ctx, req.(*ListErasuresRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_CreateExport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateExportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).CreateExport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_CreateExport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).CreateExport(ctx, req.(*CreateExportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_GetExport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetExportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).GetExport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_GetExport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).GetExport(ctx, req.(*GetExportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_ListExports_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListExportsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).ListExports(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_ListExports_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).ListExports(ctx, req.(*ListExportsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_CancelExport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelExportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).CancelExport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_CancelExport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).CancelExport(ctx, req.(*CancelExportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventService_DeleteExport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteExportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).DeleteExport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_DeleteExport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).DeleteExport(ctx, req.(*DeleteExportRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -711,6 +965,14 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _EventService_DeleteSavedFilter_Handler,
 		},
 		{
+			MethodName: "ListSubjects",
+			Handler:    _EventService_ListSubjects_Handler,
+		},
+		{
+			MethodName: "GetSubject",
+			Handler:    _EventService_GetSubject_Handler,
+		},
+		{
 			MethodName: "EraseSubject",
 			Handler:    _EventService_EraseSubject_Handler,
 		},
@@ -721,6 +983,26 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListErasures",
 			Handler:    _EventService_ListErasures_Handler,
+		},
+		{
+			MethodName: "CreateExport",
+			Handler:    _EventService_CreateExport_Handler,
+		},
+		{
+			MethodName: "GetExport",
+			Handler:    _EventService_GetExport_Handler,
+		},
+		{
+			MethodName: "ListExports",
+			Handler:    _EventService_ListExports_Handler,
+		},
+		{
+			MethodName: "CancelExport",
+			Handler:    _EventService_CancelExport_Handler,
+		},
+		{
+			MethodName: "DeleteExport",
+			Handler:    _EventService_DeleteExport_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
