@@ -49,6 +49,9 @@ type OrganizationKey struct {
 	Wrapped         []byte
 }
 
+// KeyDestroyed is the reason of a Sealer's errors about an organization whose key was destroyed.
+const KeyDestroyed = "KEY_DESTROYED"
+
 // destroyedForm is what stands in the place of a wrapped key that was destroyed: a form byte that no wrapped key has, alone.
 const destroyedForm = "\x00"
 

@@ -66,6 +66,9 @@ func (x *Erasures) Erase(ctx context.Context, caller string, in Request) (Erasur
 	if err != nil {
 		return Erasure{}, err
 	}
+	if err := x.free(ctx, e.OrganizationUID); err != nil {
+		return Erasure{}, err
+	}
 	e.ID, e.State, e.Caller, e.Requested = x.NewID(), StateRunning, caller, x.Now()
 	e.Due = e.Requested
 	request := x.Namer.ApplyKey(caller, method, e.OrganizationUID, in.RequestID, fields(in.AccountID, in.Email.Key(), in.Reason))
@@ -143,6 +146,15 @@ func (x *Erasures) organization(ctx context.Context, id string) (string, error) 
 		return uid, err
 	}
 	return uid, x.Sealer.Add(o.Key)
+}
+
+// free refuses to erase from a record that must be kept as it is.
+func (x *Erasures) free(ctx context.Context, uid string) error {
+	o, err := x.Directory.Organization(ctx, uid)
+	if err == nil && o.Retention.Hold {
+		err = errs.New(errs.FailedPrecondition, "ORGANIZATION_ON_HOLD", "the organization's record is on legal hold: lift that first")
+	}
+	return err
 }
 
 // standing resolves an organization; the directory alone may answer with one that was deleted by another process, until its record

@@ -16,6 +16,7 @@ type Organizations interface {
 	CreateOrganization(ctx context.Context, principal string, in directory.OrganizationInput) (*policy.Organization, error)
 	UpdateOrganization(ctx context.Context, principal string, in directory.OrganizationInput) (*policy.Organization, error)
 	DeleteOrganization(ctx context.Context, principal string, in directory.DeletionInput) error
+	DestroyKey(ctx context.Context, principal string, in directory.KeyDestruction) error
 }
 
 // CreateOrganization makes an organization.
@@ -55,4 +56,13 @@ func (s *directoryService) DeleteOrganization(ctx context.Context, r *posternv1.
 		return nil, err
 	}
 	return &emptypb.Empty{}, s.Organizations.DeleteOrganization(ctx, caller.From(ctx).Principal, in)
+}
+
+// DestroyOrganizationKey makes everything personal of an organization unreadable for good.
+func (s *directoryService) DestroyOrganizationKey(ctx context.Context, r *posternv1.DestroyOrganizationKeyRequest) (*emptypb.Empty, error) {
+	in, err := s.in.DestroyOrganizationKey(r)
+	if err != nil {
+		return nil, err
+	}
+	return &emptypb.Empty{}, s.Organizations.DestroyKey(ctx, caller.From(ctx).Principal, in)
 }

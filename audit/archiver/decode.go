@@ -38,6 +38,9 @@ func (a *Archiver) decode(ctx context.Context, partition int, raw []audit.RawEnt
 		if err != nil {
 			return l, err
 		}
+		if e.Type == audit.TypeOrganizationKeyDestroyed { // the archive's copy goes with the event that says so
+			l.Keys = append(l.Keys, audit.DestroyedKey(e.OrganizationUID))
+		}
 		if !found {
 			a.complain(e.OrganizationUID)
 		}

@@ -107,7 +107,8 @@ func (c *Codec) ready(e *audit.Event) (*audit.Event, *audit.Sealed, []audit.Inde
 	return &masked, masked.Sealed, masked.Indexes, err
 }
 
-// sealed returns e's sealed part and indexes, made now if it has none. An event about nobody has neither.
+// sealed returns e's sealed part and indexes, made now if it has none. An event about nobody has neither, nor has one of an
+// organization whose key was destroyed: that it happened is still recorded.
 func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
 	if settled(e) {
 		return e.Sealed, e.Indexes, nil
@@ -115,11 +116,17 @@ func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
 	var stack [maxTerms]audit.IndexTerm
 	terms := termsOf(stack[:0], e)
 	indexes, err := makeIndexes(c.sealer, e.OrganizationUID, terms)
+	var sealed *audit.Sealed
+	if err == nil {
+		sealed, err = c.seal(e)
+	}
+	if errs.Is(err, audit.KeyDestroyed) {
+		return nil, nil, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	sealed, err := c.seal(e)
-	return sealed, indexes, err
+	return sealed, indexes, nil
 }
 
 // termsOf adds what an event is found by when all of it is kept.
@@ -175,6 +182,10 @@ func (c *Codec) Open(e *audit.Event) error {
 		return nil
 	}
 	p, err := c.sealer.Open(e.OrganizationUID, e.ID, e.Sealed)
+	if errs.Is(err, audit.KeyDestroyed) {
+		e.PersonalState = StateErased
+		return nil
+	}
 	if err != nil {
 		e.PersonalState = StateUnreadable
 		return nil //nolint:nilerr // the contract: a reader sees the event all the same

@@ -45,14 +45,16 @@ func (c *Codec) sealMasked(e *audit.Event) error {
 	var stack [maxTerms]audit.IndexTerm
 	terms := e.Privacy.Terms(termsOf(stack[:0], e), e.Personal.IP)
 	indexes, err := makeIndexes(c.sealer, e.OrganizationUID, terms)
-	if err != nil {
+	if err != nil && !errs.Is(err, audit.KeyDestroyed) {
 		return err
 	}
 	if err := c.Mask(e); err != nil {
 		return err
 	}
 	e.Indexes = indexes
-	e.Sealed, err = c.seal(e)
+	if e.Sealed, err = c.seal(e); errs.Is(err, audit.KeyDestroyed) {
+		return nil // that it happened is still recorded
+	}
 	return err
 }
 

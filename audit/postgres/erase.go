@@ -259,8 +259,8 @@ func (x *erasing) loosen(ids [][]byte, left map[string][]stored.Trace) error {
 func (a *Archive) Forget(ctx context.Context, organizationUID string) error {
 	k := audit.DestroyedKey(organizationUID)
 	return a.inWrite(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO organization_key (organization_uid, wrapped, exact) VALUES ($1, $2, $3)
-			ON CONFLICT (organization_uid) DO UPDATE SET wrapped = excluded.wrapped`, key(k.OrganizationUID), k.Wrapped, []byte(k.OrganizationUID))
-		return err
+		var b pgx.Batch
+		queueKeys(&b, []audit.OrganizationKey{k})
+		return tx.SendBatch(ctx, &b).Close()
 	})
 }

@@ -206,8 +206,9 @@ func queueKeys(b *pgx.Batch, wrapped []audit.OrganizationKey) {
 	wrapped = slices.Clone(wrapped)
 	slices.SortStableFunc(wrapped, func(x, y audit.OrganizationKey) int { return cmp.Compare(x.OrganizationUID, y.OrganizationUID) })
 	for _, k := range wrapped {
-		b.Queue(`INSERT INTO organization_key (organization_uid, wrapped, exact) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-			key(k.OrganizationUID), k.Wrapped, []byte(k.OrganizationUID))
+		// The first key stays, until a mark says that it was destroyed; that stays for good.
+		b.Queue(`INSERT INTO organization_key (organization_uid, wrapped, exact) VALUES ($1, $2, $3) ON CONFLICT (organization_uid)
+			DO UPDATE SET wrapped = excluded.wrapped WHERE $4`, key(k.OrganizationUID), k.Wrapped, []byte(k.OrganizationUID), k.Destroyed())
 	}
 }
 

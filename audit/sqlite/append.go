@@ -137,7 +137,7 @@ func (w *writer) batch(b *audit.Batch) (audit.Appended, error) {
 		return audit.Appended{}, err
 	}
 	for _, k := range b.Keys {
-		if err := w.exec(sqlKey, k.OrganizationUID, k.Wrapped); err != nil {
+		if err := w.exec(sqlKey, k.OrganizationUID, k.Wrapped, k.Destroyed()); err != nil {
 			return audit.Appended{}, err
 		}
 	}

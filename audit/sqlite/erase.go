@@ -261,8 +261,7 @@ func (a *Archive) emptyJournal(ctx context.Context) (busy bool, err error) {
 func (a *Archive) Forget(ctx context.Context, organizationUID string) error {
 	k := audit.DestroyedKey(organizationUID)
 	err := a.inWrite(ctx, func(ctx context.Context, tx *connection) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO organization_key (organization_uid, wrapped) VALUES (?, ?)
-			ON CONFLICT (organization_uid) DO UPDATE SET wrapped = excluded.wrapped`, k.OrganizationUID, k.Wrapped)
+		_, err := tx.ExecContext(ctx, sqlKey, k.OrganizationUID, k.Wrapped, true)
 		return err
 	})
 	if err != nil {

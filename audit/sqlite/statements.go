@@ -17,7 +17,9 @@ const (
 // Texts that belong to no shelf.
 const (
 	sqlEpoch = `SELECT epoch FROM partition_epoch WHERE partition = ?`
-	sqlKey   = `INSERT OR IGNORE INTO organization_key (organization_uid, wrapped) VALUES (?, ?)`
+	// The first key stays, until a mark says that it was destroyed; that stays for good.
+	sqlKey = `INSERT INTO organization_key (organization_uid, wrapped) VALUES (?1, ?2) ON CONFLICT (organization_uid)
+		DO UPDATE SET wrapped = ?2 WHERE ?3`
 	// One row whether or not organization and retention are known.
 	sqlOrganization = `SELECT o.organization, o.last_sequence, o.last_recorded, o.highest_revision, o.name, r.sign_in, r.administration, r.activity, r.hold
 		FROM (SELECT ? AS uid) u LEFT JOIN organization_sequence o ON o.organization_uid = u.uid LEFT JOIN retention r ON r.organization_uid = u.uid`

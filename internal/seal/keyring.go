@@ -37,11 +37,12 @@ var (
 	_ audit.Keys   = (*Keyring)(nil)
 )
 
-// entry is one organization's key: wrapped always, unwrapped while cached.
+// entry is one organization's key: wrapped always, unwrapped while cached. Once destroyed it is neither, for good.
 type entry struct {
-	uid     string
-	wrapped atomic.Pointer[[]byte]
-	ready   atomic.Pointer[organizationKey]
+	uid       string
+	wrapped   atomic.Pointer[[]byte]
+	ready     atomic.Pointer[organizationKey]
+	destroyed atomic.Bool
 }
 
 // Keyring returns an empty keyring that keeps up to cached unwrapped keys; 0 means DefaultCached.
@@ -68,8 +69,15 @@ func (r *Keyring) Mint(organizationUID string) (audit.OrganizationKey, error) {
 	return audit.OrganizationKey{OrganizationUID: organizationUID, Wrapped: append([]byte{wrapFormat}, w...)}, nil
 }
 
-// Add makes a stored key usable. The same key in another wrapping takes the place of the one before.
+// Add makes a stored key usable. The same key in another wrapping takes the place of the one before. What stands for a destroyed key
+// ends the use of the one that was there; adding that again changes nothing.
 func (r *Keyring) Add(key audit.OrganizationKey) error {
+	if key.Destroyed() {
+		return r.destroy(key)
+	}
+	if have, ok := r.find(key.OrganizationUID); ok && have.destroyed.Load() {
+		return nil
+	}
 	if have, ok := r.find(key.OrganizationUID); ok && bytes.Equal(*have.wrapped.Load(), key.Wrapped) {
 		return nil
 	}
@@ -100,7 +108,24 @@ func (r *Keyring) Add(key audit.OrganizationKey) error {
 	return nil
 }
 
-// Has reports whether the organization's key was added.
+// destroy forgets a key.
+func (r *Keyring) destroy(key audit.OrganizationKey) error {
+	fresh := &entry{uid: key.OrganizationUID}
+	fresh.wrapped.Store(&key.Wrapped)
+	fresh.destroyed.Store(true)
+	if stored, known := r.keys.LoadOrStore(key.OrganizationUID, fresh); known {
+		e, ok := stored.(*entry)
+		if !ok {
+			return errs.New(errs.Internal, "KEY_FAILED", "the keyring holds something else") // not reached
+		}
+		e.destroyed.Store(true)
+		e.wrapped.Store(&key.Wrapped)
+		e.ready.Store(nil)
+	}
+	return nil
+}
+
+// Has reports whether the organization's key was added, or is known to be destroyed.
 func (r *Keyring) Has(organizationUID string) bool {
 	_, ok := r.keys.Load(organizationUID)
 	return ok
@@ -253,6 +278,9 @@ func (r *Keyring) find(organizationUID string) (*entry, bool) {
 
 // key returns e's unwrapped key, unwrapping it again when it was let go.
 func (r *Keyring) key(e *entry) (*organizationKey, error) {
+	if e.destroyed.Load() {
+		return nil, errs.New(errs.FailedPrecondition, audit.KeyDestroyed, "the organization's key was destroyed: nothing personal can be kept or read any more")
+	}
 	if k := e.ready.Load(); k != nil {
 		return k, nil
 	}
@@ -261,6 +289,9 @@ func (r *Keyring) key(e *entry) (*organizationKey, error) {
 		return nil, err
 	}
 	r.keep(e, k)
+	if e.destroyed.Load() { // meanwhile
+		e.ready.Store(nil)
+	}
 	return k, nil
 }
 

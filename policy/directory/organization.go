@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/policy"
 	"github.com/postern-audit/postern/policy/document"
@@ -16,6 +17,9 @@ type Resources struct {
 	Deletions policy.Deletions
 	Accounts  *Accounts
 	Domains   *Domains
+	// KeyArchive and UnderWay are for destroying keys.
+	KeyArchive KeyArchive
+	UnderWay   UnderWay
 }
 
 // Methods, as they stand in the keys of calls.
@@ -61,11 +65,13 @@ type OrganizationInput struct {
 	DisplayName string
 	Disabled    bool
 	Sandbox     bool
+	Retention   policy.Retention
+	Privacy     audit.Privacy
 	Fields      []string // of an update: what of the above counts
 }
 
 func (in *OrganizationInput) signature() []byte {
-	return fields(append([]string{in.DisplayName, written(in.Disabled), written(in.Sandbox)}, in.Fields...)...)
+	return fields(append([]string{in.DisplayName, written(in.Disabled), written(in.Sandbox), retained(&in.Retention), hidden(in.Privacy)}, in.Fields...)...)
 }
 
 func written(on bool) string {
@@ -81,7 +87,7 @@ func (r *Resources) CreateOrganization(ctx context.Context, caller string, in Or
 	e.creates = true
 	e.plan = func(_ context.Context, a *apply) (*document.Plan, error) {
 		plan, problems := document.PlanChange(nil, &policy.Organization{ID: in.Organization, UID: a.uid, DisplayName: in.DisplayName,
-			Disabled: in.Disabled, Sandbox: in.Sandbox})
+			Disabled: in.Disabled, Sandbox: in.Sandbox, Retention: in.Retention, Privacy: in.Privacy})
 		return plan, refused(problems, names{"": "organization", "organization": "organization_id"})
 	}
 	return r.made(e.run(ctx))(&e)
@@ -100,6 +106,10 @@ func (r *Resources) UpdateOrganization(ctx context.Context, caller string, in Or
 				next.Disabled = in.Disabled
 			case FieldSandbox:
 				next.Sandbox = in.Sandbox
+			default:
+				if !setRetention(&next.Retention, &in.Retention, f) {
+					setPrivacy(&next.Privacy, in.Privacy, f)
+				}
 			}
 		}
 		return changed(a.current, &next, names{"": "organization"})

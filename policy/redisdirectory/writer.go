@@ -230,6 +230,8 @@ func (w *write) call() (*redisx.Call, error) {
 		if created.IsZero() {
 			created = now
 		}
+	} else if c.WritePolicy && o.Key.Destroyed() {
+		key = o.Key.Wrapped
 	}
 	call.Arg(stampArg(o.Stamp), w.stamp[:], w.revision, millis(now))
 	if c.WritePolicy {

@@ -39,6 +39,18 @@ func organizations() map[string]Bound {
 		"Organization.create_time":  moment(),
 		"Organization.update_time":  moment(),
 		"Organization.sandbox":      flag(),
+		"Organization.retention":    message(),
+		"Organization.privacy":      message(),
+
+		"Retention.sign_in_days":        count(),
+		"Retention.administration_days": count(),
+		"Retention.activity_days":       count(),
+		"Retention.hold":                flag(),
+		"Retention.hold_reason":         lines(policy.MaxText),
+
+		"Privacy.email":        enum(),
+		"Privacy.ip":           enum(),
+		"Privacy.user_content": enum(),
 
 		"CreateOrganizationRequest.organization_id": id(),
 		"CreateOrganizationRequest.organization":    message(),
@@ -52,6 +64,11 @@ func organizations() map[string]Bound {
 		"UpdateOrganizationRequest.request_id":    requestID(),
 		"UpdateOrganizationRequest.validate_only": flag(),
 		"UpdateOrganizationRequest.reason":        lines(maxReason),
+
+		"DestroyOrganizationKeyRequest.name":       name(),
+		"DestroyOrganizationKeyRequest.confirm":    id(),
+		"DestroyOrganizationKeyRequest.etag":       requestIDOf(64),
+		"DestroyOrganizationKeyRequest.request_id": requestID(),
 
 		"DeleteOrganizationRequest.name":       name(),
 		"DeleteOrganizationRequest.etag":       requestIDOf(64),
@@ -72,6 +89,8 @@ func sites() map[string]Bound {
 		"Site.proofs_not_before":    moment(),
 		"Site.name":                 name(),
 		"Site.etag":                 requestIDOf(64),
+		"Site.privacy":              message(),
+		"Site.region":               text(policy.MaxRegion),
 
 		"CreateSiteRequest.parent":        name(),
 		"CreateSiteRequest.site_id":       id(),

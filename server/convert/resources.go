@@ -58,7 +58,11 @@ func (c *Converter) change(r resourceChange) (applying.ResourceChange, error) {
 }
 
 // organizationFields are the fields of an organization that its own calls change.
-var organizationFields = []string{applying.FieldDisplayName, applying.FieldDisabled, applying.FieldSandbox}
+var organizationFields = append([]string{applying.FieldDisplayName, applying.FieldDisabled, applying.FieldSandbox, applying.FieldRetention,
+	applying.FieldSignInDays, applying.FieldAdministrationDays, applying.FieldActivityDays, applying.FieldHold, applying.FieldHoldReason}, privacyFields...)
+
+// privacyFields are the fields of what the record of an organization or a site keeps of people.
+var privacyFields = []string{applying.FieldPrivacy, applying.FieldPrivacyEmail, applying.FieldPrivacyIP, applying.FieldPrivacyUserContent}
 
 // CreateOrganization converts an organization to make.
 func (c *Converter) CreateOrganization(r *posternv1.CreateOrganizationRequest) (applying.OrganizationInput, error) {
@@ -70,11 +74,12 @@ func (c *Converter) CreateOrganization(r *posternv1.CreateOrganizationRequest) (
 		return applying.OrganizationInput{}, required("organization_id")
 	}
 	o := r.GetOrganization()
-	if err := only("organization", o.ProtoReflect(), applying.FieldDisplayName, applying.FieldDisabled, applying.FieldSandbox); err != nil {
+	if err := only("organization", o.ProtoReflect(), applying.FieldDisplayName, applying.FieldDisabled, applying.FieldSandbox, applying.FieldRetention,
+		applying.FieldPrivacy); err != nil {
 		return applying.OrganizationInput{}, err
 	}
 	change.Organization = r.GetOrganizationId()
-	return applying.OrganizationInput{ResourceChange: change, DisplayName: o.GetDisplayName(), Disabled: o.GetDisabled(), Sandbox: o.GetSandbox()}, nil
+	return organizationOf(change, o), nil
 }
 
 // UpdateOrganization converts a change of an organization.
@@ -87,7 +92,7 @@ func (c *Converter) UpdateOrganization(r *posternv1.UpdateOrganizationRequest) (
 	if change.Organization, err = names.Organization("organization.name", o.GetName()); err != nil {
 		return applying.OrganizationInput{}, err
 	}
-	in := applying.OrganizationInput{ResourceChange: change, DisplayName: o.GetDisplayName(), Disabled: o.GetDisabled(), Sandbox: o.GetSandbox()}
+	in := organizationOf(change, o)
 	if in.Etag == "" {
 		in.Etag = o.GetEtag()
 	}
@@ -114,11 +119,28 @@ func (c *Converter) DeleteOrganization(r *posternv1.DeleteOrganizationRequest) (
 	return in, nil
 }
 
+// DestroyOrganizationKey converts a request to destroy an organization's key.
+func (c *Converter) DestroyOrganizationKey(r *posternv1.DestroyOrganizationKeyRequest) (applying.KeyDestruction, error) {
+	if err := c.mutation(r, r.GetRequestId()); err != nil {
+		return applying.KeyDestruction{}, err
+	}
+	organization, err := names.Organization("name", r.GetName())
+	switch {
+	case err != nil:
+		return applying.KeyDestruction{}, err
+	case r.GetConfirm() != organization:
+		return applying.KeyDestruction{}, wrong("confirm", "must be the organization's id: this cannot be undone")
+	}
+	return applying.KeyDestruction{Organization: organization, Etag: r.GetEtag(), RequestID: r.GetRequestId()}, nil
+}
+
 // siteFields are the fields of a site that calls change.
-var siteFields = []string{applying.FieldDisplayName, applying.FieldHostnames, applying.FieldDisabled, applying.FieldTrustsAccountEmail}
+var siteFields = append([]string{applying.FieldDisplayName, applying.FieldHostnames, applying.FieldDisabled, applying.FieldTrustsAccountEmail,
+	applying.FieldRegion}, privacyFields...)
 
 func siteOf(m *posternv1.Site) policy.Site {
-	return policy.Site{DisplayName: m.GetDisplayName(), Hostnames: m.GetHostnames(), Disabled: m.GetDisabled(), TrustsAccountEmail: m.GetTrustsAccountEmail()}
+	return policy.Site{DisplayName: m.GetDisplayName(), Hostnames: m.GetHostnames(), Disabled: m.GetDisabled(), TrustsAccountEmail: m.GetTrustsAccountEmail(),
+		Privacy: privacyOf(m.GetPrivacy()), Region: m.GetRegion()}
 }
 
 // CreateSite converts a site to make.
@@ -134,7 +156,7 @@ func (c *Converter) CreateSite(r *posternv1.CreateSiteRequest) (applying.SiteInp
 		return applying.SiteInput{}, required("site_id")
 	}
 	if err := only("site", r.GetSite().ProtoReflect(), applying.FieldDisplayName, applying.FieldHostnames, applying.FieldDisabled,
-		applying.FieldTrustsAccountEmail); err != nil {
+		applying.FieldTrustsAccountEmail, applying.FieldPrivacy, applying.FieldRegion); err != nil {
 		return applying.SiteInput{}, err
 	}
 	in := applying.SiteInput{ResourceChange: change, Site: siteOf(r.GetSite())}

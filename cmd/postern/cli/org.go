@@ -24,7 +24,7 @@ const maxDocument = 1 << 20
 
 func (a *app) org() *cobra.Command {
 	return group(&cobra.Command{Use: "org", Short: "Organizations: their sites, domains, claims, connections and policy"},
-		a.orgApply(), a.orgDiff(), a.orgExport(), a.orgGet(), a.orgList(), a.orgCreate(), a.orgUpdate(), a.orgDelete())
+		a.orgApply(), a.orgDiff(), a.orgExport(), a.orgGet(), a.orgList(), a.orgCreate(), a.orgUpdate(), a.orgForgetKey(), a.orgDelete())
 }
 
 func (a *app) orgApply() *cobra.Command {
@@ -177,12 +177,13 @@ func (a *app) orgGet() *cobra.Command {
 func (a *app) organization(o *posternv1.Organization) error {
 	rows := [][]string{
 		{"name", o.GetName()}, {"display name", o.GetDisplayName()}, {"uid", o.GetUid()}, {"disabled", strconv.FormatBool(o.GetDisabled())}, {"sandbox", strconv.FormatBool(o.GetSandbox())},
+		{"keeps its record", retentionWords(o.GetRetention())}, {"keeps of people", privacyWords(o.GetPrivacy())},
 		{"revision", strconv.FormatInt(o.GetRevision(), 10)}, {"etag", o.GetEtag()},
 		{"created", show.Time(o.GetCreateTime())}, {"updated", show.Time(o.GetUpdateTime())},
 		{"domains", strconv.FormatInt(o.GetDomainCount(), 10)}, {"claims", strconv.FormatInt(o.GetClaimCount(), 10)},
 	}
 	for _, s := range o.GetSites() {
-		rows = append(rows, []string{"site " + s.GetId(), words(s.GetDisplayName(), strings.Join(s.GetHostnames(), " "), when(s.GetDisabled(), "DISABLED"))})
+		rows = append(rows, []string{"site " + s.GetId(), words(s.GetDisplayName(), strings.Join(s.GetHostnames(), " "), s.GetRegion(), when(s.GetDisabled(), "DISABLED"))})
 	}
 	for _, c := range o.GetConnections() {
 		rows = append(rows, []string{"connection " + c.GetId(), words(show.Enum("KIND", c.GetKind()), show.Enum("PROTOCOL", c.GetProtocol()),

@@ -15,6 +15,7 @@ func (p *process) openErasures() error {
 	if err != nil {
 		return err
 	}
+	p.work.erased = store
 	p.work.erasures = &erasure.Erasures{Store: store, Live: store, Events: s.archive, Directory: s.directory, Namer: s.namer, Sealer: s.keyring,
 		NewID: newID, Now: p.clock.Now, Wake: func() {
 			p.work.wake()

@@ -2870,6 +2870,79 @@ func (x *UpdateOrganizationRequest) GetReason() string {
 	return ""
 }
 
+// DestroyOrganizationKeyRequest names an organization that is disabled, and has no sign-ins under way.
+type DestroyOrganizationKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organizations/{organization}. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The organization's id once more, to show that this is meant. Required.
+	Confirm string `protobuf:"bytes,2,opt,name=confirm,proto3" json:"confirm,omitempty"`
+	// Version this is based on, at most 64 bytes. Empty: whatever there is.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Idempotency key, 1 to 64 characters of [A-Za-z0-9._-]. Required.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DestroyOrganizationKeyRequest) Reset() {
+	*x = DestroyOrganizationKeyRequest{}
+	mi := &file_postern_v1_directory_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DestroyOrganizationKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DestroyOrganizationKeyRequest) ProtoMessage() {}
+
+func (x *DestroyOrganizationKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_directory_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DestroyOrganizationKeyRequest.ProtoReflect.Descriptor instead.
+func (*DestroyOrganizationKeyRequest) Descriptor() ([]byte, []int) {
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *DestroyOrganizationKeyRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DestroyOrganizationKeyRequest) GetConfirm() string {
+	if x != nil {
+		return x.Confirm
+	}
+	return ""
+}
+
+func (x *DestroyOrganizationKeyRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *DestroyOrganizationKeyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // DeleteOrganizationRequest names an organization that is disabled.
 type DeleteOrganizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2887,7 +2960,7 @@ type DeleteOrganizationRequest struct {
 
 func (x *DeleteOrganizationRequest) Reset() {
 	*x = DeleteOrganizationRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[31]
+	mi := &file_postern_v1_directory_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +2972,7 @@ func (x *DeleteOrganizationRequest) String() string {
 func (*DeleteOrganizationRequest) ProtoMessage() {}
 
 func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[31]
+	mi := &file_postern_v1_directory_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2912,7 +2985,7 @@ func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{31}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *DeleteOrganizationRequest) GetName() string {
@@ -2971,7 +3044,7 @@ type CreateSiteRequest struct {
 
 func (x *CreateSiteRequest) Reset() {
 	*x = CreateSiteRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[32]
+	mi := &file_postern_v1_directory_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2983,7 +3056,7 @@ func (x *CreateSiteRequest) String() string {
 func (*CreateSiteRequest) ProtoMessage() {}
 
 func (x *CreateSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[32]
+	mi := &file_postern_v1_directory_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2996,7 +3069,7 @@ func (x *CreateSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSiteRequest.ProtoReflect.Descriptor instead.
 func (*CreateSiteRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{32}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CreateSiteRequest) GetParent() string {
@@ -3073,7 +3146,7 @@ type GetSiteRequest struct {
 
 func (x *GetSiteRequest) Reset() {
 	*x = GetSiteRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[33]
+	mi := &file_postern_v1_directory_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3085,7 +3158,7 @@ func (x *GetSiteRequest) String() string {
 func (*GetSiteRequest) ProtoMessage() {}
 
 func (x *GetSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[33]
+	mi := &file_postern_v1_directory_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3098,7 +3171,7 @@ func (x *GetSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSiteRequest.ProtoReflect.Descriptor instead.
 func (*GetSiteRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{33}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetSiteRequest) GetName() string {
@@ -3123,7 +3196,7 @@ type ListSitesRequest struct {
 
 func (x *ListSitesRequest) Reset() {
 	*x = ListSitesRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[34]
+	mi := &file_postern_v1_directory_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3135,7 +3208,7 @@ func (x *ListSitesRequest) String() string {
 func (*ListSitesRequest) ProtoMessage() {}
 
 func (x *ListSitesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[34]
+	mi := &file_postern_v1_directory_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3148,7 +3221,7 @@ func (x *ListSitesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSitesRequest.ProtoReflect.Descriptor instead.
 func (*ListSitesRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{34}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListSitesRequest) GetParent() string {
@@ -3185,7 +3258,7 @@ type ListSitesResponse struct {
 
 func (x *ListSitesResponse) Reset() {
 	*x = ListSitesResponse{}
-	mi := &file_postern_v1_directory_proto_msgTypes[35]
+	mi := &file_postern_v1_directory_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3197,7 +3270,7 @@ func (x *ListSitesResponse) String() string {
 func (*ListSitesResponse) ProtoMessage() {}
 
 func (x *ListSitesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[35]
+	mi := &file_postern_v1_directory_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3210,7 +3283,7 @@ func (x *ListSitesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSitesResponse.ProtoReflect.Descriptor instead.
 func (*ListSitesResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{35}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListSitesResponse) GetSites() []*Site {
@@ -3253,7 +3326,7 @@ type UpdateSiteRequest struct {
 
 func (x *UpdateSiteRequest) Reset() {
 	*x = UpdateSiteRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[36]
+	mi := &file_postern_v1_directory_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3265,7 +3338,7 @@ func (x *UpdateSiteRequest) String() string {
 func (*UpdateSiteRequest) ProtoMessage() {}
 
 func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[36]
+	mi := &file_postern_v1_directory_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3278,7 +3351,7 @@ func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSiteRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSiteRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{36}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *UpdateSiteRequest) GetSite() *Site {
@@ -3354,7 +3427,7 @@ type DeleteSiteRequest struct {
 
 func (x *DeleteSiteRequest) Reset() {
 	*x = DeleteSiteRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[37]
+	mi := &file_postern_v1_directory_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3366,7 +3439,7 @@ func (x *DeleteSiteRequest) String() string {
 func (*DeleteSiteRequest) ProtoMessage() {}
 
 func (x *DeleteSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[37]
+	mi := &file_postern_v1_directory_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3379,7 +3452,7 @@ func (x *DeleteSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSiteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSiteRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{37}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DeleteSiteRequest) GetName() string {
@@ -3433,7 +3506,7 @@ type CreateConnectionRequest struct {
 
 func (x *CreateConnectionRequest) Reset() {
 	*x = CreateConnectionRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[38]
+	mi := &file_postern_v1_directory_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3445,7 +3518,7 @@ func (x *CreateConnectionRequest) String() string {
 func (*CreateConnectionRequest) ProtoMessage() {}
 
 func (x *CreateConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[38]
+	mi := &file_postern_v1_directory_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3458,7 +3531,7 @@ func (x *CreateConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConnectionRequest.ProtoReflect.Descriptor instead.
 func (*CreateConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{38}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *CreateConnectionRequest) GetParent() string {
@@ -3537,7 +3610,7 @@ type UpdateConnectionRequest struct {
 
 func (x *UpdateConnectionRequest) Reset() {
 	*x = UpdateConnectionRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[39]
+	mi := &file_postern_v1_directory_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3622,7 @@ func (x *UpdateConnectionRequest) String() string {
 func (*UpdateConnectionRequest) ProtoMessage() {}
 
 func (x *UpdateConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[39]
+	mi := &file_postern_v1_directory_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3635,7 @@ func (x *UpdateConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConnectionRequest.ProtoReflect.Descriptor instead.
 func (*UpdateConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{39}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *UpdateConnectionRequest) GetConnection() *Connection {
@@ -3638,7 +3711,7 @@ type DeleteConnectionRequest struct {
 
 func (x *DeleteConnectionRequest) Reset() {
 	*x = DeleteConnectionRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[40]
+	mi := &file_postern_v1_directory_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3650,7 +3723,7 @@ func (x *DeleteConnectionRequest) String() string {
 func (*DeleteConnectionRequest) ProtoMessage() {}
 
 func (x *DeleteConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[40]
+	mi := &file_postern_v1_directory_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3663,7 +3736,7 @@ func (x *DeleteConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteConnectionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{40}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DeleteConnectionRequest) GetName() string {
@@ -3718,7 +3791,7 @@ type UpdateDomainRequest struct {
 
 func (x *UpdateDomainRequest) Reset() {
 	*x = UpdateDomainRequest{}
-	mi := &file_postern_v1_directory_proto_msgTypes[41]
+	mi := &file_postern_v1_directory_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3730,7 +3803,7 @@ func (x *UpdateDomainRequest) String() string {
 func (*UpdateDomainRequest) ProtoMessage() {}
 
 func (x *UpdateDomainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[41]
+	mi := &file_postern_v1_directory_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3743,7 +3816,7 @@ func (x *UpdateDomainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateDomainRequest.ProtoReflect.Descriptor instead.
 func (*UpdateDomainRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_directory_proto_rawDescGZIP(), []int{41}
+	return file_postern_v1_directory_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *UpdateDomainRequest) GetDomain() *Domain {
@@ -3835,7 +3908,7 @@ type Connection_Oidc struct {
 
 func (x *Connection_Oidc) Reset() {
 	*x = Connection_Oidc{}
-	mi := &file_postern_v1_directory_proto_msgTypes[42]
+	mi := &file_postern_v1_directory_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3847,7 +3920,7 @@ func (x *Connection_Oidc) String() string {
 func (*Connection_Oidc) ProtoMessage() {}
 
 func (x *Connection_Oidc) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[42]
+	mi := &file_postern_v1_directory_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4011,7 +4084,7 @@ type Connection_Saml struct {
 
 func (x *Connection_Saml) Reset() {
 	*x = Connection_Saml{}
-	mi := &file_postern_v1_directory_proto_msgTypes[43]
+	mi := &file_postern_v1_directory_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4023,7 +4096,7 @@ func (x *Connection_Saml) String() string {
 func (*Connection_Saml) ProtoMessage() {}
 
 func (x *Connection_Saml) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_directory_proto_msgTypes[43]
+	mi := &file_postern_v1_directory_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4449,7 +4522,13 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
 	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"z\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"\x80\x01\n" +
+	"\x1dDestroyOrganizationKeyRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aconfirm\x18\x02 \x01(\tR\aconfirm\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\"z\n" +
 	"\x19DeleteOrganizationRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
@@ -4537,7 +4616,7 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05force\x18\x06 \x01(\bR\x05force\x12\x1f\n" +
 	"\vadmin_email\x18\a \x01(\tR\n" +
-	"adminEmail2\x93\x16\n" +
+	"adminEmail2\xf0\x16\n" +
 	"\x10DirectoryService\x12`\n" +
 	"\x11ApplyOrganization\x12$.postern.v1.ApplyOrganizationRequest\x1a%.postern.v1.ApplyOrganizationResponse\x12c\n" +
 	"\x12ExportOrganization\x12%.postern.v1.ExportOrganizationRequest\x1a&.postern.v1.ExportOrganizationResponse\x12O\n" +
@@ -4545,7 +4624,8 @@ const file_postern_v1_directory_proto_rawDesc = "" +
 	"\x11ListOrganizations\x12$.postern.v1.ListOrganizationsRequest\x1a%.postern.v1.ListOrganizationsResponse\x12U\n" +
 	"\x12CreateOrganization\x12%.postern.v1.CreateOrganizationRequest\x1a\x18.postern.v1.Organization\x12U\n" +
 	"\x12UpdateOrganization\x12%.postern.v1.UpdateOrganizationRequest\x1a\x18.postern.v1.Organization\x12S\n" +
-	"\x12DeleteOrganization\x12%.postern.v1.DeleteOrganizationRequest\x1a\x16.google.protobuf.Empty\x12=\n" +
+	"\x12DeleteOrganization\x12%.postern.v1.DeleteOrganizationRequest\x1a\x16.google.protobuf.Empty\x12[\n" +
+	"\x16DestroyOrganizationKey\x12).postern.v1.DestroyOrganizationKeyRequest\x1a\x16.google.protobuf.Empty\x12=\n" +
 	"\n" +
 	"CreateSite\x12\x1d.postern.v1.CreateSiteRequest\x1a\x10.postern.v1.Site\x127\n" +
 	"\aGetSite\x12\x1a.postern.v1.GetSiteRequest\x1a\x10.postern.v1.Site\x12H\n" +
@@ -4592,205 +4672,208 @@ func file_postern_v1_directory_proto_rawDescGZIP() []byte {
 }
 
 var file_postern_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_postern_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_postern_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_postern_v1_directory_proto_goTypes = []any{
-	(Connection_Kind)(0),                 // 0: postern.v1.Connection.Kind
-	(Connection_Protocol)(0),             // 1: postern.v1.Connection.Protocol
-	(Domain_State)(0),                    // 2: postern.v1.Domain.State
-	(ConnectionFinding_Severity)(0),      // 3: postern.v1.ConnectionFinding.Severity
-	(*Organization)(nil),                 // 4: postern.v1.Organization
-	(*Retention)(nil),                    // 5: postern.v1.Retention
-	(*Site)(nil),                         // 6: postern.v1.Site
-	(*Connection)(nil),                   // 7: postern.v1.Connection
-	(*Domain)(nil),                       // 8: postern.v1.Domain
-	(*CreateDomainRequest)(nil),          // 9: postern.v1.CreateDomainRequest
-	(*GetDomainRequest)(nil),             // 10: postern.v1.GetDomainRequest
-	(*ListDomainsRequest)(nil),           // 11: postern.v1.ListDomainsRequest
-	(*ListDomainsResponse)(nil),          // 12: postern.v1.ListDomainsResponse
-	(*VerifyDomainRequest)(nil),          // 13: postern.v1.VerifyDomainRequest
-	(*ConfirmDomainRemovalRequest)(nil),  // 14: postern.v1.ConfirmDomainRemovalRequest
-	(*DeleteDomainRequest)(nil),          // 15: postern.v1.DeleteDomainRequest
-	(*ApplyOrganizationRequest)(nil),     // 16: postern.v1.ApplyOrganizationRequest
-	(*ApplyOrganizationResponse)(nil),    // 17: postern.v1.ApplyOrganizationResponse
-	(*PlannedChange)(nil),                // 18: postern.v1.PlannedChange
-	(*ExportOrganizationRequest)(nil),    // 19: postern.v1.ExportOrganizationRequest
-	(*ExportOrganizationResponse)(nil),   // 20: postern.v1.ExportOrganizationResponse
-	(*AppliedCommit)(nil),                // 21: postern.v1.AppliedCommit
-	(*GetOrganizationRequest)(nil),       // 22: postern.v1.GetOrganizationRequest
-	(*ListOrganizationsRequest)(nil),     // 23: postern.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil),    // 24: postern.v1.ListOrganizationsResponse
-	(*GetConnectionRequest)(nil),         // 25: postern.v1.GetConnectionRequest
-	(*ListConnectionsRequest)(nil),       // 26: postern.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil),      // 27: postern.v1.ListConnectionsResponse
-	(*SetConnectionSecretRequest)(nil),   // 28: postern.v1.SetConnectionSecretRequest
-	(*ClearConnectionSecretRequest)(nil), // 29: postern.v1.ClearConnectionSecretRequest
-	(*TestConnectionRequest)(nil),        // 30: postern.v1.TestConnectionRequest
-	(*TestConnectionResponse)(nil),       // 31: postern.v1.TestConnectionResponse
-	(*ConnectionFinding)(nil),            // 32: postern.v1.ConnectionFinding
-	(*CreateOrganizationRequest)(nil),    // 33: postern.v1.CreateOrganizationRequest
-	(*UpdateOrganizationRequest)(nil),    // 34: postern.v1.UpdateOrganizationRequest
-	(*DeleteOrganizationRequest)(nil),    // 35: postern.v1.DeleteOrganizationRequest
-	(*CreateSiteRequest)(nil),            // 36: postern.v1.CreateSiteRequest
-	(*GetSiteRequest)(nil),               // 37: postern.v1.GetSiteRequest
-	(*ListSitesRequest)(nil),             // 38: postern.v1.ListSitesRequest
-	(*ListSitesResponse)(nil),            // 39: postern.v1.ListSitesResponse
-	(*UpdateSiteRequest)(nil),            // 40: postern.v1.UpdateSiteRequest
-	(*DeleteSiteRequest)(nil),            // 41: postern.v1.DeleteSiteRequest
-	(*CreateConnectionRequest)(nil),      // 42: postern.v1.CreateConnectionRequest
-	(*UpdateConnectionRequest)(nil),      // 43: postern.v1.UpdateConnectionRequest
-	(*DeleteConnectionRequest)(nil),      // 44: postern.v1.DeleteConnectionRequest
-	(*UpdateDomainRequest)(nil),          // 45: postern.v1.UpdateDomainRequest
-	(*Connection_Oidc)(nil),              // 46: postern.v1.Connection.Oidc
-	(*Connection_Saml)(nil),              // 47: postern.v1.Connection.Saml
-	(*Policy)(nil),                       // 48: postern.v1.Policy
-	(*timestamppb.Timestamp)(nil),        // 49: google.protobuf.Timestamp
-	(*Privacy)(nil),                      // 50: postern.v1.Privacy
-	(Origin)(0),                          // 51: postern.v1.Origin
-	(*DomainMatch)(nil),                  // 52: postern.v1.DomainMatch
-	(*durationpb.Duration)(nil),          // 53: google.protobuf.Duration
-	(*PolicyWarning)(nil),                // 54: postern.v1.PolicyWarning
-	(*Target)(nil),                       // 55: postern.v1.Target
-	(*Change)(nil),                       // 56: postern.v1.Change
-	(*fieldmaskpb.FieldMask)(nil),        // 57: google.protobuf.FieldMask
-	(*CreateAccountRequest)(nil),         // 58: postern.v1.CreateAccountRequest
-	(*GetAccountRequest)(nil),            // 59: postern.v1.GetAccountRequest
-	(*ListAccountsRequest)(nil),          // 60: postern.v1.ListAccountsRequest
-	(*UpdateAccountRequest)(nil),         // 61: postern.v1.UpdateAccountRequest
-	(*DeleteAccountRequest)(nil),         // 62: postern.v1.DeleteAccountRequest
-	(*BatchCreateAccountsRequest)(nil),   // 63: postern.v1.BatchCreateAccountsRequest
-	(*BatchDeleteAccountsRequest)(nil),   // 64: postern.v1.BatchDeleteAccountsRequest
-	(*ImportAccountsRequest)(nil),        // 65: postern.v1.ImportAccountsRequest
-	(*emptypb.Empty)(nil),                // 66: google.protobuf.Empty
-	(*Account)(nil),                      // 67: postern.v1.Account
-	(*ListAccountsResponse)(nil),         // 68: postern.v1.ListAccountsResponse
-	(*BatchCreateAccountsResponse)(nil),  // 69: postern.v1.BatchCreateAccountsResponse
-	(*BatchDeleteAccountsResponse)(nil),  // 70: postern.v1.BatchDeleteAccountsResponse
-	(*ImportAccountsResponse)(nil),       // 71: postern.v1.ImportAccountsResponse
+	(Connection_Kind)(0),                  // 0: postern.v1.Connection.Kind
+	(Connection_Protocol)(0),              // 1: postern.v1.Connection.Protocol
+	(Domain_State)(0),                     // 2: postern.v1.Domain.State
+	(ConnectionFinding_Severity)(0),       // 3: postern.v1.ConnectionFinding.Severity
+	(*Organization)(nil),                  // 4: postern.v1.Organization
+	(*Retention)(nil),                     // 5: postern.v1.Retention
+	(*Site)(nil),                          // 6: postern.v1.Site
+	(*Connection)(nil),                    // 7: postern.v1.Connection
+	(*Domain)(nil),                        // 8: postern.v1.Domain
+	(*CreateDomainRequest)(nil),           // 9: postern.v1.CreateDomainRequest
+	(*GetDomainRequest)(nil),              // 10: postern.v1.GetDomainRequest
+	(*ListDomainsRequest)(nil),            // 11: postern.v1.ListDomainsRequest
+	(*ListDomainsResponse)(nil),           // 12: postern.v1.ListDomainsResponse
+	(*VerifyDomainRequest)(nil),           // 13: postern.v1.VerifyDomainRequest
+	(*ConfirmDomainRemovalRequest)(nil),   // 14: postern.v1.ConfirmDomainRemovalRequest
+	(*DeleteDomainRequest)(nil),           // 15: postern.v1.DeleteDomainRequest
+	(*ApplyOrganizationRequest)(nil),      // 16: postern.v1.ApplyOrganizationRequest
+	(*ApplyOrganizationResponse)(nil),     // 17: postern.v1.ApplyOrganizationResponse
+	(*PlannedChange)(nil),                 // 18: postern.v1.PlannedChange
+	(*ExportOrganizationRequest)(nil),     // 19: postern.v1.ExportOrganizationRequest
+	(*ExportOrganizationResponse)(nil),    // 20: postern.v1.ExportOrganizationResponse
+	(*AppliedCommit)(nil),                 // 21: postern.v1.AppliedCommit
+	(*GetOrganizationRequest)(nil),        // 22: postern.v1.GetOrganizationRequest
+	(*ListOrganizationsRequest)(nil),      // 23: postern.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),     // 24: postern.v1.ListOrganizationsResponse
+	(*GetConnectionRequest)(nil),          // 25: postern.v1.GetConnectionRequest
+	(*ListConnectionsRequest)(nil),        // 26: postern.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil),       // 27: postern.v1.ListConnectionsResponse
+	(*SetConnectionSecretRequest)(nil),    // 28: postern.v1.SetConnectionSecretRequest
+	(*ClearConnectionSecretRequest)(nil),  // 29: postern.v1.ClearConnectionSecretRequest
+	(*TestConnectionRequest)(nil),         // 30: postern.v1.TestConnectionRequest
+	(*TestConnectionResponse)(nil),        // 31: postern.v1.TestConnectionResponse
+	(*ConnectionFinding)(nil),             // 32: postern.v1.ConnectionFinding
+	(*CreateOrganizationRequest)(nil),     // 33: postern.v1.CreateOrganizationRequest
+	(*UpdateOrganizationRequest)(nil),     // 34: postern.v1.UpdateOrganizationRequest
+	(*DestroyOrganizationKeyRequest)(nil), // 35: postern.v1.DestroyOrganizationKeyRequest
+	(*DeleteOrganizationRequest)(nil),     // 36: postern.v1.DeleteOrganizationRequest
+	(*CreateSiteRequest)(nil),             // 37: postern.v1.CreateSiteRequest
+	(*GetSiteRequest)(nil),                // 38: postern.v1.GetSiteRequest
+	(*ListSitesRequest)(nil),              // 39: postern.v1.ListSitesRequest
+	(*ListSitesResponse)(nil),             // 40: postern.v1.ListSitesResponse
+	(*UpdateSiteRequest)(nil),             // 41: postern.v1.UpdateSiteRequest
+	(*DeleteSiteRequest)(nil),             // 42: postern.v1.DeleteSiteRequest
+	(*CreateConnectionRequest)(nil),       // 43: postern.v1.CreateConnectionRequest
+	(*UpdateConnectionRequest)(nil),       // 44: postern.v1.UpdateConnectionRequest
+	(*DeleteConnectionRequest)(nil),       // 45: postern.v1.DeleteConnectionRequest
+	(*UpdateDomainRequest)(nil),           // 46: postern.v1.UpdateDomainRequest
+	(*Connection_Oidc)(nil),               // 47: postern.v1.Connection.Oidc
+	(*Connection_Saml)(nil),               // 48: postern.v1.Connection.Saml
+	(*Policy)(nil),                        // 49: postern.v1.Policy
+	(*timestamppb.Timestamp)(nil),         // 50: google.protobuf.Timestamp
+	(*Privacy)(nil),                       // 51: postern.v1.Privacy
+	(Origin)(0),                           // 52: postern.v1.Origin
+	(*DomainMatch)(nil),                   // 53: postern.v1.DomainMatch
+	(*durationpb.Duration)(nil),           // 54: google.protobuf.Duration
+	(*PolicyWarning)(nil),                 // 55: postern.v1.PolicyWarning
+	(*Target)(nil),                        // 56: postern.v1.Target
+	(*Change)(nil),                        // 57: postern.v1.Change
+	(*fieldmaskpb.FieldMask)(nil),         // 58: google.protobuf.FieldMask
+	(*CreateAccountRequest)(nil),          // 59: postern.v1.CreateAccountRequest
+	(*GetAccountRequest)(nil),             // 60: postern.v1.GetAccountRequest
+	(*ListAccountsRequest)(nil),           // 61: postern.v1.ListAccountsRequest
+	(*UpdateAccountRequest)(nil),          // 62: postern.v1.UpdateAccountRequest
+	(*DeleteAccountRequest)(nil),          // 63: postern.v1.DeleteAccountRequest
+	(*BatchCreateAccountsRequest)(nil),    // 64: postern.v1.BatchCreateAccountsRequest
+	(*BatchDeleteAccountsRequest)(nil),    // 65: postern.v1.BatchDeleteAccountsRequest
+	(*ImportAccountsRequest)(nil),         // 66: postern.v1.ImportAccountsRequest
+	(*emptypb.Empty)(nil),                 // 67: google.protobuf.Empty
+	(*Account)(nil),                       // 68: postern.v1.Account
+	(*ListAccountsResponse)(nil),          // 69: postern.v1.ListAccountsResponse
+	(*BatchCreateAccountsResponse)(nil),   // 70: postern.v1.BatchCreateAccountsResponse
+	(*BatchDeleteAccountsResponse)(nil),   // 71: postern.v1.BatchDeleteAccountsResponse
+	(*ImportAccountsResponse)(nil),        // 72: postern.v1.ImportAccountsResponse
 }
 var file_postern_v1_directory_proto_depIdxs = []int32{
 	6,  // 0: postern.v1.Organization.sites:type_name -> postern.v1.Site
 	7,  // 1: postern.v1.Organization.connections:type_name -> postern.v1.Connection
-	48, // 2: postern.v1.Organization.policy:type_name -> postern.v1.Policy
+	49, // 2: postern.v1.Organization.policy:type_name -> postern.v1.Policy
 	8,  // 3: postern.v1.Organization.domains:type_name -> postern.v1.Domain
-	49, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
-	49, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
+	50, // 4: postern.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
+	50, // 5: postern.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
 	5,  // 6: postern.v1.Organization.retention:type_name -> postern.v1.Retention
-	50, // 7: postern.v1.Organization.privacy:type_name -> postern.v1.Privacy
-	51, // 8: postern.v1.Site.origin:type_name -> postern.v1.Origin
-	49, // 9: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
-	50, // 10: postern.v1.Site.privacy:type_name -> postern.v1.Privacy
+	51, // 7: postern.v1.Organization.privacy:type_name -> postern.v1.Privacy
+	52, // 8: postern.v1.Site.origin:type_name -> postern.v1.Origin
+	50, // 9: postern.v1.Site.proofs_not_before:type_name -> google.protobuf.Timestamp
+	51, // 10: postern.v1.Site.privacy:type_name -> postern.v1.Privacy
 	0,  // 11: postern.v1.Connection.kind:type_name -> postern.v1.Connection.Kind
 	1,  // 12: postern.v1.Connection.protocol:type_name -> postern.v1.Connection.Protocol
-	51, // 13: postern.v1.Connection.origin:type_name -> postern.v1.Origin
-	46, // 14: postern.v1.Connection.oidc:type_name -> postern.v1.Connection.Oidc
-	47, // 15: postern.v1.Connection.saml:type_name -> postern.v1.Connection.Saml
-	52, // 16: postern.v1.Connection.domains:type_name -> postern.v1.DomainMatch
-	49, // 17: postern.v1.Connection.secret_update_time:type_name -> google.protobuf.Timestamp
-	51, // 18: postern.v1.Domain.origin:type_name -> postern.v1.Origin
+	52, // 13: postern.v1.Connection.origin:type_name -> postern.v1.Origin
+	47, // 14: postern.v1.Connection.oidc:type_name -> postern.v1.Connection.Oidc
+	48, // 15: postern.v1.Connection.saml:type_name -> postern.v1.Connection.Saml
+	53, // 16: postern.v1.Connection.domains:type_name -> postern.v1.DomainMatch
+	50, // 17: postern.v1.Connection.secret_update_time:type_name -> google.protobuf.Timestamp
+	52, // 18: postern.v1.Domain.origin:type_name -> postern.v1.Origin
 	2,  // 19: postern.v1.Domain.state:type_name -> postern.v1.Domain.State
-	49, // 20: postern.v1.Domain.verify_time:type_name -> google.protobuf.Timestamp
-	49, // 21: postern.v1.Domain.check_time:type_name -> google.protobuf.Timestamp
-	49, // 22: postern.v1.Domain.next_check_time:type_name -> google.protobuf.Timestamp
-	49, // 23: postern.v1.Domain.fail_time:type_name -> google.protobuf.Timestamp
-	53, // 24: postern.v1.Domain.lapse_after:type_name -> google.protobuf.Duration
-	49, // 25: postern.v1.Domain.create_time:type_name -> google.protobuf.Timestamp
-	53, // 26: postern.v1.CreateDomainRequest.lapse_after:type_name -> google.protobuf.Duration
+	50, // 20: postern.v1.Domain.verify_time:type_name -> google.protobuf.Timestamp
+	50, // 21: postern.v1.Domain.check_time:type_name -> google.protobuf.Timestamp
+	50, // 22: postern.v1.Domain.next_check_time:type_name -> google.protobuf.Timestamp
+	50, // 23: postern.v1.Domain.fail_time:type_name -> google.protobuf.Timestamp
+	54, // 24: postern.v1.Domain.lapse_after:type_name -> google.protobuf.Duration
+	50, // 25: postern.v1.Domain.create_time:type_name -> google.protobuf.Timestamp
+	54, // 26: postern.v1.CreateDomainRequest.lapse_after:type_name -> google.protobuf.Duration
 	2,  // 27: postern.v1.ListDomainsRequest.state:type_name -> postern.v1.Domain.State
 	8,  // 28: postern.v1.ListDomainsResponse.domains:type_name -> postern.v1.Domain
 	4,  // 29: postern.v1.ApplyOrganizationResponse.organization:type_name -> postern.v1.Organization
 	21, // 30: postern.v1.ApplyOrganizationResponse.commits:type_name -> postern.v1.AppliedCommit
-	54, // 31: postern.v1.ApplyOrganizationResponse.warnings:type_name -> postern.v1.PolicyWarning
+	55, // 31: postern.v1.ApplyOrganizationResponse.warnings:type_name -> postern.v1.PolicyWarning
 	18, // 32: postern.v1.ApplyOrganizationResponse.changes:type_name -> postern.v1.PlannedChange
-	55, // 33: postern.v1.PlannedChange.target:type_name -> postern.v1.Target
-	56, // 34: postern.v1.PlannedChange.changes:type_name -> postern.v1.Change
+	56, // 33: postern.v1.PlannedChange.target:type_name -> postern.v1.Target
+	57, // 34: postern.v1.PlannedChange.changes:type_name -> postern.v1.Change
 	4,  // 35: postern.v1.ListOrganizationsResponse.organizations:type_name -> postern.v1.Organization
 	7,  // 36: postern.v1.ListConnectionsResponse.connections:type_name -> postern.v1.Connection
 	32, // 37: postern.v1.TestConnectionResponse.findings:type_name -> postern.v1.ConnectionFinding
 	3,  // 38: postern.v1.ConnectionFinding.severity:type_name -> postern.v1.ConnectionFinding.Severity
 	4,  // 39: postern.v1.CreateOrganizationRequest.organization:type_name -> postern.v1.Organization
 	4,  // 40: postern.v1.UpdateOrganizationRequest.organization:type_name -> postern.v1.Organization
-	57, // 41: postern.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	58, // 41: postern.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
 	6,  // 42: postern.v1.CreateSiteRequest.site:type_name -> postern.v1.Site
 	6,  // 43: postern.v1.ListSitesResponse.sites:type_name -> postern.v1.Site
 	6,  // 44: postern.v1.UpdateSiteRequest.site:type_name -> postern.v1.Site
-	57, // 45: postern.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
+	58, // 45: postern.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
 	7,  // 46: postern.v1.CreateConnectionRequest.connection:type_name -> postern.v1.Connection
 	7,  // 47: postern.v1.UpdateConnectionRequest.connection:type_name -> postern.v1.Connection
-	57, // 48: postern.v1.UpdateConnectionRequest.update_mask:type_name -> google.protobuf.FieldMask
+	58, // 48: postern.v1.UpdateConnectionRequest.update_mask:type_name -> google.protobuf.FieldMask
 	8,  // 49: postern.v1.UpdateDomainRequest.domain:type_name -> postern.v1.Domain
-	57, // 50: postern.v1.UpdateDomainRequest.update_mask:type_name -> google.protobuf.FieldMask
+	58, // 50: postern.v1.UpdateDomainRequest.update_mask:type_name -> google.protobuf.FieldMask
 	16, // 51: postern.v1.DirectoryService.ApplyOrganization:input_type -> postern.v1.ApplyOrganizationRequest
 	19, // 52: postern.v1.DirectoryService.ExportOrganization:input_type -> postern.v1.ExportOrganizationRequest
 	22, // 53: postern.v1.DirectoryService.GetOrganization:input_type -> postern.v1.GetOrganizationRequest
 	23, // 54: postern.v1.DirectoryService.ListOrganizations:input_type -> postern.v1.ListOrganizationsRequest
 	33, // 55: postern.v1.DirectoryService.CreateOrganization:input_type -> postern.v1.CreateOrganizationRequest
 	34, // 56: postern.v1.DirectoryService.UpdateOrganization:input_type -> postern.v1.UpdateOrganizationRequest
-	35, // 57: postern.v1.DirectoryService.DeleteOrganization:input_type -> postern.v1.DeleteOrganizationRequest
-	36, // 58: postern.v1.DirectoryService.CreateSite:input_type -> postern.v1.CreateSiteRequest
-	37, // 59: postern.v1.DirectoryService.GetSite:input_type -> postern.v1.GetSiteRequest
-	38, // 60: postern.v1.DirectoryService.ListSites:input_type -> postern.v1.ListSitesRequest
-	40, // 61: postern.v1.DirectoryService.UpdateSite:input_type -> postern.v1.UpdateSiteRequest
-	41, // 62: postern.v1.DirectoryService.DeleteSite:input_type -> postern.v1.DeleteSiteRequest
-	42, // 63: postern.v1.DirectoryService.CreateConnection:input_type -> postern.v1.CreateConnectionRequest
-	43, // 64: postern.v1.DirectoryService.UpdateConnection:input_type -> postern.v1.UpdateConnectionRequest
-	44, // 65: postern.v1.DirectoryService.DeleteConnection:input_type -> postern.v1.DeleteConnectionRequest
-	58, // 66: postern.v1.DirectoryService.CreateAccount:input_type -> postern.v1.CreateAccountRequest
-	59, // 67: postern.v1.DirectoryService.GetAccount:input_type -> postern.v1.GetAccountRequest
-	60, // 68: postern.v1.DirectoryService.ListAccounts:input_type -> postern.v1.ListAccountsRequest
-	61, // 69: postern.v1.DirectoryService.UpdateAccount:input_type -> postern.v1.UpdateAccountRequest
-	62, // 70: postern.v1.DirectoryService.DeleteAccount:input_type -> postern.v1.DeleteAccountRequest
-	63, // 71: postern.v1.DirectoryService.BatchCreateAccounts:input_type -> postern.v1.BatchCreateAccountsRequest
-	64, // 72: postern.v1.DirectoryService.BatchDeleteAccounts:input_type -> postern.v1.BatchDeleteAccountsRequest
-	65, // 73: postern.v1.DirectoryService.ImportAccounts:input_type -> postern.v1.ImportAccountsRequest
-	25, // 74: postern.v1.DirectoryService.GetConnection:input_type -> postern.v1.GetConnectionRequest
-	26, // 75: postern.v1.DirectoryService.ListConnections:input_type -> postern.v1.ListConnectionsRequest
-	28, // 76: postern.v1.DirectoryService.SetConnectionSecret:input_type -> postern.v1.SetConnectionSecretRequest
-	29, // 77: postern.v1.DirectoryService.ClearConnectionSecret:input_type -> postern.v1.ClearConnectionSecretRequest
-	30, // 78: postern.v1.DirectoryService.TestConnection:input_type -> postern.v1.TestConnectionRequest
-	9,  // 79: postern.v1.DirectoryService.CreateDomain:input_type -> postern.v1.CreateDomainRequest
-	10, // 80: postern.v1.DirectoryService.GetDomain:input_type -> postern.v1.GetDomainRequest
-	11, // 81: postern.v1.DirectoryService.ListDomains:input_type -> postern.v1.ListDomainsRequest
-	45, // 82: postern.v1.DirectoryService.UpdateDomain:input_type -> postern.v1.UpdateDomainRequest
-	13, // 83: postern.v1.DirectoryService.VerifyDomain:input_type -> postern.v1.VerifyDomainRequest
-	14, // 84: postern.v1.DirectoryService.ConfirmDomainRemoval:input_type -> postern.v1.ConfirmDomainRemovalRequest
-	15, // 85: postern.v1.DirectoryService.DeleteDomain:input_type -> postern.v1.DeleteDomainRequest
-	17, // 86: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
-	20, // 87: postern.v1.DirectoryService.ExportOrganization:output_type -> postern.v1.ExportOrganizationResponse
-	4,  // 88: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
-	24, // 89: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
-	4,  // 90: postern.v1.DirectoryService.CreateOrganization:output_type -> postern.v1.Organization
-	4,  // 91: postern.v1.DirectoryService.UpdateOrganization:output_type -> postern.v1.Organization
-	66, // 92: postern.v1.DirectoryService.DeleteOrganization:output_type -> google.protobuf.Empty
-	6,  // 93: postern.v1.DirectoryService.CreateSite:output_type -> postern.v1.Site
-	6,  // 94: postern.v1.DirectoryService.GetSite:output_type -> postern.v1.Site
-	39, // 95: postern.v1.DirectoryService.ListSites:output_type -> postern.v1.ListSitesResponse
-	6,  // 96: postern.v1.DirectoryService.UpdateSite:output_type -> postern.v1.Site
-	66, // 97: postern.v1.DirectoryService.DeleteSite:output_type -> google.protobuf.Empty
-	7,  // 98: postern.v1.DirectoryService.CreateConnection:output_type -> postern.v1.Connection
-	7,  // 99: postern.v1.DirectoryService.UpdateConnection:output_type -> postern.v1.Connection
-	66, // 100: postern.v1.DirectoryService.DeleteConnection:output_type -> google.protobuf.Empty
-	67, // 101: postern.v1.DirectoryService.CreateAccount:output_type -> postern.v1.Account
-	67, // 102: postern.v1.DirectoryService.GetAccount:output_type -> postern.v1.Account
-	68, // 103: postern.v1.DirectoryService.ListAccounts:output_type -> postern.v1.ListAccountsResponse
-	67, // 104: postern.v1.DirectoryService.UpdateAccount:output_type -> postern.v1.Account
-	66, // 105: postern.v1.DirectoryService.DeleteAccount:output_type -> google.protobuf.Empty
-	69, // 106: postern.v1.DirectoryService.BatchCreateAccounts:output_type -> postern.v1.BatchCreateAccountsResponse
-	70, // 107: postern.v1.DirectoryService.BatchDeleteAccounts:output_type -> postern.v1.BatchDeleteAccountsResponse
-	71, // 108: postern.v1.DirectoryService.ImportAccounts:output_type -> postern.v1.ImportAccountsResponse
-	7,  // 109: postern.v1.DirectoryService.GetConnection:output_type -> postern.v1.Connection
-	27, // 110: postern.v1.DirectoryService.ListConnections:output_type -> postern.v1.ListConnectionsResponse
-	7,  // 111: postern.v1.DirectoryService.SetConnectionSecret:output_type -> postern.v1.Connection
-	7,  // 112: postern.v1.DirectoryService.ClearConnectionSecret:output_type -> postern.v1.Connection
-	31, // 113: postern.v1.DirectoryService.TestConnection:output_type -> postern.v1.TestConnectionResponse
-	8,  // 114: postern.v1.DirectoryService.CreateDomain:output_type -> postern.v1.Domain
-	8,  // 115: postern.v1.DirectoryService.GetDomain:output_type -> postern.v1.Domain
-	12, // 116: postern.v1.DirectoryService.ListDomains:output_type -> postern.v1.ListDomainsResponse
-	8,  // 117: postern.v1.DirectoryService.UpdateDomain:output_type -> postern.v1.Domain
-	8,  // 118: postern.v1.DirectoryService.VerifyDomain:output_type -> postern.v1.Domain
-	8,  // 119: postern.v1.DirectoryService.ConfirmDomainRemoval:output_type -> postern.v1.Domain
-	66, // 120: postern.v1.DirectoryService.DeleteDomain:output_type -> google.protobuf.Empty
-	86, // [86:121] is the sub-list for method output_type
-	51, // [51:86] is the sub-list for method input_type
+	36, // 57: postern.v1.DirectoryService.DeleteOrganization:input_type -> postern.v1.DeleteOrganizationRequest
+	35, // 58: postern.v1.DirectoryService.DestroyOrganizationKey:input_type -> postern.v1.DestroyOrganizationKeyRequest
+	37, // 59: postern.v1.DirectoryService.CreateSite:input_type -> postern.v1.CreateSiteRequest
+	38, // 60: postern.v1.DirectoryService.GetSite:input_type -> postern.v1.GetSiteRequest
+	39, // 61: postern.v1.DirectoryService.ListSites:input_type -> postern.v1.ListSitesRequest
+	41, // 62: postern.v1.DirectoryService.UpdateSite:input_type -> postern.v1.UpdateSiteRequest
+	42, // 63: postern.v1.DirectoryService.DeleteSite:input_type -> postern.v1.DeleteSiteRequest
+	43, // 64: postern.v1.DirectoryService.CreateConnection:input_type -> postern.v1.CreateConnectionRequest
+	44, // 65: postern.v1.DirectoryService.UpdateConnection:input_type -> postern.v1.UpdateConnectionRequest
+	45, // 66: postern.v1.DirectoryService.DeleteConnection:input_type -> postern.v1.DeleteConnectionRequest
+	59, // 67: postern.v1.DirectoryService.CreateAccount:input_type -> postern.v1.CreateAccountRequest
+	60, // 68: postern.v1.DirectoryService.GetAccount:input_type -> postern.v1.GetAccountRequest
+	61, // 69: postern.v1.DirectoryService.ListAccounts:input_type -> postern.v1.ListAccountsRequest
+	62, // 70: postern.v1.DirectoryService.UpdateAccount:input_type -> postern.v1.UpdateAccountRequest
+	63, // 71: postern.v1.DirectoryService.DeleteAccount:input_type -> postern.v1.DeleteAccountRequest
+	64, // 72: postern.v1.DirectoryService.BatchCreateAccounts:input_type -> postern.v1.BatchCreateAccountsRequest
+	65, // 73: postern.v1.DirectoryService.BatchDeleteAccounts:input_type -> postern.v1.BatchDeleteAccountsRequest
+	66, // 74: postern.v1.DirectoryService.ImportAccounts:input_type -> postern.v1.ImportAccountsRequest
+	25, // 75: postern.v1.DirectoryService.GetConnection:input_type -> postern.v1.GetConnectionRequest
+	26, // 76: postern.v1.DirectoryService.ListConnections:input_type -> postern.v1.ListConnectionsRequest
+	28, // 77: postern.v1.DirectoryService.SetConnectionSecret:input_type -> postern.v1.SetConnectionSecretRequest
+	29, // 78: postern.v1.DirectoryService.ClearConnectionSecret:input_type -> postern.v1.ClearConnectionSecretRequest
+	30, // 79: postern.v1.DirectoryService.TestConnection:input_type -> postern.v1.TestConnectionRequest
+	9,  // 80: postern.v1.DirectoryService.CreateDomain:input_type -> postern.v1.CreateDomainRequest
+	10, // 81: postern.v1.DirectoryService.GetDomain:input_type -> postern.v1.GetDomainRequest
+	11, // 82: postern.v1.DirectoryService.ListDomains:input_type -> postern.v1.ListDomainsRequest
+	46, // 83: postern.v1.DirectoryService.UpdateDomain:input_type -> postern.v1.UpdateDomainRequest
+	13, // 84: postern.v1.DirectoryService.VerifyDomain:input_type -> postern.v1.VerifyDomainRequest
+	14, // 85: postern.v1.DirectoryService.ConfirmDomainRemoval:input_type -> postern.v1.ConfirmDomainRemovalRequest
+	15, // 86: postern.v1.DirectoryService.DeleteDomain:input_type -> postern.v1.DeleteDomainRequest
+	17, // 87: postern.v1.DirectoryService.ApplyOrganization:output_type -> postern.v1.ApplyOrganizationResponse
+	20, // 88: postern.v1.DirectoryService.ExportOrganization:output_type -> postern.v1.ExportOrganizationResponse
+	4,  // 89: postern.v1.DirectoryService.GetOrganization:output_type -> postern.v1.Organization
+	24, // 90: postern.v1.DirectoryService.ListOrganizations:output_type -> postern.v1.ListOrganizationsResponse
+	4,  // 91: postern.v1.DirectoryService.CreateOrganization:output_type -> postern.v1.Organization
+	4,  // 92: postern.v1.DirectoryService.UpdateOrganization:output_type -> postern.v1.Organization
+	67, // 93: postern.v1.DirectoryService.DeleteOrganization:output_type -> google.protobuf.Empty
+	67, // 94: postern.v1.DirectoryService.DestroyOrganizationKey:output_type -> google.protobuf.Empty
+	6,  // 95: postern.v1.DirectoryService.CreateSite:output_type -> postern.v1.Site
+	6,  // 96: postern.v1.DirectoryService.GetSite:output_type -> postern.v1.Site
+	40, // 97: postern.v1.DirectoryService.ListSites:output_type -> postern.v1.ListSitesResponse
+	6,  // 98: postern.v1.DirectoryService.UpdateSite:output_type -> postern.v1.Site
+	67, // 99: postern.v1.DirectoryService.DeleteSite:output_type -> google.protobuf.Empty
+	7,  // 100: postern.v1.DirectoryService.CreateConnection:output_type -> postern.v1.Connection
+	7,  // 101: postern.v1.DirectoryService.UpdateConnection:output_type -> postern.v1.Connection
+	67, // 102: postern.v1.DirectoryService.DeleteConnection:output_type -> google.protobuf.Empty
+	68, // 103: postern.v1.DirectoryService.CreateAccount:output_type -> postern.v1.Account
+	68, // 104: postern.v1.DirectoryService.GetAccount:output_type -> postern.v1.Account
+	69, // 105: postern.v1.DirectoryService.ListAccounts:output_type -> postern.v1.ListAccountsResponse
+	68, // 106: postern.v1.DirectoryService.UpdateAccount:output_type -> postern.v1.Account
+	67, // 107: postern.v1.DirectoryService.DeleteAccount:output_type -> google.protobuf.Empty
+	70, // 108: postern.v1.DirectoryService.BatchCreateAccounts:output_type -> postern.v1.BatchCreateAccountsResponse
+	71, // 109: postern.v1.DirectoryService.BatchDeleteAccounts:output_type -> postern.v1.BatchDeleteAccountsResponse
+	72, // 110: postern.v1.DirectoryService.ImportAccounts:output_type -> postern.v1.ImportAccountsResponse
+	7,  // 111: postern.v1.DirectoryService.GetConnection:output_type -> postern.v1.Connection
+	27, // 112: postern.v1.DirectoryService.ListConnections:output_type -> postern.v1.ListConnectionsResponse
+	7,  // 113: postern.v1.DirectoryService.SetConnectionSecret:output_type -> postern.v1.Connection
+	7,  // 114: postern.v1.DirectoryService.ClearConnectionSecret:output_type -> postern.v1.Connection
+	31, // 115: postern.v1.DirectoryService.TestConnection:output_type -> postern.v1.TestConnectionResponse
+	8,  // 116: postern.v1.DirectoryService.CreateDomain:output_type -> postern.v1.Domain
+	8,  // 117: postern.v1.DirectoryService.GetDomain:output_type -> postern.v1.Domain
+	12, // 118: postern.v1.DirectoryService.ListDomains:output_type -> postern.v1.ListDomainsResponse
+	8,  // 119: postern.v1.DirectoryService.UpdateDomain:output_type -> postern.v1.Domain
+	8,  // 120: postern.v1.DirectoryService.VerifyDomain:output_type -> postern.v1.Domain
+	8,  // 121: postern.v1.DirectoryService.ConfirmDomainRemoval:output_type -> postern.v1.Domain
+	67, // 122: postern.v1.DirectoryService.DeleteDomain:output_type -> google.protobuf.Empty
+	87, // [87:123] is the sub-list for method output_type
+	51, // [51:87] is the sub-list for method input_type
 	51, // [51:51] is the sub-list for extension type_name
 	51, // [51:51] is the sub-list for extension extendee
 	0,  // [0:51] is the sub-list for field type_name
@@ -4815,7 +4898,7 @@ func file_postern_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_directory_proto_rawDesc), len(file_postern_v1_directory_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   44,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -318,6 +318,51 @@ func local_request_DirectoryService_DeleteOrganization_0(ctx context.Context, ma
 	return msg, metadata, err
 }
 
+func request_DirectoryService_DestroyOrganizationKey_0(ctx context.Context, marshaler runtime.Marshaler, client DirectoryServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq DestroyOrganizationKeyRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["name"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "name")
+	}
+	protoReq.Name, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "name", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.DestroyOrganizationKey(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_DirectoryService_DestroyOrganizationKey_0(ctx context.Context, marshaler runtime.Marshaler, server DirectoryServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq DestroyOrganizationKeyRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["name"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "name")
+	}
+	protoReq.Name, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "name", err)
+	}
+	msg, err := server.DestroyOrganizationKey(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_DirectoryService_CreateSite_0(ctx context.Context, marshaler runtime.Marshaler, client DirectoryServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq CreateSiteRequest
@@ -1719,6 +1764,26 @@ func RegisterDirectoryServiceHandlerServer(ctx context.Context, mux *runtime.Ser
 		}
 		forward_DirectoryService_DeleteOrganization_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_DirectoryService_DestroyOrganizationKey_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/postern.v1.DirectoryService/DestroyOrganizationKey", runtime.WithHTTPPathPattern("/v1/{name=organizations/*}:destroyKey"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_DirectoryService_DestroyOrganizationKey_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_DirectoryService_DestroyOrganizationKey_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPost, pattern_DirectoryService_CreateSite_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -2418,6 +2483,23 @@ func RegisterDirectoryServiceHandlerClient(ctx context.Context, mux *runtime.Ser
 		}
 		forward_DirectoryService_DeleteOrganization_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_DirectoryService_DestroyOrganizationKey_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/postern.v1.DirectoryService/DestroyOrganizationKey", runtime.WithHTTPPathPattern("/v1/{name=organizations/*}:destroyKey"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_DirectoryService_DestroyOrganizationKey_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_DirectoryService_DestroyOrganizationKey_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPost, pattern_DirectoryService_CreateSite_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -2881,75 +2963,77 @@ func RegisterDirectoryServiceHandlerClient(ctx context.Context, mux *runtime.Ser
 }
 
 var (
-	pattern_DirectoryService_ApplyOrganization_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "name"}, "apply"))
-	pattern_DirectoryService_ExportOrganization_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "name"}, "export"))
-	pattern_DirectoryService_GetOrganization_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "name"}, ""))
-	pattern_DirectoryService_ListOrganizations_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "organizations"}, ""))
-	pattern_DirectoryService_CreateOrganization_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "organizations"}, ""))
-	pattern_DirectoryService_UpdateOrganization_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "organization.name"}, "update"))
-	pattern_DirectoryService_DeleteOrganization_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "name"}, ""))
-	pattern_DirectoryService_CreateSite_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "sites"}, ""))
-	pattern_DirectoryService_GetSite_0               = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "sites", "name"}, ""))
-	pattern_DirectoryService_ListSites_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "sites"}, ""))
-	pattern_DirectoryService_UpdateSite_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "sites", "site.name"}, "update"))
-	pattern_DirectoryService_DeleteSite_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "sites", "name"}, ""))
-	pattern_DirectoryService_CreateConnection_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "connections"}, ""))
-	pattern_DirectoryService_UpdateConnection_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "connection.name"}, "update"))
-	pattern_DirectoryService_DeleteConnection_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "name"}, ""))
-	pattern_DirectoryService_CreateAccount_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "accounts"}, ""))
-	pattern_DirectoryService_GetAccount_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "accounts", "name"}, ""))
-	pattern_DirectoryService_ListAccounts_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "accounts"}, ""))
-	pattern_DirectoryService_UpdateAccount_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "accounts", "account.name"}, "update"))
-	pattern_DirectoryService_DeleteAccount_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "accounts", "name"}, ""))
-	pattern_DirectoryService_BatchCreateAccounts_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "accounts"}, "batchCreate"))
-	pattern_DirectoryService_BatchDeleteAccounts_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "accounts"}, "batchDelete"))
-	pattern_DirectoryService_GetConnection_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "name"}, ""))
-	pattern_DirectoryService_ListConnections_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "connections"}, ""))
-	pattern_DirectoryService_SetConnectionSecret_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "name"}, "setSecret"))
-	pattern_DirectoryService_ClearConnectionSecret_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "name"}, "clearSecret"))
-	pattern_DirectoryService_TestConnection_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "name"}, "test"))
-	pattern_DirectoryService_CreateDomain_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "domains"}, ""))
-	pattern_DirectoryService_GetDomain_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "domains", "name"}, ""))
-	pattern_DirectoryService_ListDomains_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "domains"}, ""))
-	pattern_DirectoryService_UpdateDomain_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "domains", "domain.name"}, "update"))
-	pattern_DirectoryService_VerifyDomain_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "domains", "name"}, "verify"))
-	pattern_DirectoryService_ConfirmDomainRemoval_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "domains", "name"}, "confirmRemoval"))
-	pattern_DirectoryService_DeleteDomain_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "domains", "name"}, ""))
+	pattern_DirectoryService_ApplyOrganization_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "name"}, "apply"))
+	pattern_DirectoryService_ExportOrganization_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "name"}, "export"))
+	pattern_DirectoryService_GetOrganization_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "name"}, ""))
+	pattern_DirectoryService_ListOrganizations_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "organizations"}, ""))
+	pattern_DirectoryService_CreateOrganization_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "organizations"}, ""))
+	pattern_DirectoryService_UpdateOrganization_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "organization.name"}, "update"))
+	pattern_DirectoryService_DeleteOrganization_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "name"}, ""))
+	pattern_DirectoryService_DestroyOrganizationKey_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "organizations", "name"}, "destroyKey"))
+	pattern_DirectoryService_CreateSite_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "sites"}, ""))
+	pattern_DirectoryService_GetSite_0                = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "sites", "name"}, ""))
+	pattern_DirectoryService_ListSites_0              = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "sites"}, ""))
+	pattern_DirectoryService_UpdateSite_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "sites", "site.name"}, "update"))
+	pattern_DirectoryService_DeleteSite_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "sites", "name"}, ""))
+	pattern_DirectoryService_CreateConnection_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "connections"}, ""))
+	pattern_DirectoryService_UpdateConnection_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "connection.name"}, "update"))
+	pattern_DirectoryService_DeleteConnection_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "name"}, ""))
+	pattern_DirectoryService_CreateAccount_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "accounts"}, ""))
+	pattern_DirectoryService_GetAccount_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "accounts", "name"}, ""))
+	pattern_DirectoryService_ListAccounts_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "accounts"}, ""))
+	pattern_DirectoryService_UpdateAccount_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "accounts", "account.name"}, "update"))
+	pattern_DirectoryService_DeleteAccount_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "accounts", "name"}, ""))
+	pattern_DirectoryService_BatchCreateAccounts_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "accounts"}, "batchCreate"))
+	pattern_DirectoryService_BatchDeleteAccounts_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "accounts"}, "batchDelete"))
+	pattern_DirectoryService_GetConnection_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "name"}, ""))
+	pattern_DirectoryService_ListConnections_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "connections"}, ""))
+	pattern_DirectoryService_SetConnectionSecret_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "name"}, "setSecret"))
+	pattern_DirectoryService_ClearConnectionSecret_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "name"}, "clearSecret"))
+	pattern_DirectoryService_TestConnection_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "connections", "name"}, "test"))
+	pattern_DirectoryService_CreateDomain_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "domains"}, ""))
+	pattern_DirectoryService_GetDomain_0              = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "domains", "name"}, ""))
+	pattern_DirectoryService_ListDomains_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "organizations", "parent", "domains"}, ""))
+	pattern_DirectoryService_UpdateDomain_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "domains", "domain.name"}, "update"))
+	pattern_DirectoryService_VerifyDomain_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "domains", "name"}, "verify"))
+	pattern_DirectoryService_ConfirmDomainRemoval_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "domains", "name"}, "confirmRemoval"))
+	pattern_DirectoryService_DeleteDomain_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "organizations", "domains", "name"}, ""))
 )
 
 var (
-	forward_DirectoryService_ApplyOrganization_0     = runtime.ForwardResponseMessage
-	forward_DirectoryService_ExportOrganization_0    = runtime.ForwardResponseMessage
-	forward_DirectoryService_GetOrganization_0       = runtime.ForwardResponseMessage
-	forward_DirectoryService_ListOrganizations_0     = runtime.ForwardResponseMessage
-	forward_DirectoryService_CreateOrganization_0    = runtime.ForwardResponseMessage
-	forward_DirectoryService_UpdateOrganization_0    = runtime.ForwardResponseMessage
-	forward_DirectoryService_DeleteOrganization_0    = runtime.ForwardResponseMessage
-	forward_DirectoryService_CreateSite_0            = runtime.ForwardResponseMessage
-	forward_DirectoryService_GetSite_0               = runtime.ForwardResponseMessage
-	forward_DirectoryService_ListSites_0             = runtime.ForwardResponseMessage
-	forward_DirectoryService_UpdateSite_0            = runtime.ForwardResponseMessage
-	forward_DirectoryService_DeleteSite_0            = runtime.ForwardResponseMessage
-	forward_DirectoryService_CreateConnection_0      = runtime.ForwardResponseMessage
-	forward_DirectoryService_UpdateConnection_0      = runtime.ForwardResponseMessage
-	forward_DirectoryService_DeleteConnection_0      = runtime.ForwardResponseMessage
-	forward_DirectoryService_CreateAccount_0         = runtime.ForwardResponseMessage
-	forward_DirectoryService_GetAccount_0            = runtime.ForwardResponseMessage
-	forward_DirectoryService_ListAccounts_0          = runtime.ForwardResponseMessage
-	forward_DirectoryService_UpdateAccount_0         = runtime.ForwardResponseMessage
-	forward_DirectoryService_DeleteAccount_0         = runtime.ForwardResponseMessage
-	forward_DirectoryService_BatchCreateAccounts_0   = runtime.ForwardResponseMessage
-	forward_DirectoryService_BatchDeleteAccounts_0   = runtime.ForwardResponseMessage
-	forward_DirectoryService_GetConnection_0         = runtime.ForwardResponseMessage
-	forward_DirectoryService_ListConnections_0       = runtime.ForwardResponseMessage
-	forward_DirectoryService_SetConnectionSecret_0   = runtime.ForwardResponseMessage
-	forward_DirectoryService_ClearConnectionSecret_0 = runtime.ForwardResponseMessage
-	forward_DirectoryService_TestConnection_0        = runtime.ForwardResponseMessage
-	forward_DirectoryService_CreateDomain_0          = runtime.ForwardResponseMessage
-	forward_DirectoryService_GetDomain_0             = runtime.ForwardResponseMessage
-	forward_DirectoryService_ListDomains_0           = runtime.ForwardResponseMessage
-	forward_DirectoryService_UpdateDomain_0          = runtime.ForwardResponseMessage
-	forward_DirectoryService_VerifyDomain_0          = runtime.ForwardResponseMessage
-	forward_DirectoryService_ConfirmDomainRemoval_0  = runtime.ForwardResponseMessage
-	forward_DirectoryService_DeleteDomain_0          = runtime.ForwardResponseMessage
+	forward_DirectoryService_ApplyOrganization_0      = runtime.ForwardResponseMessage
+	forward_DirectoryService_ExportOrganization_0     = runtime.ForwardResponseMessage
+	forward_DirectoryService_GetOrganization_0        = runtime.ForwardResponseMessage
+	forward_DirectoryService_ListOrganizations_0      = runtime.ForwardResponseMessage
+	forward_DirectoryService_CreateOrganization_0     = runtime.ForwardResponseMessage
+	forward_DirectoryService_UpdateOrganization_0     = runtime.ForwardResponseMessage
+	forward_DirectoryService_DeleteOrganization_0     = runtime.ForwardResponseMessage
+	forward_DirectoryService_DestroyOrganizationKey_0 = runtime.ForwardResponseMessage
+	forward_DirectoryService_CreateSite_0             = runtime.ForwardResponseMessage
+	forward_DirectoryService_GetSite_0                = runtime.ForwardResponseMessage
+	forward_DirectoryService_ListSites_0              = runtime.ForwardResponseMessage
+	forward_DirectoryService_UpdateSite_0             = runtime.ForwardResponseMessage
+	forward_DirectoryService_DeleteSite_0             = runtime.ForwardResponseMessage
+	forward_DirectoryService_CreateConnection_0       = runtime.ForwardResponseMessage
+	forward_DirectoryService_UpdateConnection_0       = runtime.ForwardResponseMessage
+	forward_DirectoryService_DeleteConnection_0       = runtime.ForwardResponseMessage
+	forward_DirectoryService_CreateAccount_0          = runtime.ForwardResponseMessage
+	forward_DirectoryService_GetAccount_0             = runtime.ForwardResponseMessage
+	forward_DirectoryService_ListAccounts_0           = runtime.ForwardResponseMessage
+	forward_DirectoryService_UpdateAccount_0          = runtime.ForwardResponseMessage
+	forward_DirectoryService_DeleteAccount_0          = runtime.ForwardResponseMessage
+	forward_DirectoryService_BatchCreateAccounts_0    = runtime.ForwardResponseMessage
+	forward_DirectoryService_BatchDeleteAccounts_0    = runtime.ForwardResponseMessage
+	forward_DirectoryService_GetConnection_0          = runtime.ForwardResponseMessage
+	forward_DirectoryService_ListConnections_0        = runtime.ForwardResponseMessage
+	forward_DirectoryService_SetConnectionSecret_0    = runtime.ForwardResponseMessage
+	forward_DirectoryService_ClearConnectionSecret_0  = runtime.ForwardResponseMessage
+	forward_DirectoryService_TestConnection_0         = runtime.ForwardResponseMessage
+	forward_DirectoryService_CreateDomain_0           = runtime.ForwardResponseMessage
+	forward_DirectoryService_GetDomain_0              = runtime.ForwardResponseMessage
+	forward_DirectoryService_ListDomains_0            = runtime.ForwardResponseMessage
+	forward_DirectoryService_UpdateDomain_0           = runtime.ForwardResponseMessage
+	forward_DirectoryService_VerifyDomain_0           = runtime.ForwardResponseMessage
+	forward_DirectoryService_ConfirmDomainRemoval_0   = runtime.ForwardResponseMessage
+	forward_DirectoryService_DeleteDomain_0           = runtime.ForwardResponseMessage
 )

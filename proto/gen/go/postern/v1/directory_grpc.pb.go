@@ -22,41 +22,42 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DirectoryService_ApplyOrganization_FullMethodName     = "/postern.v1.DirectoryService/ApplyOrganization"
-	DirectoryService_ExportOrganization_FullMethodName    = "/postern.v1.DirectoryService/ExportOrganization"
-	DirectoryService_GetOrganization_FullMethodName       = "/postern.v1.DirectoryService/GetOrganization"
-	DirectoryService_ListOrganizations_FullMethodName     = "/postern.v1.DirectoryService/ListOrganizations"
-	DirectoryService_CreateOrganization_FullMethodName    = "/postern.v1.DirectoryService/CreateOrganization"
-	DirectoryService_UpdateOrganization_FullMethodName    = "/postern.v1.DirectoryService/UpdateOrganization"
-	DirectoryService_DeleteOrganization_FullMethodName    = "/postern.v1.DirectoryService/DeleteOrganization"
-	DirectoryService_CreateSite_FullMethodName            = "/postern.v1.DirectoryService/CreateSite"
-	DirectoryService_GetSite_FullMethodName               = "/postern.v1.DirectoryService/GetSite"
-	DirectoryService_ListSites_FullMethodName             = "/postern.v1.DirectoryService/ListSites"
-	DirectoryService_UpdateSite_FullMethodName            = "/postern.v1.DirectoryService/UpdateSite"
-	DirectoryService_DeleteSite_FullMethodName            = "/postern.v1.DirectoryService/DeleteSite"
-	DirectoryService_CreateConnection_FullMethodName      = "/postern.v1.DirectoryService/CreateConnection"
-	DirectoryService_UpdateConnection_FullMethodName      = "/postern.v1.DirectoryService/UpdateConnection"
-	DirectoryService_DeleteConnection_FullMethodName      = "/postern.v1.DirectoryService/DeleteConnection"
-	DirectoryService_CreateAccount_FullMethodName         = "/postern.v1.DirectoryService/CreateAccount"
-	DirectoryService_GetAccount_FullMethodName            = "/postern.v1.DirectoryService/GetAccount"
-	DirectoryService_ListAccounts_FullMethodName          = "/postern.v1.DirectoryService/ListAccounts"
-	DirectoryService_UpdateAccount_FullMethodName         = "/postern.v1.DirectoryService/UpdateAccount"
-	DirectoryService_DeleteAccount_FullMethodName         = "/postern.v1.DirectoryService/DeleteAccount"
-	DirectoryService_BatchCreateAccounts_FullMethodName   = "/postern.v1.DirectoryService/BatchCreateAccounts"
-	DirectoryService_BatchDeleteAccounts_FullMethodName   = "/postern.v1.DirectoryService/BatchDeleteAccounts"
-	DirectoryService_ImportAccounts_FullMethodName        = "/postern.v1.DirectoryService/ImportAccounts"
-	DirectoryService_GetConnection_FullMethodName         = "/postern.v1.DirectoryService/GetConnection"
-	DirectoryService_ListConnections_FullMethodName       = "/postern.v1.DirectoryService/ListConnections"
-	DirectoryService_SetConnectionSecret_FullMethodName   = "/postern.v1.DirectoryService/SetConnectionSecret"
-	DirectoryService_ClearConnectionSecret_FullMethodName = "/postern.v1.DirectoryService/ClearConnectionSecret"
-	DirectoryService_TestConnection_FullMethodName        = "/postern.v1.DirectoryService/TestConnection"
-	DirectoryService_CreateDomain_FullMethodName          = "/postern.v1.DirectoryService/CreateDomain"
-	DirectoryService_GetDomain_FullMethodName             = "/postern.v1.DirectoryService/GetDomain"
-	DirectoryService_ListDomains_FullMethodName           = "/postern.v1.DirectoryService/ListDomains"
-	DirectoryService_UpdateDomain_FullMethodName          = "/postern.v1.DirectoryService/UpdateDomain"
-	DirectoryService_VerifyDomain_FullMethodName          = "/postern.v1.DirectoryService/VerifyDomain"
-	DirectoryService_ConfirmDomainRemoval_FullMethodName  = "/postern.v1.DirectoryService/ConfirmDomainRemoval"
-	DirectoryService_DeleteDomain_FullMethodName          = "/postern.v1.DirectoryService/DeleteDomain"
+	DirectoryService_ApplyOrganization_FullMethodName      = "/postern.v1.DirectoryService/ApplyOrganization"
+	DirectoryService_ExportOrganization_FullMethodName     = "/postern.v1.DirectoryService/ExportOrganization"
+	DirectoryService_GetOrganization_FullMethodName        = "/postern.v1.DirectoryService/GetOrganization"
+	DirectoryService_ListOrganizations_FullMethodName      = "/postern.v1.DirectoryService/ListOrganizations"
+	DirectoryService_CreateOrganization_FullMethodName     = "/postern.v1.DirectoryService/CreateOrganization"
+	DirectoryService_UpdateOrganization_FullMethodName     = "/postern.v1.DirectoryService/UpdateOrganization"
+	DirectoryService_DeleteOrganization_FullMethodName     = "/postern.v1.DirectoryService/DeleteOrganization"
+	DirectoryService_DestroyOrganizationKey_FullMethodName = "/postern.v1.DirectoryService/DestroyOrganizationKey"
+	DirectoryService_CreateSite_FullMethodName             = "/postern.v1.DirectoryService/CreateSite"
+	DirectoryService_GetSite_FullMethodName                = "/postern.v1.DirectoryService/GetSite"
+	DirectoryService_ListSites_FullMethodName              = "/postern.v1.DirectoryService/ListSites"
+	DirectoryService_UpdateSite_FullMethodName             = "/postern.v1.DirectoryService/UpdateSite"
+	DirectoryService_DeleteSite_FullMethodName             = "/postern.v1.DirectoryService/DeleteSite"
+	DirectoryService_CreateConnection_FullMethodName       = "/postern.v1.DirectoryService/CreateConnection"
+	DirectoryService_UpdateConnection_FullMethodName       = "/postern.v1.DirectoryService/UpdateConnection"
+	DirectoryService_DeleteConnection_FullMethodName       = "/postern.v1.DirectoryService/DeleteConnection"
+	DirectoryService_CreateAccount_FullMethodName          = "/postern.v1.DirectoryService/CreateAccount"
+	DirectoryService_GetAccount_FullMethodName             = "/postern.v1.DirectoryService/GetAccount"
+	DirectoryService_ListAccounts_FullMethodName           = "/postern.v1.DirectoryService/ListAccounts"
+	DirectoryService_UpdateAccount_FullMethodName          = "/postern.v1.DirectoryService/UpdateAccount"
+	DirectoryService_DeleteAccount_FullMethodName          = "/postern.v1.DirectoryService/DeleteAccount"
+	DirectoryService_BatchCreateAccounts_FullMethodName    = "/postern.v1.DirectoryService/BatchCreateAccounts"
+	DirectoryService_BatchDeleteAccounts_FullMethodName    = "/postern.v1.DirectoryService/BatchDeleteAccounts"
+	DirectoryService_ImportAccounts_FullMethodName         = "/postern.v1.DirectoryService/ImportAccounts"
+	DirectoryService_GetConnection_FullMethodName          = "/postern.v1.DirectoryService/GetConnection"
+	DirectoryService_ListConnections_FullMethodName        = "/postern.v1.DirectoryService/ListConnections"
+	DirectoryService_SetConnectionSecret_FullMethodName    = "/postern.v1.DirectoryService/SetConnectionSecret"
+	DirectoryService_ClearConnectionSecret_FullMethodName  = "/postern.v1.DirectoryService/ClearConnectionSecret"
+	DirectoryService_TestConnection_FullMethodName         = "/postern.v1.DirectoryService/TestConnection"
+	DirectoryService_CreateDomain_FullMethodName           = "/postern.v1.DirectoryService/CreateDomain"
+	DirectoryService_GetDomain_FullMethodName              = "/postern.v1.DirectoryService/GetDomain"
+	DirectoryService_ListDomains_FullMethodName            = "/postern.v1.DirectoryService/ListDomains"
+	DirectoryService_UpdateDomain_FullMethodName           = "/postern.v1.DirectoryService/UpdateDomain"
+	DirectoryService_VerifyDomain_FullMethodName           = "/postern.v1.DirectoryService/VerifyDomain"
+	DirectoryService_ConfirmDomainRemoval_FullMethodName   = "/postern.v1.DirectoryService/ConfirmDomainRemoval"
+	DirectoryService_DeleteDomain_FullMethodName           = "/postern.v1.DirectoryService/DeleteDomain"
 )
 
 // DirectoryServiceClient is the client API for DirectoryService service.
@@ -80,6 +81,9 @@ type DirectoryServiceClient interface {
 	// DeleteOrganization ends an organization that is disabled: its domains and accounts are given up, its id is free again. Its
 	// record stays under its uid for as long as it is kept. Of a large one a call may do a part: the same request goes on with the rest.
 	DeleteOrganization(ctx context.Context, in *DeleteOrganizationRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// DestroyOrganizationKey destroys the key that everything personal of a disabled organization is encrypted with, here and in the
+	// archive. The record stays, and says of nobody who it was. This cannot be undone.
+	DestroyOrganizationKey(ctx context.Context, in *DestroyOrganizationKeyRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// CreateSite adds a site to an organization.
 	CreateSite(ctx context.Context, in *CreateSiteRequest, opts ...grpc.CallOption) (*Site, error)
 	// GetSite returns one site.
@@ -216,6 +220,16 @@ func (c *directoryServiceClient) DeleteOrganization(ctx context.Context, in *Del
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(emptypb.Empty)
 	err := c.cc.Invoke(ctx, DirectoryService_DeleteOrganization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) DestroyOrganizationKey(ctx context.Context, in *DestroyOrganizationKeyRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(emptypb.Empty)
+	err := c.cc.Invoke(ctx, DirectoryService_DestroyOrganizationKey_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -526,6 +540,9 @@ type DirectoryServiceServer interface {
 	// DeleteOrganization ends an organization that is disabled: its domains and accounts are given up, its id is free again. Its
 	// record stays under its uid for as long as it is kept. Of a large one a call may do a part: the same request goes on with the rest.
 	DeleteOrganization(context.Context, *DeleteOrganizationRequest) (*emptypb.Empty, error)
+	// DestroyOrganizationKey destroys the key that everything personal of a disabled organization is encrypted with, here and in the
+	// archive. The record stays, and says of nobody who it was. This cannot be undone.
+	DestroyOrganizationKey(context.Context, *DestroyOrganizationKeyRequest) (*emptypb.Empty, error)
 	// CreateSite adds a site to an organization.
 	CreateSite(context.Context, *CreateSiteRequest) (*Site, error)
 	// GetSite returns one site.
@@ -618,6 +635,9 @@ func (UnimplementedDirectoryServiceServer) UpdateOrganization(context.Context, *
 }
 func (UnimplementedDirectoryServiceServer) DeleteOrganization(context.Context, *DeleteOrganizationRequest) (*emptypb.Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteOrganization not implemented")
+}
+func (UnimplementedDirectoryServiceServer) DestroyOrganizationKey(context.Context, *DestroyOrganizationKeyRequest) (*emptypb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DestroyOrganizationKey not implemented")
 }
 func (UnimplementedDirectoryServiceServer) CreateSite(context.Context, *CreateSiteRequest) (*Site, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateSite not implemented")
@@ -846,6 +866,24 @@ func _DirectoryService_DeleteOrganization_Handler(srv interface{}, ctx context.C
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DirectoryServiceServer).DeleteOrganization(ctx, req.(*DeleteOrganizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_DestroyOrganizationKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DestroyOrganizationKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).DestroyOrganizationKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_DestroyOrganizationKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).DestroyOrganizationKey(ctx, req.(*DestroyOrganizationKeyRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1377,6 +1415,10 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteOrganization",
 			Handler:    _DirectoryService_DeleteOrganization_Handler,
+		},
+		{
+			MethodName: "DestroyOrganizationKey",
+			Handler:    _DirectoryService_DestroyOrganizationKey_Handler,
 		},
 		{
 			MethodName: "CreateSite",
