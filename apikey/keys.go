@@ -116,7 +116,7 @@ func (k *Keys) Create(ctx context.Context, caller string, in NewKey) (Made, erro
 	if c.Drop, err = k.forgotten(ctx, uid, now); err != nil {
 		return Made{}, err
 	}
-	if first, err := k.Store.Commit(ctx, c); err != nil || first != "" {
+	if first, err := k.commit(ctx, c); err != nil || first != "" {
 		return k.again(ctx, uid, first, err)
 	}
 	return Made{key, text}, nil
@@ -218,7 +218,7 @@ func (k *Keys) Revoke(ctx context.Context, caller string, in Revocation) (Key, e
 		c := Change{OrganizationUID: uid, Before: before, After: &after, Request: request, Event: k.event(in.Organization, caller, &after, audit.TypeKeyRevoked)}
 		c.Event.Changes = []audit.Change{{Field: "display_name", Before: after.DisplayName, After: after.DisplayName}}
 		c.Event.Personal.Detail = in.Reason
-		_, err = k.Store.Commit(ctx, c)
+		_, err = k.commit(ctx, c)
 		if err == nil {
 			return k.Get(ctx, in.Organization, in.ID)
 		}
@@ -245,7 +245,7 @@ func (k *Keys) Test(ctx context.Context, caller string, in TestEvent) (string, e
 	c := Change{OrganizationUID: uid, Request: k.Namer.ApplyKey(caller, methodTest, uid, in.RequestID, fields(in.Note))}
 	c.Event = k.event(in.Organization, caller, &Key{OrganizationUID: uid}, audit.TypeLogTested)
 	c.Event.Target, c.Event.Personal.Detail = nil, in.Note
-	first, err := k.Store.Commit(ctx, c)
+	first, err := k.commit(ctx, c)
 	if err != nil || first != "" {
 		return first, err
 	}
@@ -312,6 +312,16 @@ func (k *Keys) event(organization, caller string, key *Key, t audit.Type) audit.
 		ID: k.NewID(), Type: t, Time: k.Now(), Organization: organization, OrganizationUID: key.OrganizationUID, Caller: caller,
 		Outcome: audit.OutcomeOf(t), Origin: audit.OriginAPI, Target: &audit.Target{Type: "key", ID: key.ID.String(), Count: 1},
 	}
+}
+
+// commit makes a change, with what the organization says of its events on its event.
+func (k *Keys) commit(ctx context.Context, c Change) (string, error) {
+	o, err := k.Directory.Cached(ctx, c.OrganizationUID)
+	if err != nil {
+		return "", err
+	}
+	o.Marks(&c.Event)
+	return k.Store.Commit(ctx, c)
 }
 
 func (k *Keys) hash(t *Token) [32]byte {

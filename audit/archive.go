@@ -72,7 +72,7 @@ type Archive interface {
 	Append(ctx context.Context, b Batch) (Appended, error)
 	// Installation returns what belongs together, nil on a new archive.
 	Installation(ctx context.Context) (*Installation, error)
-	// SetInstallation stores it once; storing another one is an error.
+	// SetInstallation stores it once; storing another one is an error, but that it may get a Region when it has none.
 	SetInstallation(ctx context.Context, i Installation) error
 	// Empty reports whether no event was ever archived.
 	Empty(ctx context.Context) (bool, error)
@@ -88,6 +88,17 @@ type Installation struct {
 	MasterFingerprint string
 	HashFingerprint   string
 	Created           time.Time
+	// Region is where the record is kept; empty: nowhere in particular. An installation without one may be given one, once.
+	Region string
+}
+
+// Becomes reports whether an archive of this installation may be said to be of next: the same one, which may have no region yet.
+func (i Installation) Becomes(next Installation) bool {
+	next.Created = i.Created // when it was first said does not matter, what does
+	if i.Region == "" {
+		i.Region = next.Region
+	}
+	return i == next
 }
 
 // Reader is the reading side of the record. Rows come as stored: Personal sealed.

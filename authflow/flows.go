@@ -24,6 +24,8 @@ type Config struct {
 	NewID     func() string // UUIDv7
 	NewCode   func() string // support code: XXXXX-XXXXX in Crockford base32, see FormatSupportCode
 	Log       *slog.Logger
+	// Region is where this installation keeps the record; "": nowhere in particular. Nobody signs in at a site of another one here.
+	Region    string
 	CacheSize int // flows kept in memory; 0: 10,000
 	// MinLifetime is the shortest lifetime a flow may be given, for demonstrations; 0: MinLifetime.
 	MinLifetime time.Duration
@@ -140,8 +142,8 @@ func (f *Flows) Finish(ctx context.Context, who Caller, in FinishInput) (Answer,
 	return c.run(ctx)
 }
 
-// site resolves a site as this process last saw the organization, and looks again before it says there is none. The organization
-// comes with that error: a request id may have been answered when the site was still there.
+// site resolves a site as this process last saw the organization, and looks again before it says there is none, or that it is bound to
+// another region. The organization comes with that error: a request id may have been answered when the site was still there.
 func (f *Flows) site(ctx context.Context, organization, id string) (*policy.Organization, *policy.Site, error) {
 	uid, err := f.c.Directory.Resolve(ctx, organization)
 	if err != nil {
@@ -151,16 +153,20 @@ func (f *Flows) site(ctx context.Context, organization, id string) (*policy.Orga
 	if err != nil {
 		return nil, nil, err
 	}
-	if s := siteByID(org, id); s != nil {
+	if s := siteByID(org, id); s != nil && s.InRegion(f.c.Region) == nil {
 		return org, s, nil
 	}
 	if org, err = f.c.Directory.Organization(ctx, uid); err != nil {
 		return nil, nil, err
 	}
-	if s := siteByID(org, id); s != nil {
-		return org, s, nil
+	s := siteByID(org, id)
+	if s == nil {
+		return org, nil, refuse(ErrSiteNotFound)
 	}
-	return org, nil, refuse(ErrSiteNotFound)
+	if err := s.InRegion(f.c.Region); err != nil {
+		return org, nil, err
+	}
+	return org, s, nil
 }
 
 // reported is a step with what this process knows about it. The login service is its only witness, but for a session that

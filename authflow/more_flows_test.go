@@ -269,7 +269,7 @@ func TestAMissingPartIsNamed(t *testing.T) {
 		f.SetZero()
 		_, err := New(c)
 		optional := name == "Archive" || name == "Verifier" || name == "CacheSize" || name == "CommitTimeout" || name == "MinLifetime" ||
-			name == "Providers" || name == "ExchangeTimeout"
+			name == "Providers" || name == "ExchangeTimeout" || name == "Region"
 		if (err == nil) != optional || !optional && !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
 		}

@@ -145,6 +145,9 @@ func (s *starting) organization(org *policy.Organization) error {
 	if site == nil {
 		return refuse(ErrSiteNotFound)
 	}
+	if err := site.InRegion(s.f.c.Region); err != nil {
+		return err
+	}
 	s.org, s.site = org, site
 	if s.arrival != nil && s.arrival.stale(org) {
 		return errJudgeAgain

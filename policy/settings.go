@@ -91,14 +91,6 @@ func validRegion(s string) bool {
 	return true
 }
 
-// ParseRegion returns a region as it is, or REGION_INVALID.
-func ParseRegion(s string) (string, error) {
-	if !validRegion(s) {
-		return "", errs.New(errs.Invalid, "REGION_INVALID", "a region is "+regionForm)
-	}
-	return s, nil
-}
-
 const regionForm = "1 to 63 of a-z, 0-9 and '-', beginning with a letter"
 
 func (o *Organization) validateRetention(p *problems) {

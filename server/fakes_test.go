@@ -186,6 +186,7 @@ func (f *flows) set(id string, l *authflow.Loaded) {
 
 // archive is an archive in memory, which can be away.
 type archive struct {
+	people []audit.SubjectRow
 	mu     sync.Mutex
 	events []audit.Event
 	rows   []audit.FlowRow
@@ -309,6 +310,7 @@ func forms() convert.Forms {
 			return &posternv1.Event{Id: e.ID, Type: string(e.Type), Sequence: e.Sequence}
 		},
 		Personal: func(*audit.Personal) *posternv1.Personal { return &posternv1.Personal{} },
+		Mask:     func(*audit.Event) error { return nil },
 		Decision: func(*audit.Decision) *posternv1.Decision { return &posternv1.Decision{} },
 		Organization: func(o *policy.Organization) *posternv1.Organization {
 			return &posternv1.Organization{Name: "organizations/" + o.ID, Uid: o.UID}

@@ -60,8 +60,8 @@ func (q *query) live(ctx context.Context, organizationUID, idOrCode string) (*po
 	if err != nil {
 		return nil, nil, err //nolint:wrapcheck // an errs.Error of authflow
 	}
-	flow := q.LiveFlow(view)
-	return flow, view.Flow, nil
+	flow, err := q.LiveFlow(view)
+	return flow, view.Flow, err
 }
 
 // ListFlows returns a page of recorded flows, newest start first.

@@ -52,6 +52,10 @@ func (d directory) Organization(_ context.Context, uid string) (*policy.Organiza
 	return &policy.Organization{UID: uid}, nil
 }
 
+func (d directory) Cached(_ context.Context, uid string) (*policy.Organization, error) {
+	return &policy.Organization{UID: uid}, nil
+}
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	s, err := embedded.Open(t.Context(), embedded.Config{Now: time.Now, Log: slog.New(slog.DiscardHandler)})

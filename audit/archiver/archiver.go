@@ -37,7 +37,7 @@ type Metrics interface {
 	Archived(n int)
 	// Backlog says how many entries wait and since when the oldest does (zero when none waits).
 	Backlog(n int64, oldest time.Time)
-	// Failed counts trouble by a closed list of reasons: source, archive, lease, key, fenced, unreadable.
+	// Failed counts trouble by a closed list of reasons: source, archive, lease, key, fenced, unreadable, region.
 	Failed(reason string)
 }
 
@@ -49,6 +49,7 @@ const (
 	FailedKey        = "key"
 	FailedFenced     = "fenced"
 	FailedUnreadable = "unreadable"
+	FailedRegion     = "region"
 )
 
 // Config is what an Archiver works with. Keys, Lease and Metrics may be nil.
@@ -63,6 +64,11 @@ type Config struct {
 	Now        func() time.Time
 	Partitions []int
 	Holder     string // component and process, for people who look at the archive
+	// Region is where the archive keeps the record; empty: nowhere in particular. An event of a site of another region is not stored and
+	// not dropped either: it waits, and what is behind it in its partition with it, until an archiver of that region takes it.
+	Region string
+	// Written is told of every load that was stored and brought what a directory became, by organization. It must not block. May be nil.
+	Written func(organizationUID string)
 }
 
 // State is what readiness and doctors show.

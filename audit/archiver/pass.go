@@ -39,7 +39,11 @@ func (a *Archiver) pass(ctx context.Context) (n int, reason string, err error) {
 		}
 		n += len(raw[p])
 		l, e := a.decode(ctx, p, raw[p])
-		if trouble(FailedSource, e); e == nil {
+		if trouble(FailedSource, e); e != nil {
+			continue
+		}
+		e = a.native(&l)
+		if trouble(FailedRegion, e); len(l.Entries) > 0 {
 			loads = append(loads, l)
 		}
 	}
@@ -50,6 +54,29 @@ func (a *Archiver) pass(ctx context.Context) (n int, reason string, err error) {
 		}
 	}
 	return n, reason, err
+}
+
+// native cuts a load in front of the first event of a site whose record is bound to another region.
+func (a *Archiver) native(l *load) error {
+	for i := range l.Entries {
+		e := &l.Entries[i].Event
+		if e.Region == "" || e.Region == a.cfg.Region {
+			continue
+		}
+		err := errs.Newf(errs.FailedPrecondition, "REGION_MISMATCH", "event %s of organization %s is of a site bound to region %q, and this archive is of region %q",
+			e.ID, e.OrganizationUID, e.Region, a.cfg.Region)
+		l.Entries = l.Entries[:i]
+		l.unreadable = slices.DeleteFunc(l.unreadable, func(id string) bool {
+			return !slices.ContainsFunc(l.Entries, func(kept audit.Entry) bool { return kept.OutboxID == id })
+		})
+		l.ended = slices.DeleteFunc(l.ended, func(f audit.EndedFlow) bool {
+			return !slices.ContainsFunc(l.Entries, func(kept audit.Entry) bool {
+				return kept.Event.OrganizationUID == f.OrganizationUID && kept.Event.Flow == f.Flow && audit.EndingOf(kept.Event.Type) != audit.EndingNone
+			})
+		})
+		return err
+	}
+	return nil
 }
 
 // groups packs loads into transactions of at most maxBatch entries, or one by one when the archive takes only one.
@@ -95,6 +122,11 @@ func (a *Archiver) store(ctx context.Context, group []load) (reason string, err 
 func (a *Archiver) stored(l *load, done audit.Appended) {
 	for _, k := range l.Keys {
 		a.known[k.OrganizationUID] = true
+	}
+	for i := range l.Entries { // of what was there already too: whoever stored it may not have come as far as to tell
+		if e := &l.Entries[i].Event; e.Directory != nil && a.cfg.Written != nil {
+			a.cfg.Written(e.OrganizationUID)
+		}
 	}
 	if done.Inserted == 0 {
 		return

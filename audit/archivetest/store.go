@@ -111,6 +111,16 @@ var storeCases = []testCase{
 		if got := must(w.Installation(w.Context()))(w); got == nil || *got != i {
 			w.Errorf("installation %+v, want %+v", got, i)
 		}
+		for _, region := range []string{"eu", "eu", "us", ""} { // given once, when there was none
+			next := i
+			next.Region = region
+			if err := w.SetInstallation(w.Context(), next); (err == nil) != (region == "eu") {
+				w.Errorf("region %q: %v", region, err)
+			}
+			if got := must(w.Installation(w.Context()))(w); got.Region != "eu" {
+				w.Errorf("region %q after %q was given", got.Region, region)
+			}
+		}
 		if !must(w.Empty(w.Context()))(w) {
 			w.Error("an installation is no event")
 		}

@@ -162,8 +162,8 @@ type querier interface {
 func installation(ctx context.Context, q querier) (*audit.Installation, error) {
 	var i audit.Installation
 	var created int64
-	err := q.QueryRow(ctx, `SELECT id, partitions, state_format, master_fingerprint, hash_fingerprint, created FROM installation`).
-		Scan(&i.ID, &i.Partitions, &i.StateFormat, &i.MasterFingerprint, &i.HashFingerprint, &created)
+	err := q.QueryRow(ctx, `SELECT id, partitions, state_format, master_fingerprint, hash_fingerprint, created, region FROM installation`).
+		Scan(&i.ID, &i.Partitions, &i.StateFormat, &i.MasterFingerprint, &i.HashFingerprint, &created, &i.Region)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil //nolint:nilnil // the contract: nil on a new archive
 	}
@@ -177,16 +177,18 @@ func installation(ctx context.Context, q querier) (*audit.Installation, error) {
 // SetInstallation stores it once. Storing the same again is fine, another one is INSTALLATION_MISMATCH.
 func (a *Archive) SetInstallation(ctx context.Context, i audit.Installation) error {
 	return a.inWrite(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `INSERT INTO installation VALUES (1, $1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-			i.ID, i.Partitions, i.StateFormat, i.MasterFingerprint, i.HashFingerprint, stored.Nanos(i.Created)); err != nil {
+		if _, err := tx.Exec(ctx, `INSERT INTO installation VALUES (1, $1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+			i.ID, i.Partitions, i.StateFormat, i.MasterFingerprint, i.HashFingerprint, stored.Nanos(i.Created), i.Region); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE installation SET region = $1 WHERE region = '' AND id = $2`, i.Region, i.ID); err != nil {
 			return err
 		}
 		have, err := installation(ctx, tx)
 		if err != nil {
 			return err
 		}
-		i.Created = have.Created // when it was first said does not matter, what does
-		if *have != i {
+		if have.Region != i.Region || !have.Becomes(i) {
 			return errs.New(errs.FailedPrecondition, reasonInstallation, "the archive belongs to another installation")
 		}
 		return nil

@@ -128,8 +128,8 @@ type querier interface {
 func installation(ctx context.Context, q querier) (*audit.Installation, error) {
 	var i audit.Installation
 	var created int64
-	err := q.QueryRowContext(ctx, `SELECT id, partitions, state_format, master_fingerprint, hash_fingerprint, created FROM installation`).
-		Scan(&i.ID, &i.Partitions, &i.StateFormat, &i.MasterFingerprint, &i.HashFingerprint, &created)
+	err := q.QueryRowContext(ctx, `SELECT id, partitions, state_format, master_fingerprint, hash_fingerprint, created, region FROM installation`).
+		Scan(&i.ID, &i.Partitions, &i.StateFormat, &i.MasterFingerprint, &i.HashFingerprint, &created, &i.Region)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // the contract: nil on a new archive
 	}
@@ -148,14 +148,14 @@ func (a *Archive) SetInstallation(ctx context.Context, i audit.Installation) err
 			return err
 		}
 		if have != nil {
-			i.Created = have.Created // when it was first said does not matter, what does
-			if *have != i {
+			if !have.Becomes(i) {
 				return errs.New(errs.FailedPrecondition, reasonInstallation, "the archive belongs to another installation")
 			}
-			return nil
+			_, err = tx.ExecContext(ctx, `UPDATE installation SET region = ? WHERE region <> ?`, i.Region, i.Region)
+			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO installation VALUES (1, ?, ?, ?, ?, ?, ?)`,
-			i.ID, i.Partitions, i.StateFormat, i.MasterFingerprint, i.HashFingerprint, stored.Nanos(i.Created))
+		_, err = tx.ExecContext(ctx, `INSERT INTO installation VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
+			i.ID, i.Partitions, i.StateFormat, i.MasterFingerprint, i.HashFingerprint, stored.Nanos(i.Created), i.Region)
 		return err
 	})
 }

@@ -114,8 +114,8 @@ func (c *copying) belongs(ctx context.Context) (*audit.Installation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if target != nil && (source == nil || target.ID != source.ID) {
-		return nil, errs.New(errs.FailedPrecondition, "INSTALLATION_MISMATCH", "the target belongs to another installation")
+	if target != nil && (source == nil || target.ID != source.ID || target.Region != "" && target.Region != source.Region) {
+		return nil, errs.New(errs.FailedPrecondition, "INSTALLATION_MISMATCH", "the target belongs to another installation, or to another region")
 	}
 	return source, nil
 }

@@ -280,7 +280,7 @@ func (r *run) ending(row *audit.FlowRow, steps []audit.Event) audit.Event {
 		if s.Step == 0 || s.Forked {
 			continue
 		}
-		e.SubjectKind, e.Sandbox = s.SubjectKind, s.Sandbox
+		e.SubjectKind, e.Sandbox, e.Privacy, e.Region = s.SubjectKind, s.Sandbox, e.Privacy.With(s.Privacy), s.Region
 		if s.Decision != nil {
 			e.Decision, e.Revision = s.Decision, s.Decision.PolicyRevision
 		}

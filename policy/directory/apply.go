@@ -43,6 +43,8 @@ type Deps struct {
 	Now       func() time.Time
 	// Metadata reads SAML metadata in documents. May be nil: then such documents are refused.
 	Metadata document.MetadataReader
+	// Region is where this process keeps the record; empty: nowhere in particular. No site is bound to another one.
+	Region string
 }
 
 // ApplyInput is a document to apply.
@@ -196,6 +198,9 @@ func (a *apply) version() error {
 func (a *apply) makePlan(ctx context.Context) error {
 	var err error
 	if a.plan, err = a.plans(ctx); err != nil {
+		return err
+	}
+	if err := a.settings(); err != nil {
 		return err
 	}
 	if err := a.guard(ctx); err != nil || !a.plan.WritePolicy {

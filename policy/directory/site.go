@@ -32,7 +32,8 @@ type SiteInput struct {
 
 func (in *SiteInput) signature() []byte {
 	s := &in.Site
-	return fields(s.ID, s.DisplayName, written(s.Disabled), written(s.TrustsAccountEmail), string(fields(s.Hostnames...)), string(fields(in.Fields...)))
+	return fields(s.ID, s.DisplayName, written(s.Disabled), written(s.TrustsAccountEmail), string(fields(s.Hostnames...)), string(fields(in.Fields...)),
+		hidden(s.Privacy), s.Region)
 }
 
 // as is what a site's fields are called in requests.
@@ -89,6 +90,10 @@ func (r *Resources) UpdateSite(ctx context.Context, caller string, in SiteInput)
 				site.Disabled = in.Site.Disabled
 			case FieldTrustsAccountEmail:
 				site.TrustsAccountEmail = in.Site.TrustsAccountEmail
+			case FieldRegion:
+				site.Region = in.Site.Region
+			default:
+				setPrivacy(&site.Privacy, in.Site.Privacy, f)
 			}
 		}
 		return changed(a.current, &next, in.as())

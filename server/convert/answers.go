@@ -22,6 +22,8 @@ type Forms struct {
 	Policy       func(o *policy.Organization) *posternv1.Policy
 	Domain       func(policy.DomainRecord) *posternv1.Domain
 	Connection   func(organization string, c *policy.Connection) *posternv1.Connection // without etag
+	// Mask takes from an event what its privacy does not let stay. It alone changes its argument.
+	Mask func(*audit.Event) error
 }
 
 // FlowAnswer converts what a use case answered. Conditions are left out: they are for Explain and GetFlow.
@@ -74,8 +76,9 @@ func Next(moves []policy.Next) []*posternv1.NextStep {
 	return out
 }
 
-// LiveFlow converts a flow that is still in Redis. Its steps must be opened.
-func (f Forms) LiveFlow(v authflow.View) *posternv1.Flow {
+// LiveFlow converts a flow that is still in Redis. Its steps must be opened. The state it is decided by has all of them; what is
+// shown has what the record keeps.
+func (f Forms) LiveFlow(v authflow.View) (*posternv1.Flow, error) {
 	s := v.Flow.State
 	out := &posternv1.Flow{
 		Name: names.FormatFlow(s.Organization, s.ID.String()), Id: s.ID.String(), Organization: s.Organization,
@@ -84,20 +87,38 @@ func (f Forms) LiveFlow(v authflow.View) *posternv1.Flow {
 		StartTime: timestamp(s.Started), Deadline: timestamp(s.Deadline), EndTime: timestamp(s.Ended),
 		Ending: posternv1.Ending(s.Ending), Reason: s.Reason, Decision: f.Decision(&v.Outcome.Decision),
 	}
-	if b := s.Bound; b != nil {
-		p := audit.Personal{AccountID: b.AccountID}
-		if !b.Email.IsZero() {
-			p.Email, p.EmailVerified = b.Email.String(), &b.EmailVerified
-		}
-		if b.Step >= 1 && b.Step <= len(s.Steps) {
-			p.DisplayName = s.Steps[b.Step-1].Event.Personal.DisplayName
-		}
-		out.Personal = f.Personal(&p)
-	}
 	for i := range s.Steps {
-		out.Steps = append(out.Steps, f.Event(s.Steps[i].Event))
+		e := *s.Steps[i].Event
+		if err := f.Mask(&e); err != nil {
+			return nil, err
+		}
+		out.Steps = append(out.Steps, f.Event(&e))
 	}
-	return out
+	var err error
+	out.Personal, err = f.bound(s)
+	return out, err
+}
+
+// bound is who a live flow is bound to; nil while it is to nobody.
+func (f Forms) bound(s *authflow.State) (*posternv1.Personal, error) {
+	b := s.Bound
+	if b == nil {
+		return nil, nil //nolint:nilnil // nobody
+	}
+	e := audit.Event{OrganizationUID: s.OrganizationUID}
+	e.Personal.AccountID = b.AccountID
+	if !b.Email.IsZero() {
+		verified := b.EmailVerified
+		e.Personal.Email, e.Personal.EmailVerified = b.Email.String(), &verified
+	}
+	if b.Step >= 1 && b.Step <= len(s.Steps) {
+		e.Personal.DisplayName = s.Steps[b.Step-1].Event.Personal.DisplayName
+		e.Privacy = s.Steps[len(s.Steps)-1].Event.Privacy
+	}
+	if err := f.Mask(&e); err != nil {
+		return nil, err
+	}
+	return f.Personal(&e.Personal), nil
 }
 
 // ArchivedFlow converts a flow read from the archive, with its events opened and in step order; none for a list.
@@ -163,6 +184,7 @@ func EventTypes(types []audit.TypeInfo) []*posternv1.EventType {
 func (f Forms) FullOrganization(o *policy.Organization, page policy.DomainPage) *posternv1.Organization {
 	out := f.Organization(o)
 	out.Policy = f.Policy(o)
+	out.Retention, out.Privacy = retentionForm(&o.Retention), privacyForm(o.Privacy)
 	for _, d := range page.Domains {
 		out.Domains = append(out.Domains, f.Domain(d))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/caller"
 	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/policy"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/names"
 	"github.com/postern-audit/postern/server/status"
@@ -102,8 +103,8 @@ func away(r Refusal) bool {
 // later it only notes the organization's id: looking anything up now would wait for a store that is away.
 func (r *Refusals) place(ctx context.Context, key *foldKey, refusal Refusal, later bool) {
 	who := refusal.Identity
-	if refusal.Organization == "" || !who.Operator && who.OrganizationUID == "" {
-		return
+	if refusal.Organization == "" || !who.Operator && who.OrganizationUID == "" || refusal.Reason == policy.ReasonRegionMismatch {
+		return // what belongs into another region leaves no trace of whose it is
 	}
 	if later {
 		if refusal.Flow == "" && who.Operator {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -47,6 +48,9 @@ func organizationFlags(cmd *cobra.Command, o *posternv1.Organization) {
 	f.StringVar(&o.DisplayName, "display-name", "", "name to show")
 	f.BoolVar(&o.Disabled, "disabled", false, "stop every site of it; --disabled=false opens them again")
 	f.BoolVar(&o.Sandbox, "sandbox", false, "it is for trying things out; --sandbox=false ends that")
+	o.Retention, o.Privacy = &posternv1.Retention{}, &posternv1.Privacy{}
+	retentionFlags(cmd, o.GetRetention())
+	privacyFlags(cmd, o.GetPrivacy())
 }
 
 func (a *app) organizationOrError(o *posternv1.Organization, err error) error {
@@ -64,15 +68,23 @@ func (a *app) orgUpdate() *cobra.Command {
 	o := &posternv1.Organization{}
 	cmd := &cobra.Command{
 		Use:   "update ORGANIZATION",
-		Short: "Change an organization's name and switches",
-		Long:  "Change an organization's name and switches: those that are given, and nothing else.",
+		Short: "Change an organization's name, switches, retention and privacy",
+		Long: `Change an organization's name and switches, for how long its record is kept and what it keeps of people: what is given, and nothing else.
+Fewer days, and lifting a hold, need --reason. What the record keeps of people binds what happens from now on.`,
 		Example: `  postern org update acme --display-name "Acme Ltd"
   postern org update acme --disabled --reason "incident 42"      # nobody signs in any more
   postern org update acme --disabled=false
-  postern org update acme-test --sandbox=false`,
+  postern org update acme-test --sandbox=false
+  postern org update acme --retention-sign-in 90 --reason "privacy review 7"
+  postern org update acme --hold --hold-reason "case 2031-17"    # nothing of its record goes until --hold=false
+  postern org update acme --privacy-email pseudonym --privacy-ip truncated`,
 		Args: exactly("ORGANIZATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mask, err := given(cmd, map[string]string{"display-name": "display_name", "disabled": "disabled", "sandbox": "sandbox"})
+			fields := map[string]string{"display-name": "display_name", "disabled": "disabled", "sandbox": "sandbox",
+				"retention-sign-in": "retention.sign_in_days", "retention-administration": "retention.administration_days",
+				"retention-activity": "retention.activity_days", "hold": "retention.hold", "hold-reason": "retention.hold_reason"}
+			maps.Copy(fields, privacyFields())
+			mask, err := given(cmd, fields)
 			if err != nil {
 				return err
 			}

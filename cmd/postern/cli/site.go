@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,9 @@ func siteFlags(cmd *cobra.Command, s *posternv1.Site) {
 	f.StringSliceVar(&s.Hostnames, "hostname", nil, "host name it answers at, in lower case; may be repeated, and replaces all of them")
 	f.BoolVar(&s.Disabled, "disabled", false, "stop sign-ins; --disabled=false lets them in again")
 	f.BoolVar(&s.TrustsAccountEmail, "trusts-account-email", false, "the account's own e-mail counts as verified")
+	f.StringVar(&s.Region, "region", "", "region its record may be kept in; empty: any")
+	s.Privacy = &posternv1.Privacy{}
+	privacyFlags(cmd, s.GetPrivacy())
 }
 
 func (a *app) siteOrError(s *posternv1.Site, err error) error {
@@ -47,6 +51,7 @@ func (a *app) siteOrError(s *posternv1.Site, err error) error {
 	}
 	rows := [][]string{{"name", s.GetName()}, {"display name", s.GetDisplayName()}, {"uid", s.GetUid()}, {"hostnames", strings.Join(s.GetHostnames(), " ")},
 		{"disabled", strconv.FormatBool(s.GetDisabled())}, {"trusts account e-mail", strconv.FormatBool(s.GetTrustsAccountEmail())},
+		{"keeps of people", privacyWords(s.GetPrivacy())}, {"region", s.GetRegion()},
 		{"maintained by", show.Enum("ORIGIN", s.GetOrigin())}, {"proofs not before", show.Time(s.GetProofsNotBefore())}, {"etag", s.GetEtag()}}
 	return show.Table(a.stdout, []string{"FIELD", "VALUE"}, rows)
 }
@@ -132,11 +137,14 @@ func (a *app) siteUpdate() *cobra.Command {
 		Long: `Change a site: what is given, and nothing else. A site that a document maintains is maintained through the API from then on, and a document
 that still names it is refused until it leaves it out. ` + bySite,
 		Example: `  postern site update acme wiki --hostname wiki.acme.com --hostname wiki.acme.net
-  postern site update acme/wiki --disabled --reason "incident 42"`,
+  postern site update acme/wiki --disabled --reason "incident 42"
+  postern site update acme wiki --privacy-ip omitted --privacy-email inherited`,
 		Args: oneSite,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mask, err := given(cmd, map[string]string{"display-name": "display_name", "hostname": "hostnames", "disabled": "disabled",
-				"trusts-account-email": "trusts_account_email"})
+			fields := map[string]string{"display-name": "display_name", "hostname": "hostnames", "disabled": "disabled",
+				"trusts-account-email": "trusts_account_email", "region": "region"}
+			maps.Copy(fields, privacyFields())
+			mask, err := given(cmd, fields)
 			if err != nil {
 				return err
 			}

@@ -14,7 +14,7 @@ type applier struct{ deps directory.Deps }
 func (p *process) applier() applier {
 	s := &p.stores
 	return applier{directory.Deps{Directory: s.directory, Writer: s.directory, Namer: s.namer, Keys: s.keyring, Owners: s.directory, Sealer: s.keyring, NewID: newID, Now: p.clock.Now,
-		Metadata: ReadMetadata(p.clock.Now)}}
+		Metadata: ReadMetadata(p.clock.Now), Region: p.c.Archive.Region}}
 }
 
 // Apply implements server.Applier.

@@ -44,12 +44,34 @@ func (p *process) checkInstallation(ctx context.Context) error {
 			return unfit("Redis", err)
 		}
 	}
-	return p.compare(archived, live)
+	if err := p.compare(archived, live); err != nil {
+		return err
+	}
+	return p.region(ctx, archived)
+}
+
+// region refuses an archive of another region than the one that the settings name. One that has none is given it.
+func (p *process) region(ctx context.Context, archived *audit.Installation) error {
+	switch region := p.c.Archive.Region; {
+	case archived.Region == region:
+		return nil
+	case archived.Region != "":
+		return &ConfigError{fmt.Errorf("the archive keeps the record of region %s, and archive.region is %q: correct the setting, or point archive.sqlite or archive.url at the archive of that region",
+			archived.Region, region)}
+	default:
+		bound := *archived
+		bound.Region = region
+		if err := p.stores.archive.SetInstallation(ctx, bound); err != nil {
+			return unfit("archive", err)
+		}
+		p.log.InfoContext(ctx, "the archive keeps the record of a region from now on", "region", region)
+		return nil
+	}
 }
 
 // firstStart writes the archive's record, or reads that of a process that was faster.
 func (p *process) firstStart(ctx context.Context) (*audit.Installation, error) {
-	mine := audit.Installation{ID: newID(), Partitions: p.c.Partitions, StateFormat: redisx.StateFormat, Created: p.clock.Now(),
+	mine := audit.Installation{ID: newID(), Partitions: p.c.Partitions, StateFormat: redisx.StateFormat, Created: p.clock.Now(), Region: p.c.Archive.Region,
 		MasterFingerprint: p.stores.keysets.MasterFingerprint(), HashFingerprint: p.stores.keysets.HashFingerprint()}
 	errSet := p.stores.archive.SetInstallation(ctx, mine)
 	if errSet == nil {

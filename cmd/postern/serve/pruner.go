@@ -9,7 +9,7 @@ import (
 
 // startPruner lets the record end where retention says.
 func (p *process) startPruner() error {
-	c := pruner.Config{Archive: p.stores.archive, Outbox: wakingOutbox{p.stores.flows.Outbox(), p.work.wake}, Metrics: p.metrics, Log: p.log, Now: p.clock.Now}
+	c := pruner.Config{Archive: p.work.keeping.Keeper(), Outbox: wakingOutbox{p.stores.flows.Outbox(), p.work.wake}, Metrics: p.metrics, Log: p.log, Now: p.clock.Now}
 	if !p.c.Embedded() {
 		c.Lease = func(ctx context.Context) (bool, error) {
 			held, err := p.stores.flows.Lease(ctx, []int{0}, "pruner", p.holder)
@@ -27,6 +27,16 @@ func (p *process) startPruner() error {
 		return wait(ctx)
 	})
 	return nil
+}
+
+// startKeeping lets the archive know for how long records are to be kept.
+func (p *process) startKeeping() {
+	running, stop := context.WithCancel(context.Background())
+	wait := p.background("keeping", func() error { return p.work.keeping.Run(running) })
+	p.closers.add("keeping", func(ctx context.Context) error {
+		stop()
+		return wait(ctx)
+	})
 }
 
 // wakingOutbox says when events wait for the archiver.

@@ -2990,9 +2990,7 @@ type InstallationRecord struct {
 	// When it was first started.
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// How long archived flows stay in Redis.
-	Linger *durationpb.Duration `protobuf:"bytes,7,opt,name=linger,proto3" json:"linger,omitempty"`
-	// Region of the archive; empty for none.
-	Region        string `protobuf:"bytes,8,opt,name=region,proto3" json:"region,omitempty"`
+	Linger        *durationpb.Duration `protobuf:"bytes,7,opt,name=linger,proto3" json:"linger,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3074,13 +3072,6 @@ func (x *InstallationRecord) GetLinger() *durationpb.Duration {
 		return x.Linger
 	}
 	return nil
-}
-
-func (x *InstallationRecord) GetRegion() string {
-	if x != nil {
-		return x.Region
-	}
-	return ""
 }
 
 // KeyRecord is an API key: a field of the organization's keys, by its id in hexadecimal digits.
@@ -3708,7 +3699,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\bsite_uid\x18\n" +
 	" \x01(\tR\asiteUid\x12#\n" +
 	"\ruser_verified\x18\v \x01(\bR\fuserVerified\x126\n" +
-	"\apartner\x18\f \x01(\v2\x1c.postern.store.v1.SealedPartR\apartner\"\xc2\x02\n" +
+	"\apartner\x18\f \x01(\v2\x1c.postern.store.v1.SealedPartR\apartner\"\xaa\x02\n" +
 	"\x12InstallationRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\n" +
@@ -3718,8 +3709,7 @@ const file_postern_store_v1_store_proto_rawDesc = "" +
 	"\x12master_fingerprint\x18\x04 \x01(\tR\x11masterFingerprint\x12)\n" +
 	"\x10hash_fingerprint\x18\x05 \x01(\tR\x0fhashFingerprint\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x121\n" +
-	"\x06linger\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06linger\x12\x16\n" +
-	"\x06region\x18\b \x01(\tR\x06region\"\xc4\x02\n" +
+	"\x06linger\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06linger\"\xc4\x02\n" +
 	"\tKeyRecord\x12!\n" +
 	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\x05R\x04role\x12\x16\n" +

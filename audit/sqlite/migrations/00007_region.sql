@@ -1,0 +1,3 @@
+-- +goose Up
+-- Where the record is kept: '' is nowhere in particular.
+ALTER TABLE installation ADD COLUMN region TEXT NOT NULL DEFAULT '';
