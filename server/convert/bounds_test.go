@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/server/convert"
 )
@@ -49,7 +50,7 @@ func scalars(fd protoreflect.FieldDescriptor) []hostile {
 			}
 		case "google.protobuf.Duration":
 			return []hostile{
-				fixed("too long", protoreflect.ValueOfMessage(durationpb.New(24*time.Hour+1).ProtoReflect())),
+				fixed("too long", protoreflect.ValueOfMessage(durationpb.New(3650*24*time.Hour+1).ProtoReflect())),
 				fixed("zero", protoreflect.ValueOfMessage(durationpb.New(0).ProtoReflect())),
 				fixed("negative", protoreflect.ValueOfMessage(durationpb.New(-time.Second).ProtoReflect())),
 				fixed("invalid", protoreflect.ValueOfMessage((&durationpb.Duration{Seconds: 1, Nanos: -1}).ProtoReflect())),
@@ -110,7 +111,7 @@ func TestEveryListIsBounded(t *testing.T) {
 			m := dynamicpb.NewMessage(md)
 			inner := descend(m, path)
 			l := inner.Mutable(fd).List()
-			for range convert.MaxImport + 1 {
+			for range max(convert.MaxImport, audit.MaxBounds) + 1 { // more than any
 				l.Append(l.NewElement())
 			}
 			if e := errs.As(c.Check(m)); e == nil || e.Violations[0].Field != listName(path) && !unread(e, listName(path)) {

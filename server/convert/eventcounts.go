@@ -144,7 +144,11 @@ func (s stretches) floor(t time.Time) time.Time {
 	if s.step == posternv1.GetEventHistogramRequest_STEP_HOUR {
 		_, offset := t.Zone()
 		clock := t.Unix() + int64(offset)
-		return time.Unix(t.Unix()-(clock%3600+3600)%3600, 0).In(s.zone)
+		hour := time.Unix(t.Unix()-(clock%3600+3600)%3600, 0).In(s.zone)
+		if changed, _ := t.ZoneBounds(); changed.After(hour) { // clocks changed by half an hour
+			return changed
+		}
+		return hour
 	}
 	return s.begin(s.date(t))
 }
@@ -152,10 +156,7 @@ func (s stretches) floor(t time.Time) time.Time {
 // next returns the edge after an edge.
 func (s stretches) next(t time.Time) time.Time {
 	if s.step == posternv1.GetEventHistogramRequest_STEP_HOUR {
-		if full := s.floor(t.Add(time.Hour)); full.After(t) { // less than an hour where clocks change by half of one
-			return full
-		}
-		return t.Add(time.Hour)
+		return s.floor(t.Add(time.Hour))
 	}
 	date := s.date(t)
 	for {
