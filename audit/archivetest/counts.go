@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,13 +21,16 @@ var countCases = []testCase{
 		s := w.script(11, 1400)
 		s.countsAgree("all", audit.Query{})
 		s.countsAgree("all but sandboxes", audit.Query{NoSandbox: true})
-		for name, m := range s.eachField() {
-			s.countsAgree(name, audit.Query{Match: m})
+		each := s.eachField()
+		for i, name := range slices.Sorted(maps.Keys(each)) {
+			if i%3 == 0 {
+				s.countsAgree(name, audit.Query{Match: each[name]})
+			}
 		}
 	}},
 	{"of one value at some sites in a range of time", func(w *world) {
-		s := w.script(12, 2200)
-		for n := range 60 {
+		s := w.script(12, 1500)
+		for n := range 34 {
 			q := audit.Query{NoSandbox: n%3 == 0, Match: s.oneTerm(n)}
 			if n%2 == 0 {
 				q.Sites = [][]string{{"portal"}, {"portal", "shop_1", "nowhere"}, {"portal", "portal"}, {""}, {"münchen", ""}}[n/2%5]
@@ -38,14 +42,14 @@ var countCases = []testCase{
 		}
 	}},
 	{"of filters that dice made", func(w *world) {
-		s := w.script(13, 2200)
-		for n := range 60 {
+		s := w.script(13, 1300)
+		for n := range 34 {
 			s.countsAgree(fmt.Sprint("query ", n), s.query())
 		}
 	}},
 	{"while retention hides parts, and on hold", func(w *world) {
-		s := w.script(14, 1500)
-		for n := range 40 {
+		s := w.script(14, 1200)
+		for n := range 20 {
 			s.retain(audit.Retention{SignIn: 1 + s.dice.n(180), Administration: 1 + s.dice.n(180), Activity: 1 + s.dice.n(180), Hold: n%10 == 9})
 			s.set(began.Add(time.Duration(s.dice.n(300)) * time.Minute))
 			s.countsAgree(fmt.Sprint("query ", n), audit.Query{Match: s.oneTerm(n), NoSandbox: n%3 == 0})
@@ -53,7 +57,7 @@ var countCases = []testCase{
 	}},
 	{"event by event while the record grows", func(w *world) {
 		s := w.script(15, 1010)
-		for n := range 30 {
+		for n := range 20 {
 			s.batch(1, len(s.written)+1)
 			s.countsAgree(fmt.Sprint("with event ", n), audit.Query{Match: s.oneTerm(n)})
 		}
@@ -110,20 +114,20 @@ func countErased(w *world) {
 			w.Fatal(err)
 		}
 	}
+	kept := s.keeps
+	s.retain(audit.Retention{SignIn: 1, Administration: 1, Activity: 1, Hold: true})
 	erased := 0
-	for i := range s.written[:1100] {
-		e := &s.written[i]
-		if slices.ContainsFunc(e.Indexes, func(x audit.Index) bool {
-			return slices.ContainsFunc(who, func(y audit.Index) bool { return sameIndex(x, y) })
-		}) {
-			e.Indexes, erased = nil, erased+1
+	for i, e := range w.all(orgA) {
+		if len(e.Indexes) < len(s.written[i].Indexes) {
+			s.written[i].Indexes, erased = e.Indexes, erased+1
 		}
 	}
 	if erased == 0 {
-		w.Fatal("the test erases nobody")
+		w.Fatal("nobody was erased")
 	}
+	s.retain(kept)
 	s.countsAgree("all", audit.Query{})
-	for n := range 30 {
+	for n := range 15 {
 		q := s.query()
 		s.countsAgree(fmt.Sprint("query ", n), q)
 		s.agree(fmt.Sprint("query ", n), q, 300)
@@ -198,7 +202,7 @@ func (s *scripted) countsAgree(name string, q audit.Query) {
 		s.Fatalf("%s: %v", name, err)
 	}
 	s.sameFacets(name, q, got, chosen, allFields, 1000)
-	for _, f := range allFields[:4] { // few fields: what is answered from counts differs
+	for _, f := range allFields[1:3] { // few fields: what is answered from counts differs
 		fields := []audit.Field{f, audit.FieldSite}
 		s.sameFacets(name, q, must(s.counter().Facets(s.Context(), q, fields, 3))(s.world), chosen, fields, 3)
 	}
@@ -223,7 +227,7 @@ func (s *scripted) sameHistogram(name string, q audit.Query, bounds []time.Time)
 	}
 	got, err := s.counter().Histogram(s.Context(), q, bounds)
 	if err != nil || !got.Complete || !slices.Equal(got.Counts, want) {
-		s.Errorf("%s, %+v between %v:\n%+v, %v\nwant %v", name, q, bounds, got, err, want)
+		s.Errorf("%s between %v:\n%+v, %v\nwant %v\n%+v", name, bounds, got, err, want, q)
 	}
 }
 

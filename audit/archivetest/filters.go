@@ -19,14 +19,14 @@ var filterCases = []testCase{
 		}
 	}},
 	{"filters that dice made", func(w *world) {
-		s := w.script(2, 2400)
-		for n := range 90 {
+		s := w.script(2, 1600)
+		for n := range 60 {
 			s.agree(fmt.Sprint("query ", n), s.query(), 200)
 		}
 	}},
 	{"the same while retention hides parts, and on hold", func(w *world) {
 		s := w.script(3, 1200)
-		for n := range 40 {
+		for n := range 25 {
 			s.retain(audit.Retention{SignIn: 1 + s.dice.n(180), Administration: 1 + s.dice.n(180), Activity: 1 + s.dice.n(180), Hold: n%10 == 9})
 			s.set(began.Add(time.Duration(s.dice.n(100)) * time.Minute))
 			s.agree(fmt.Sprint("query ", n), s.query(), 200)

@@ -11,7 +11,7 @@ import (
 // groupCases hold folding to a model that folds event by event.
 var groupCases = []testCase{
 	{"by flow, subject and network, page by page", func(w *world) {
-		s := w.script(21, 1300)
+		s := w.script(21, 1100)
 		for _, by := range []audit.GroupBy{audit.GroupByFlow, audit.GroupBySubjectReason, audit.GroupByIPReason} {
 			for _, limit := range []int{1, 10, 100, 5000} {
 				if limit == 1 {
@@ -23,8 +23,8 @@ var groupCases = []testCase{
 		}
 	}},
 	{"of filters that dice made", func(w *world) {
-		s := w.script(22, 2200)
-		for n := range 40 {
+		s := w.script(22, 1300)
+		for n := range 24 {
 			q := s.query()
 			q.Limit = 1 + s.dice.n(40)
 			s.groupsAgree(audit.GroupBy(1+n%3), q) //nolint:gosec // small

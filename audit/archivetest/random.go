@@ -77,7 +77,7 @@ func (s *scripted) batch(size, n int) {
 	s.Helper()
 	b := s.world.batch(0)
 	for range size {
-		moment := began.Add(-time.Duration(n-len(s.written)) * 170 * day / time.Duration(n)).Truncate(time.Millisecond)
+		moment := began.Add(-time.Duration(n-len(s.written)) * (170 * day / time.Duration(n))).Truncate(time.Millisecond)
 		e := s.event(moment, len(s.written))
 		mine := s.world.entry(e)
 		mine.RecordedTime = moment.Add(time.Second)

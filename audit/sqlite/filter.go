@@ -13,6 +13,11 @@ import (
 
 // resolve reads what a filter stands for: the types of its families, the flows of its support codes. False when nothing can match.
 func (s *search) resolve() (possible bool, err error) {
+	for _, l := range lists(&s.q.Match) {
+		if len(l.values) > 0 && len(l.bound()) == 0 {
+			return false, nil
+		}
+	}
 	if len(s.q.Types) > 0 || len(s.q.Exclude.Types) > 0 {
 		if s.kinds, err = s.types(); err != nil || len(s.kinds) == 0 {
 			return false, err
@@ -133,15 +138,8 @@ func (w *walk) conditions() (possible bool, err error) {
 		in(c, "+e.type", w.kinds)
 	}
 	for _, l := range lists(&q.Match) {
-		if len(l.values) == 0 {
-			continue
-		}
-		values := l.bound()
-		if len(values) == 0 {
-			return false, nil
-		}
-		in(c, l.column, values)
-		if l.field != 0 {
+		in(c, l.column, l.bound())
+		if l.field != 0 && len(l.values) > 0 {
 			w.choices = append(w.choices, l.terms())
 		}
 	}

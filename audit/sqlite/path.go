@@ -35,7 +35,7 @@ func (w *walk) paths() [][]branch {
 
 func valueBranches(from, column string, values []string) []branch {
 	var out []branch
-	for _, v := range values {
+	for _, v := range distinctValues(values) {
 		out = append(out, branch{from: from, where: column + " = ?", args: []any{v}})
 	}
 	return out

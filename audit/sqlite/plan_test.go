@@ -31,10 +31,10 @@ func entries(t testing.TB, from, n int) []audit.Entry {
 	out := make([]audit.Entry, n)
 	for k := range out {
 		i := from + k
-		at := time.UnixMilli(1_700_000_000_000 + int64(i)*10).UTC()
+		at := time.UnixMilli(1_700_000_000_000 + int64(i)*5000).UTC()
 		subject := fmt.Sprintf("%017d", i/5%1000)
 		e := audit.Event{ID: fmt.Sprintf("%s-7000-8000-%012d", audit.FirstID(at), i), Type: types[i%5], Time: at, Organization: "acme", OrganizationUID: "org",
-			Site: fmt.Sprint("site-", i/5%10), SiteUID: fmt.Sprintf("01930000-0001-7000-8000-%012d", i/5%10), Flow: fmt.Sprintf("%s-7002-8000-%012d", audit.FirstID(time.UnixMilli(1_700_000_000_000+int64(i/5)*50)), i/5),
+			Site: fmt.Sprint("site-", i/5%10), SiteUID: fmt.Sprintf("01930000-0001-7000-8000-%012d", i/5%10), Flow: fmt.Sprintf("%s-7002-8000-%012d", audit.FirstID(time.UnixMilli(1_700_000_000_000+int64(i/5)*25000)), i/5),
 			Step: i%5 + 1, SupportCode: fmt.Sprintf("%05d-%05d", i/5/100000, i/5%100000), Caller: "unix:1000", Class: audit.ClassExternal,
 			Outcome: audit.OutcomeOf(types[i%5]), Evidence: audit.EvidenceAsserted, Method: "password", Client: audit.ClientWeb,
 			Sealed: &audit.Sealed{Salt: make([]byte, 16), Data: make([]byte, 180), Digest: make([]byte, 32)}}
@@ -121,7 +121,7 @@ func TestEdgesKeepThePlans(t *testing.T) {
 	if err := a.SetRetention(t.Context(), "org", audit.Retention{SignIn: 60, Administration: 30, Activity: 300}); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(5 * time.Second) // half of them
+	now = now.Add(47 * time.Minute) // the full hour is 2800 seconds after the first event
 	for want, q := range map[string]audit.Query{
 		"INTEGER PRIMARY KEY (rowid>? AND rowid<?)":             {},
 		"event_site_1 (site=? AND rowid>? AND rowid<?)":         {Match: audit.Match{Sites: []string{"site-1"}}},
@@ -134,7 +134,7 @@ func TestEdgesKeepThePlans(t *testing.T) {
 			t.Errorf("%+v: %v\n%v", q, err, plans)
 		}
 	}
-	if got, err := a.Events(t.Context(), audit.Query{OrganizationUID: "org", Limit: 1000}); err != nil || len(got) != 500 {
+	if got, err := a.Events(t.Context(), audit.Query{OrganizationUID: "org", Limit: 1000}); err != nil || len(got) != 440 {
 		t.Errorf("%d events shown, %v", len(got), err)
 	}
 	plans, err := a.FlowPlans(t.Context(), audit.FlowQuery{OrganizationUID: "org", Limit: 10})

@@ -96,18 +96,18 @@ func (w *walk) distinct() (map[audit.Term]struct{}, error) {
 
 // anyTerm adds "the event has one of the terms".
 func (c *clause) anyTerm(terms choice) {
-	whole := map[audit.Field][]string{}
+	short := map[audit.Field][]string{}
 	var parts []string
 	var args []any
 	for _, t := range terms {
-		if len(t.Value) <= audit.MaxTerm-utf8.UTFMax {
-			whole[t.Field] = append(whole[t.Field], t.Value)
+		if whole(t.Value) {
+			short[t.Field] = append(short[t.Field], t.Value)
 			continue
 		}
 		text, more := beginning(wordColumn(t.Field), t.Value)
 		parts, args = append(parts, text), append(args, more...)
 	}
-	for field, values := range whole {
+	for field, values := range short {
 		var one clause
 		in(&one, wordColumn(field), values)
 		parts, args = append(parts, strings.TrimPrefix(one.text, " AND ")), append(args, one.args...)
@@ -123,3 +123,6 @@ func beginning(column, value string) (text string, args []any) {
 	least := [...]int{1, 0x80, 0x800, 0x10000} // by how many bytes are left
 	return text, []any{value, characters, value, characters + 1, least[min(max(audit.MaxTerm-len(value), 0), len(least)-1)]}
 }
+
+// whole reports whether a value is all that a term of it can stand for.
+func whole(value string) bool { return len(value) <= audit.MaxTerm-utf8.UTFMax }
