@@ -21,7 +21,7 @@ const (
 type Metrics interface {
 	// Pruned counts events and flows that went.
 	Pruned(events, flows int64)
-	// PruneFailed counts trouble by a closed list of steps: lease, ahead, drop, tell, reclaim.
+	// PruneFailed counts trouble by a closed list of steps: lease, ahead, drop, tell, reclaim, people.
 	PruneFailed(step string)
 }
 
@@ -32,6 +32,7 @@ const (
 	FailedDrop    = "drop"
 	FailedTell    = "tell"
 	FailedReclaim = "reclaim"
+	FailedPeople  = "people"
 )
 
 // Config is what a Pruner works with. Lease and Metrics may be nil.
@@ -44,6 +45,8 @@ type Config struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Rest    time.Duration // after each piece of space given back, so that appends go in between; 0: 50 ms
+	// People forgets people; nil: the archive lists none.
+	People audit.SubjectPruner
 }
 
 // Pruner prunes. Make it with New, let Run work.
@@ -52,6 +55,8 @@ type Pruner struct {
 	// due holds the shelves that had expired at the round before. Only those go: a clock that is wrong for a moment, as they are
 	// when machines start, must not cost a record.
 	due map[place]bool
+	// before is when the last round was: people go by that, for the same reason.
+	before time.Time
 }
 
 // place names a shelf.
@@ -88,8 +93,8 @@ func (p *Pruner) Run(ctx context.Context) error {
 }
 
 // Round does what is to be done now: shelves of the near future, records that were not told, shelves that had expired at the
-// last round and still have, and the space of what was dropped. Trouble with one of them leaves the others; all of it is
-// returned.
+// last round and still have, the space of what was dropped, and people nobody has seen for too long. Trouble with one of them
+// leaves the others; all of it is returned.
 func (p *Pruner) Round(ctx context.Context) error {
 	if p.cfg.Lease != nil {
 		if mine, err := p.cfg.Lease(ctx); err != nil || !mine {
@@ -102,7 +107,7 @@ func (p *Pruner) Round(ctx context.Context) error {
 		name string
 		do   func(context.Context, time.Time) error
 	}{
-		{FailedAhead, p.cfg.Archive.Ahead}, {FailedTell, p.tell}, {FailedDrop, p.drop}, {FailedTell, p.tell}, {FailedReclaim, p.reclaim},
+		{FailedAhead, p.cfg.Archive.Ahead}, {FailedTell, p.tell}, {FailedDrop, p.drop}, {FailedTell, p.tell}, {FailedReclaim, p.reclaim}, {FailedPeople, p.people},
 	} {
 		if err := p.trouble(ctx, step.name, step.do(ctx, now)); err != nil {
 			all = append(all, err)
@@ -226,6 +231,25 @@ func (p *Pruner) reclaim(ctx context.Context, _ time.Time) error {
 		}
 		if !wait(ctx, p.cfg.Rest) {
 			return nil
+		}
+	}
+}
+
+// people forgets whom nobody has seen for as long as sign-ins are kept, some at a time with a rest in between.
+func (p *Pruner) people(ctx context.Context, now time.Time) error {
+	const some = 500
+	before := p.before
+	p.before = now
+	if p.cfg.People == nil || before.IsZero() {
+		return nil
+	}
+	if now.Before(before) {
+		before = now
+	}
+	for {
+		more, err := p.cfg.People.PruneSubjects(ctx, before, some)
+		if err != nil || !more || !wait(ctx, p.cfg.Rest) {
+			return err
 		}
 	}
 }

@@ -82,7 +82,7 @@ func NewMetrics(now func() time.Time) *Metrics {
 	m.sweepFailed = m.counter("postern_sweep_failures_total", "Rounds of the sweeper in which something could not be ended or closed; the log says what.")
 	m.pruned = m.counterVec("postern_pruned_total", "What this process dropped from the archive because no retention needs it any more, by what: events or flows.", "what")
 	m.pruneFailed = m.counterVec("postern_prune_failures_total", "Trouble with letting the record end, by step: lease, ahead, drop, tell (of an archive.pruned "+
-		"event) or reclaim (of space). It is tried again with the next round, an hour later.", "step")
+		"event), reclaim (of space) or people (nobody has seen for too long). It is tried again with the next round, an hour later.", "step")
 	m.domainChecks = m.counterVec("postern_domain_checks_total", "Looks at domains' zones, by outcome (FOUND, ABSENT or UNKNOWN) and detail, as Domain "+
 		"tells them.", "outcome", "detail")
 	m.domainChanges = m.counterVec("postern_domain_changes_total", "What looks at domains' zones changed, by event type.", "type")

@@ -122,7 +122,7 @@ func match(prefix string, m *posternv1.EventMatch, organizationUID string, x Ind
 }
 
 // emptyText names the first list of a match that holds an empty text: whoever means "without a value" cannot say so.
-func emptyText(m *posternv1.EventMatch) string {
+func emptyText(m proto.Message) string {
 	found := ""
 	m.ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		for i := range v.List().Len() {

@@ -92,29 +92,6 @@ func PageSize(n int32) int {
 	return int(n)
 }
 
-// Flows converts a checked filter to the part of a query it chooses.
-func Flows(f *posternv1.FlowFilter, organizationUID string, x Indexer) (audit.FlowQuery, error) {
-	q := audit.FlowQuery{
-		OrganizationUID: organizationUID, Start: when(f.GetStartTime()), End: when(f.GetEndTime()), FlowMatch: audit.FlowMatch{Sites: f.GetSites()},
-	}
-	if err := rangeOf("filter.", f.GetStartTime(), f.GetEndTime()); err != nil {
-		return audit.FlowQuery{}, err
-	}
-	for _, e := range f.GetEndings() {
-		q.Endings = append(q.Endings, audit.Ending(e)) //nolint:gosec // checked against the enum
-	}
-	for _, s := range f.GetSupportCodes() {
-		code, err := authflow.ParseSupportCode(s)
-		if err != nil {
-			return audit.FlowQuery{}, about("filter.support_codes", err)
-		}
-		q.SupportCodes = append(q.SupportCodes, code)
-	}
-	var err error
-	q.Subjects, err = subjects("filter.", f.GetEmails(), f.GetAccountIds(), organizationUID, x)
-	return q, err
-}
-
 func rangeOf(prefix string, start, end *timestamppb.Timestamp) error {
 	if start != nil && end != nil && !start.AsTime().Before(end.AsTime()) {
 		return wrong(prefix+"end_time", "must be after start_time")

@@ -23,6 +23,8 @@ type Archive interface {
 	audit.Shelves
 	audit.FullDumper
 	audit.Eraser
+	audit.SubjectReader
+	audit.SubjectPruner
 }
 
 // OpenArchive opens the archive that the settings name, and brings its schema up to date.

@@ -142,6 +142,7 @@ func (p *process) serverConfig() server.Config {
 		c.Query.People = s.archive
 		c.Query.Retentions, c.Query.LiveTallies = s.archive, s.flows
 		c.Query.Exports, c.Query.ExportURL = p.work.exports.jobs, p.exportURL
+		c.Query.Retentions, c.Query.LiveTallies = s.archive, s.flows
 		r := p.resources()
 		c.Query.Organizations, c.Query.Sites, c.Query.ConnectionChanges = r, r, r
 		c.Identities = &server.Identities{Keeper: p.work.identities, MAC: s.keysets.Namer()}

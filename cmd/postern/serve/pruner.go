@@ -9,7 +9,8 @@ import (
 
 // startPruner lets the record end where retention says.
 func (p *process) startPruner() error {
-	c := pruner.Config{Archive: p.work.keeping.Keeper(), Outbox: wakingOutbox{p.stores.flows.Outbox(), p.work.wake}, Metrics: p.metrics, Log: p.log, Now: p.clock.Now}
+	c := pruner.Config{Archive: p.work.keeping.Keeper(), Outbox: wakingOutbox{p.stores.flows.Outbox(), p.work.wake}, Metrics: p.metrics, Log: p.log, Now: p.clock.Now,
+		People: p.stores.archive}
 	if !p.c.Embedded() {
 		c.Lease = func(ctx context.Context) (bool, error) {
 			held, err := p.stores.flows.Lease(ctx, []int{0}, "pruner", p.holder)

@@ -296,6 +296,179 @@ func (x *GetFlowRequest) GetName() string {
 	return ""
 }
 
+// FlowMatch lists values by field, at most 50 of each unless it says otherwise. As what must match, a flow fits when every given list
+// holds one of its values; as what must not match, when none does.
+type FlowMatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Site ids, at most 50.
+	Sites []string `protobuf:"bytes,1,rep,name=sites,proto3" json:"sites,omitempty"`
+	// Subject's e-mail address, proven or typed: at most 50 of at most 320 bytes. Not together with account_ids.
+	Emails []string `protobuf:"bytes,2,rep,name=emails,proto3" json:"emails,omitempty"`
+	// Subject's account id: at most 50 of at most 128 bytes. Not together with emails.
+	AccountIds []string `protobuf:"bytes,3,rep,name=account_ids,json=accountIds,proto3" json:"account_ids,omitempty"`
+	// Endings, at most 7; unspecified matches flows without an ending.
+	Endings []Ending `protobuf:"varint,4,rep,packed,name=endings,proto3,enum=postern.v1.Ending" json:"endings,omitempty"`
+	// Support codes, at most 50.
+	SupportCodes []string `protobuf:"bytes,5,rep,name=support_codes,json=supportCodes,proto3" json:"support_codes,omitempty"`
+	// Classes of the subject, at most 4.
+	Classes []Class `protobuf:"varint,6,rep,packed,name=classes,proto3,enum=postern.v1.Class" json:"classes,omitempty"`
+	// Reasons of the ending, at most 50.
+	Reasons []string `protobuf:"bytes,7,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// Methods of any step, for example magic_link, at most 50 of at most 64 bytes.
+	Methods []string `protobuf:"bytes,8,rep,name=methods,proto3" json:"methods,omitempty"`
+	// Factors of any step, for example TOTP, at most 50.
+	Factors []string `protobuf:"bytes,9,rep,name=factors,proto3" json:"factors,omitempty"`
+	// Connection ids of any step, at most 50.
+	Connections []string `protobuf:"bytes,10,rep,name=connections,proto3" json:"connections,omitempty"`
+	// Names of the rule that decided, at any step, at most 50 of at most 128 bytes.
+	Rules []string `protobuf:"bytes,11,rep,name=rules,proto3" json:"rules,omitempty"`
+	// Kinds of evidence of any step, at most 2.
+	Evidences []Evidence `protobuf:"varint,12,rep,packed,name=evidences,proto3,enum=postern.v1.Evidence" json:"evidences,omitempty"`
+	// IP addresses or networks with length 32, 24 or 16 (IPv6: 128, 64, 48 or 32) of any step, at most 50.
+	Networks []string `protobuf:"bytes,13,rep,name=networks,proto3" json:"networks,omitempty"`
+	// Domains of the subject's e-mail address, at most 50 of at most 1024 bytes.
+	EmailDomains []string `protobuf:"bytes,14,rep,name=email_domains,json=emailDomains,proto3" json:"email_domains,omitempty"`
+	// Names of the subject, whole, in any case, at most 50 of at most 256 bytes.
+	DisplayNames  []string `protobuf:"bytes,15,rep,name=display_names,json=displayNames,proto3" json:"display_names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlowMatch) Reset() {
+	*x = FlowMatch{}
+	mi := &file_postern_v1_flow_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlowMatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlowMatch) ProtoMessage() {}
+
+func (x *FlowMatch) ProtoReflect() protoreflect.Message {
+	mi := &file_postern_v1_flow_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlowMatch.ProtoReflect.Descriptor instead.
+func (*FlowMatch) Descriptor() ([]byte, []int) {
+	return file_postern_v1_flow_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *FlowMatch) GetSites() []string {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetEmails() []string {
+	if x != nil {
+		return x.Emails
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetAccountIds() []string {
+	if x != nil {
+		return x.AccountIds
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetEndings() []Ending {
+	if x != nil {
+		return x.Endings
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetSupportCodes() []string {
+	if x != nil {
+		return x.SupportCodes
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetClasses() []Class {
+	if x != nil {
+		return x.Classes
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetFactors() []string {
+	if x != nil {
+		return x.Factors
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetConnections() []string {
+	if x != nil {
+		return x.Connections
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetRules() []string {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetEvidences() []Evidence {
+	if x != nil {
+		return x.Evidences
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetNetworks() []string {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetEmailDomains() []string {
+	if x != nil {
+		return x.EmailDomains
+	}
+	return nil
+}
+
+func (x *FlowMatch) GetDisplayNames() []string {
+	if x != nil {
+		return x.DisplayNames
+	}
+	return nil
+}
+
 // FlowFilter chooses flows; every given list must hold the flow's value.
 type FlowFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -312,14 +485,18 @@ type FlowFilter struct {
 	// Endings, at most 7; unspecified matches flows without an ending.
 	Endings []Ending `protobuf:"varint,6,rep,packed,name=endings,proto3,enum=postern.v1.Ending" json:"endings,omitempty"`
 	// Support codes, at most 50.
-	SupportCodes  []string `protobuf:"bytes,7,rep,name=support_codes,json=supportCodes,proto3" json:"support_codes,omitempty"`
+	SupportCodes []string `protobuf:"bytes,7,rep,name=support_codes,json=supportCodes,proto3" json:"support_codes,omitempty"`
+	// What must match as well. A list that is given above as well is refused.
+	Include *FlowMatch `protobuf:"bytes,8,opt,name=include,proto3" json:"include,omitempty"`
+	// What must not match: a flow that has a value of any list is left out.
+	Exclude       *FlowMatch `protobuf:"bytes,9,opt,name=exclude,proto3" json:"exclude,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FlowFilter) Reset() {
 	*x = FlowFilter{}
-	mi := &file_postern_v1_flow_proto_msgTypes[2]
+	mi := &file_postern_v1_flow_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -331,7 +508,7 @@ func (x *FlowFilter) String() string {
 func (*FlowFilter) ProtoMessage() {}
 
 func (x *FlowFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_flow_proto_msgTypes[2]
+	mi := &file_postern_v1_flow_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -344,7 +521,7 @@ func (x *FlowFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowFilter.ProtoReflect.Descriptor instead.
 func (*FlowFilter) Descriptor() ([]byte, []int) {
-	return file_postern_v1_flow_proto_rawDescGZIP(), []int{2}
+	return file_postern_v1_flow_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *FlowFilter) GetStartTime() *timestamppb.Timestamp {
@@ -396,6 +573,20 @@ func (x *FlowFilter) GetSupportCodes() []string {
 	return nil
 }
 
+func (x *FlowFilter) GetInclude() *FlowMatch {
+	if x != nil {
+		return x.Include
+	}
+	return nil
+}
+
+func (x *FlowFilter) GetExclude() *FlowMatch {
+	if x != nil {
+		return x.Exclude
+	}
+	return nil
+}
+
 // ListFlowsRequest asks for a page.
 type ListFlowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -413,7 +604,7 @@ type ListFlowsRequest struct {
 
 func (x *ListFlowsRequest) Reset() {
 	*x = ListFlowsRequest{}
-	mi := &file_postern_v1_flow_proto_msgTypes[3]
+	mi := &file_postern_v1_flow_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +616,7 @@ func (x *ListFlowsRequest) String() string {
 func (*ListFlowsRequest) ProtoMessage() {}
 
 func (x *ListFlowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_flow_proto_msgTypes[3]
+	mi := &file_postern_v1_flow_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +629,7 @@ func (x *ListFlowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFlowsRequest.ProtoReflect.Descriptor instead.
 func (*ListFlowsRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_flow_proto_rawDescGZIP(), []int{3}
+	return file_postern_v1_flow_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListFlowsRequest) GetParent() string {
@@ -486,7 +677,7 @@ type ListFlowsResponse struct {
 
 func (x *ListFlowsResponse) Reset() {
 	*x = ListFlowsResponse{}
-	mi := &file_postern_v1_flow_proto_msgTypes[4]
+	mi := &file_postern_v1_flow_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +689,7 @@ func (x *ListFlowsResponse) String() string {
 func (*ListFlowsResponse) ProtoMessage() {}
 
 func (x *ListFlowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_flow_proto_msgTypes[4]
+	mi := &file_postern_v1_flow_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +702,7 @@ func (x *ListFlowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFlowsResponse.ProtoReflect.Descriptor instead.
 func (*ListFlowsResponse) Descriptor() ([]byte, []int) {
-	return file_postern_v1_flow_proto_rawDescGZIP(), []int{4}
+	return file_postern_v1_flow_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListFlowsResponse) GetFlows() []*Flow {
@@ -553,7 +744,7 @@ type WatchFlowRequest struct {
 
 func (x *WatchFlowRequest) Reset() {
 	*x = WatchFlowRequest{}
-	mi := &file_postern_v1_flow_proto_msgTypes[5]
+	mi := &file_postern_v1_flow_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +756,7 @@ func (x *WatchFlowRequest) String() string {
 func (*WatchFlowRequest) ProtoMessage() {}
 
 func (x *WatchFlowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postern_v1_flow_proto_msgTypes[5]
+	mi := &file_postern_v1_flow_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +769,7 @@ func (x *WatchFlowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchFlowRequest.ProtoReflect.Descriptor instead.
 func (*WatchFlowRequest) Descriptor() ([]byte, []int) {
-	return file_postern_v1_flow_proto_rawDescGZIP(), []int{5}
+	return file_postern_v1_flow_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WatchFlowRequest) GetName() string {
@@ -619,7 +810,25 @@ const file_postern_v1_flow_proto_rawDesc = "" +
 	"\barchived\x18\x14 \x01(\bR\barchived\x120\n" +
 	"\bpersonal\x18\x15 \x01(\v2\x14.postern.v1.PersonalR\bpersonal\"$\n" +
 	"\x0eGetFlowRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\xa0\x02\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xfa\x03\n" +
+	"\tFlowMatch\x12\x14\n" +
+	"\x05sites\x18\x01 \x03(\tR\x05sites\x12\x16\n" +
+	"\x06emails\x18\x02 \x03(\tR\x06emails\x12\x1f\n" +
+	"\vaccount_ids\x18\x03 \x03(\tR\n" +
+	"accountIds\x12,\n" +
+	"\aendings\x18\x04 \x03(\x0e2\x12.postern.v1.EndingR\aendings\x12#\n" +
+	"\rsupport_codes\x18\x05 \x03(\tR\fsupportCodes\x12+\n" +
+	"\aclasses\x18\x06 \x03(\x0e2\x11.postern.v1.ClassR\aclasses\x12\x18\n" +
+	"\areasons\x18\a \x03(\tR\areasons\x12\x18\n" +
+	"\amethods\x18\b \x03(\tR\amethods\x12\x18\n" +
+	"\afactors\x18\t \x03(\tR\afactors\x12 \n" +
+	"\vconnections\x18\n" +
+	" \x03(\tR\vconnections\x12\x14\n" +
+	"\x05rules\x18\v \x03(\tR\x05rules\x122\n" +
+	"\tevidences\x18\f \x03(\x0e2\x14.postern.v1.EvidenceR\tevidences\x12\x1a\n" +
+	"\bnetworks\x18\r \x03(\tR\bnetworks\x12#\n" +
+	"\remail_domains\x18\x0e \x03(\tR\femailDomains\x12#\n" +
+	"\rdisplay_names\x18\x0f \x03(\tR\fdisplayNames\"\x82\x03\n" +
 	"\n" +
 	"FlowFilter\x129\n" +
 	"\n" +
@@ -630,7 +839,9 @@ const file_postern_v1_flow_proto_rawDesc = "" +
 	"\vaccount_ids\x18\x05 \x03(\tR\n" +
 	"accountIds\x12,\n" +
 	"\aendings\x18\x06 \x03(\x0e2\x12.postern.v1.EndingR\aendings\x12#\n" +
-	"\rsupport_codes\x18\a \x03(\tR\fsupportCodes\"\x96\x01\n" +
+	"\rsupport_codes\x18\a \x03(\tR\fsupportCodes\x12/\n" +
+	"\ainclude\x18\b \x01(\v2\x15.postern.v1.FlowMatchR\ainclude\x12/\n" +
+	"\aexclude\x18\t \x01(\v2\x15.postern.v1.FlowMatchR\aexclude\"\x96\x01\n" +
 	"\x10ListFlowsRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12.\n" +
 	"\x06filter\x18\x02 \x01(\v2\x16.postern.v1.FlowFilterR\x06filter\x12\x1b\n" +
@@ -661,51 +872,58 @@ func file_postern_v1_flow_proto_rawDescGZIP() []byte {
 	return file_postern_v1_flow_proto_rawDescData
 }
 
-var file_postern_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_postern_v1_flow_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_postern_v1_flow_proto_goTypes = []any{
 	(*Flow)(nil),                  // 0: postern.v1.Flow
 	(*GetFlowRequest)(nil),        // 1: postern.v1.GetFlowRequest
-	(*FlowFilter)(nil),            // 2: postern.v1.FlowFilter
-	(*ListFlowsRequest)(nil),      // 3: postern.v1.ListFlowsRequest
-	(*ListFlowsResponse)(nil),     // 4: postern.v1.ListFlowsResponse
-	(*WatchFlowRequest)(nil),      // 5: postern.v1.WatchFlowRequest
-	(Phase)(0),                    // 6: postern.v1.Phase
-	(Class)(0),                    // 7: postern.v1.Class
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(Ending)(0),                   // 9: postern.v1.Ending
-	(*Decision)(nil),              // 10: postern.v1.Decision
-	(*Event)(nil),                 // 11: postern.v1.Event
-	(*Personal)(nil),              // 12: postern.v1.Personal
-	(*NothingFound)(nil),          // 13: postern.v1.NothingFound
+	(*FlowMatch)(nil),             // 2: postern.v1.FlowMatch
+	(*FlowFilter)(nil),            // 3: postern.v1.FlowFilter
+	(*ListFlowsRequest)(nil),      // 4: postern.v1.ListFlowsRequest
+	(*ListFlowsResponse)(nil),     // 5: postern.v1.ListFlowsResponse
+	(*WatchFlowRequest)(nil),      // 6: postern.v1.WatchFlowRequest
+	(Phase)(0),                    // 7: postern.v1.Phase
+	(Class)(0),                    // 8: postern.v1.Class
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(Ending)(0),                   // 10: postern.v1.Ending
+	(*Decision)(nil),              // 11: postern.v1.Decision
+	(*Event)(nil),                 // 12: postern.v1.Event
+	(*Personal)(nil),              // 13: postern.v1.Personal
+	(Evidence)(0),                 // 14: postern.v1.Evidence
+	(*NothingFound)(nil),          // 15: postern.v1.NothingFound
 }
 var file_postern_v1_flow_proto_depIdxs = []int32{
-	6,  // 0: postern.v1.Flow.phase:type_name -> postern.v1.Phase
-	7,  // 1: postern.v1.Flow.class:type_name -> postern.v1.Class
-	8,  // 2: postern.v1.Flow.start_time:type_name -> google.protobuf.Timestamp
-	8,  // 3: postern.v1.Flow.deadline:type_name -> google.protobuf.Timestamp
-	8,  // 4: postern.v1.Flow.end_time:type_name -> google.protobuf.Timestamp
-	9,  // 5: postern.v1.Flow.ending:type_name -> postern.v1.Ending
-	10, // 6: postern.v1.Flow.decision:type_name -> postern.v1.Decision
-	11, // 7: postern.v1.Flow.steps:type_name -> postern.v1.Event
-	12, // 8: postern.v1.Flow.personal:type_name -> postern.v1.Personal
-	8,  // 9: postern.v1.FlowFilter.start_time:type_name -> google.protobuf.Timestamp
-	8,  // 10: postern.v1.FlowFilter.end_time:type_name -> google.protobuf.Timestamp
-	9,  // 11: postern.v1.FlowFilter.endings:type_name -> postern.v1.Ending
-	2,  // 12: postern.v1.ListFlowsRequest.filter:type_name -> postern.v1.FlowFilter
-	0,  // 13: postern.v1.ListFlowsResponse.flows:type_name -> postern.v1.Flow
-	8,  // 14: postern.v1.ListFlowsResponse.archived_until:type_name -> google.protobuf.Timestamp
-	13, // 15: postern.v1.ListFlowsResponse.nothing_found:type_name -> postern.v1.NothingFound
-	1,  // 16: postern.v1.FlowService.GetFlow:input_type -> postern.v1.GetFlowRequest
-	3,  // 17: postern.v1.FlowService.ListFlows:input_type -> postern.v1.ListFlowsRequest
-	5,  // 18: postern.v1.FlowService.WatchFlow:input_type -> postern.v1.WatchFlowRequest
-	0,  // 19: postern.v1.FlowService.GetFlow:output_type -> postern.v1.Flow
-	4,  // 20: postern.v1.FlowService.ListFlows:output_type -> postern.v1.ListFlowsResponse
-	0,  // 21: postern.v1.FlowService.WatchFlow:output_type -> postern.v1.Flow
-	19, // [19:22] is the sub-list for method output_type
-	16, // [16:19] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	7,  // 0: postern.v1.Flow.phase:type_name -> postern.v1.Phase
+	8,  // 1: postern.v1.Flow.class:type_name -> postern.v1.Class
+	9,  // 2: postern.v1.Flow.start_time:type_name -> google.protobuf.Timestamp
+	9,  // 3: postern.v1.Flow.deadline:type_name -> google.protobuf.Timestamp
+	9,  // 4: postern.v1.Flow.end_time:type_name -> google.protobuf.Timestamp
+	10, // 5: postern.v1.Flow.ending:type_name -> postern.v1.Ending
+	11, // 6: postern.v1.Flow.decision:type_name -> postern.v1.Decision
+	12, // 7: postern.v1.Flow.steps:type_name -> postern.v1.Event
+	13, // 8: postern.v1.Flow.personal:type_name -> postern.v1.Personal
+	10, // 9: postern.v1.FlowMatch.endings:type_name -> postern.v1.Ending
+	8,  // 10: postern.v1.FlowMatch.classes:type_name -> postern.v1.Class
+	14, // 11: postern.v1.FlowMatch.evidences:type_name -> postern.v1.Evidence
+	9,  // 12: postern.v1.FlowFilter.start_time:type_name -> google.protobuf.Timestamp
+	9,  // 13: postern.v1.FlowFilter.end_time:type_name -> google.protobuf.Timestamp
+	10, // 14: postern.v1.FlowFilter.endings:type_name -> postern.v1.Ending
+	2,  // 15: postern.v1.FlowFilter.include:type_name -> postern.v1.FlowMatch
+	2,  // 16: postern.v1.FlowFilter.exclude:type_name -> postern.v1.FlowMatch
+	3,  // 17: postern.v1.ListFlowsRequest.filter:type_name -> postern.v1.FlowFilter
+	0,  // 18: postern.v1.ListFlowsResponse.flows:type_name -> postern.v1.Flow
+	9,  // 19: postern.v1.ListFlowsResponse.archived_until:type_name -> google.protobuf.Timestamp
+	15, // 20: postern.v1.ListFlowsResponse.nothing_found:type_name -> postern.v1.NothingFound
+	1,  // 21: postern.v1.FlowService.GetFlow:input_type -> postern.v1.GetFlowRequest
+	4,  // 22: postern.v1.FlowService.ListFlows:input_type -> postern.v1.ListFlowsRequest
+	6,  // 23: postern.v1.FlowService.WatchFlow:input_type -> postern.v1.WatchFlowRequest
+	0,  // 24: postern.v1.FlowService.GetFlow:output_type -> postern.v1.Flow
+	5,  // 25: postern.v1.FlowService.ListFlows:output_type -> postern.v1.ListFlowsResponse
+	0,  // 26: postern.v1.FlowService.WatchFlow:output_type -> postern.v1.Flow
+	24, // [24:27] is the sub-list for method output_type
+	21, // [21:24] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_flow_proto_init() }
@@ -722,7 +940,7 @@ func file_postern_v1_flow_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postern_v1_flow_proto_rawDesc), len(file_postern_v1_flow_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
