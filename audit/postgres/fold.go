@@ -164,14 +164,24 @@ func (f *fold) add(organization int32, x *folded) {
 func (w *writer) queueSums(b *pgx.Batch) {
 	for _, s := range w.inOrder() {
 		if x := w.fold.at[s]; x != nil {
-			x.queue(b, s)
+			for _, t := range x.statements(s) {
+				b.Queue(t.String(), t.args...)
+			}
 		}
 	}
 }
 
-func (x *sums) queue(b *pgx.Batch, s *shelf) {
+// statements add the sums to a shelf's tables.
+func (x *sums) statements(s *shelf) []*text {
+	var present, hours text
+	x.addPresence(&present, s)
+	x.addHours(&hours, s)
+	return []*text{&present, &hours}
+}
+
+func (x *sums) addPresence(t *text, s *shelf) {
 	var organizations []int32
-	var fields, kinds []int16
+	var fields []int16
 	var texts []string
 	var blocks []int64
 	var exact [][]byte
@@ -181,10 +191,14 @@ func (x *sums) queue(b *pgx.Batch, s *shelf) {
 		organizations, fields, texts = append(organizations, p.organization), append(fields, int16(p.field)), append(texts, p.value)
 		blocks, exact = append(blocks, p.block), append(exact, x.present[p])
 	}
-	b.Queue(`INSERT INTO `+s.table("presence")+` (organization, field, value, block, exact)
-		SELECT * FROM unnest($1::integer[], $2::smallint[], $3::text[], $4::bigint[], $5::bytea[])`, organizations, fields, texts, blocks, exact)
-	organizations, fields = nil, nil
-	var hours, lags []int32
+	t.add(`INSERT INTO `, s.table("presence"), ` (organization, field, value, block, exact)
+		SELECT * FROM unnest($1::integer[], $2::smallint[], $3::text[], $4::bigint[], $5::bytea[])`)
+	t.args = []any{organizations, fields, texts, blocks, exact}
+}
+
+func (x *sums) addHours(t *text, s *shelf) {
+	var organizations, hours, lags []int32
+	var fields, kinds []int16
 	var counts []int64
 	var sites, values [][]byte
 	for _, k := range slices.SortedFunc(maps.Keys(x.hours), func(x, y hourKey) int {
@@ -195,8 +209,8 @@ func (x *sums) queue(b *pgx.Batch, s *shelf) {
 		hours, lags, counts = append(hours, k.hour), append(lags, k.lag), append(counts, x.hours[k])
 		sites, values = append(sites, []byte(k.site)), append(values, []byte(k.value))
 	}
-	b.Queue(`INSERT INTO `+s.table("hour")+` AS h (organization, field, kind, hour, lag, count, site, value)
+	t.add(`INSERT INTO `, s.table("hour"), ` AS h (organization, field, kind, hour, lag, count, site, value)
 		SELECT * FROM unnest($1::integer[], $2::smallint[], $3::smallint[], $4::integer[], $5::integer[], $6::bigint[], $7::bytea[], $8::bytea[])
-		ON CONFLICT (organization, site, field, value, hour, kind, lag) DO UPDATE SET count = h.count + excluded.count`,
-		organizations, fields, kinds, hours, lags, counts, sites, values)
+		ON CONFLICT (organization, site, field, value, hour, kind, lag) DO UPDATE SET count = h.count + excluded.count`)
+	t.args = []any{organizations, fields, kinds, hours, lags, counts, sites, values}
 }

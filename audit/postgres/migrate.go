@@ -61,7 +61,8 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	db := stdlib.OpenDBFromPool(pool)
 	defer db.Close() //nolint:errcheck // the pool stays open
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
-		goose.WithGoMigrations(goose.NewGoMigration(peopleVersion, &goose.GoFunc{RunTx: toPeople}, nil)))
+		goose.WithGoMigrations(goose.NewGoMigration(termsVersion, &goose.GoFunc{RunTx: toTerms}, nil),
+			goose.NewGoMigration(peopleVersion, &goose.GoFunc{RunTx: toPeople}, nil)))
 	if err != nil {
 		return err
 	}
@@ -99,8 +100,11 @@ func version(ctx context.Context, q querier) (have int64, err error) {
 	return have, err
 }
 
-// peopleVersion is the migration that is no file: it reads events.
-const peopleVersion = 4
+// The migrations that are no files: they read events.
+const (
+	termsVersion  = 3
+	peopleVersion = 4
+)
 
 // newest is the version of the last migration in this binary.
 func newest() (int64, error) {

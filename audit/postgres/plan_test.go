@@ -112,8 +112,11 @@ func eventPlans(t *testing.T, a backend) (out []planCase) {
 		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}, Types: []string{"mfa.verified"}}}, `event_\d+_site`},                                        // 500 rows against 1000
 		{audit.Query{Match: audit.Match{Sites: []string{"site-1", "site-2", "site-3"}, Types: []string{"mfa.verified"}}}, `event_\d+_type`},                    // 1500 against 1000
 		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}, Types: []string{"mfa.*", "sign_in.*"}, Subjects: []audit.Index{subject}}}, `term_\d+_pkey`}, // 5 rows
-		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}, Reasons: []string{"x"}, Outcomes: []audit.Outcome{audit.OutcomeFailure}}}, `event_\d+_site`},
-		{audit.Query{Match: audit.Match{Outcomes: []audit.Outcome{audit.OutcomeFailure}, Reasons: []string{"x"}, Connections: []string{"y"}}, Start: clock().Add(-24 * time.Hour)}, `event_\d+_pkey`},
+		{audit.Query{Match: audit.Match{Sites: []string{"site-1"}, Reasons: []string{"x"}, Outcomes: []audit.Outcome{audit.OutcomeFailure}}}, `event_\d+_reason`},
+		{audit.Query{Match: audit.Match{SupportCodes: []string{"00000-00007"}, Types: []string{"mfa.*"}}}, `event_\d+_code`},
+		{audit.Query{Match: audit.Match{Outcomes: []audit.Outcome{audit.OutcomeFailure}, Methods: []string{"x"}, Connections: []string{"y"}}, Start: clock().Add(-24 * time.Hour)}, `event_\d+_pkey`},
+		{audit.Query{Match: audit.Match{Methods: []string{"password"}}, Exclude: audit.Match{Sites: []string{"site-1"}, Types: []string{"mfa.*"}, Networks: []audit.Index{subject}}}, `event_\d+_pkey`},
+		{audit.Query{Text: []string{"password", "site"}}, `event_\d+_pkey`},
 	} {
 		for _, c.q.Descending = range []bool{false, true} {
 			c.q.OrganizationUID, c.q.Limit = "org", 50

@@ -19,6 +19,9 @@ import (
 //go:embed shelf.sql
 var shelfTables string
 
+//go:embed counts.sql
+var countTables string
+
 // shelf is a row of table shelf.
 type shelf struct {
 	audit.Shelf
@@ -81,13 +84,14 @@ func makeShelf(ctx context.Context, tx pgx.Tx, s audit.Shelf) (*shelf, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = tx.Exec(ctx, tablesOf(out.number))
+	_, err = tx.Exec(ctx, numbered(shelfTables+countTables, out.number))
 	return out, err
 }
 
-// tablesOf is shelf.sql for the shelf of this number.
-func tablesOf(number int32) string {
-	return regexp.MustCompile(`_N\b`).ReplaceAllString(strings.ReplaceAll(shelfTables, "_N_", "_"+strconv.Itoa(int(number))+"_"), "_"+strconv.Itoa(int(number)))
+// numbered is the text of tables for the shelf of this number.
+func numbered(tables string, number int32) string {
+	n := "_" + strconv.Itoa(int(number))
+	return regexp.MustCompile(`_N\b`).ReplaceAllString(strings.ReplaceAll(tables, "_N_", n+"_"), n)
 }
 
 // Ahead makes the shelves of now and of the window after it for every number of days in use, where they are missing.

@@ -150,11 +150,7 @@ func (w *writer) row(it *item, pos int64) {
 	r.id, r.flow = append(r.id, it.id), append(r.flow, flow)
 	r.kind, r.site = append(r.kind, key(string(e.Type))), append(r.site, key(e.Site))
 	r.connection, r.reason = append(r.connection, key(e.Connection)), append(r.reason, key(e.Reason))
-	v := valuesOf(e)
-	text := func(f audit.Field) string { return key(*v.of(f)) }
-	r.evidence, r.method, r.factor = append(r.evidence, int16(e.Evidence)), append(r.method, text(audit.FieldMethod)), append(r.factor, text(audit.FieldFactor))
-	r.rule, r.targetType = append(r.rule, text(audit.FieldRule)), append(r.targetType, text(audit.FieldTargetType))
-	r.targetID, r.caller, r.code = append(r.targetID, text(audit.FieldTargetID)), append(r.caller, text(audit.FieldCaller)), append(r.code, key(e.SupportCode))
+	r.terse(e)
 	r.salt, r.sealed, r.digest = append(r.salt, salt), append(r.sealed, data), append(r.digest, digest)
 	r.index, r.body = append(r.index, stored.PackIndexes(e.Indexes)), append(r.body, it.body)
 	from := len(r.terms)
@@ -164,6 +160,15 @@ func (w *writer) row(it *item, pos int64) {
 			r.terms = append(r.terms, t)
 		}
 	}
+}
+
+// terse adds the columns that are filtered by and have no index.
+func (r *eventRows) terse(e *audit.Event) {
+	v := valuesOf(e)
+	text := func(f audit.Field) string { return key(*v.of(f)) }
+	r.evidence, r.method, r.factor = append(r.evidence, int16(e.Evidence)), append(r.method, text(audit.FieldMethod)), append(r.factor, text(audit.FieldFactor))
+	r.rule, r.targetType = append(r.rule, text(audit.FieldRule)), append(r.targetType, text(audit.FieldTargetType))
+	r.targetID, r.caller, r.code = append(r.targetID, text(audit.FieldTargetID)), append(r.caller, text(audit.FieldCaller)), append(r.code, key(e.SupportCode))
 }
 
 // widen notes an event's time for span_N.
