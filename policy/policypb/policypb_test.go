@@ -70,12 +70,21 @@ func drawPolicy(t *rapid.T) policy.Policy {
 	return p
 }
 
+func drawPrivacy(t *rapid.T) audit.Privacy {
+	return audit.Privacy{Email: pick(t, "email", 0, audit.EmailFull, audit.EmailPseudonym, audit.EmailOmitted), IP: pick(t, "ip", 0, audit.IPFull, audit.IPTruncated, audit.IPOmitted),
+		UserContent: pick(t, "content", 0, audit.ContentKept, audit.ContentOmitted)}
+}
+
 func TestWhatGoesOutComesBackEqual(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := policy.Organization{UID: "u", ID: "acme", DisplayName: "Acme", Disabled: rapid.Bool().Draw(t, "disabled"), Revision: 7,
 			Stamp: policy.Stamp{7: 7, 15: 9}, Created: time.Unix(1700000000, 1).UTC(), Updated: time.Unix(1700000001, 0).UTC(),
 			Sites: some(t, "sites", policy.Site{ID: "wiki", UID: "s", DisplayName: "W", Hostnames: []string{"h"}, Disabled: true, TrustsAccountEmail: true, Origin: audit.OriginDocument,
-				ProofsNotBefore: pick(t, "site bound", time.Time{}, time.Unix(1800000000, 7).UTC())}),
+				ProofsNotBefore: pick(t, "site bound", time.Time{}, time.Unix(1800000000, 7).UTC()),
+				Privacy: drawPrivacy(t), Region: pick(t, "region", "", "eu")}),
+			Retention: policy.Retention{HoldReason: pick(t, "why", "", "case 7"), Retention: audit.Retention{SignIn: pick(t, "days", 0, 90), Administration: pick(t, "days", 0, 3650),
+				Activity: pick(t, "days", 0, 1), Hold: rapid.Bool().Draw(t, "hold")}},
+			Privacy: drawPrivacy(t),
 			Connections: some(t, "connections", policy.Connection{ID: "okta", UID: "c", Kind: policy.ConnectionSSO, Protocol: policy.ProtocolSAML, Origin: audit.OriginAPI},
 				policy.Connection{ID: "google", UID: "g", Kind: policy.ConnectionSocial, Disabled: true, Origin: audit.OriginDocument},
 				drawOIDC(t), drawSAML(t))}
