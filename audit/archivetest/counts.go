@@ -139,7 +139,7 @@ func countLeap(w *world) {
 	s := &scripted{world: w, dice: 20, keeps: audit.StandardRetention()}
 	w.set(leap.Add(3 * day))
 	for n := range 1200 {
-		e := w.event(dated(leap.Add(time.Duration(n) * 2 * time.Minute)))
+		e := w.event(dated(leap.Add(time.Duration(n)*2*time.Minute + time.Minute)))
 		s.written = append(s.written, e)
 	}
 	w.add(s.written...)
@@ -151,6 +151,12 @@ func countLeap(w *world) {
 		bounds = append(bounds, bounds[len(bounds)-1].Add(step))
 	}
 	s.sameHistogram("leap day", audit.Query{}, bounds)
+	first, last := s.written[0].Time, s.written[len(s.written)-1].Time
+	for _, around := range []time.Duration{0, 1, time.Minute, 10 * time.Minute} { // bounds within the first and the last quarter there are
+		q := audit.Query{Start: first.Add(time.Minute - around), End: last.Add(around)}
+		s.sameHistogram(fmt.Sprint("around ", around), q, []time.Time{first.Add(-day), last.Add(day)})
+		s.sameHistogram(fmt.Sprint("bounds around ", around), audit.Query{}, []time.Time{q.Start, q.End})
+	}
 	for _, zone := range []int{-12 * 60, -210, 0, 330, 345, 765, 840, 7} { // minutes
 		from := time.Date(2028, 2, 28, 0, 0, 0, 0, time.FixedZone("", zone*60))
 		s.sameHistogram(fmt.Sprint("zone ", zone), audit.Query{}, []time.Time{from, from.AddDate(0, 0, 1), from.AddDate(0, 0, 2), from.AddDate(0, 0, 3)})

@@ -53,11 +53,12 @@ func (t *timeline) at(nanos int64) (int, bool) {
 	return max(n, 0), true
 }
 
-// one reports whether all times from low to high lie between the same bounds, and which.
+// one reports whether all times from low to high lie between the same bounds, and which, and in no quarter that is cut.
 func (t *timeline) one(low, high int64) (int, bool) {
 	first, in := t.at(low)
 	last, also := t.at(high)
-	return first, in && also && first == last
+	i, _ := slices.BinarySearch(t.cut, quarterOf(low))
+	return first, in && also && first == last && (i == len(t.cut) || t.cut[i] > quarterOf(high))
 }
 
 // within narrows a query to a quarter that is cut.
