@@ -17,7 +17,13 @@ import (
 // oldArchive unpacks the archive of schema 1.
 func oldArchive(t testing.TB) string {
 	t.Helper()
-	packed, err := os.Open(filepath.Join("testdata", "schema1.db.gz"))
+	return unpacked(t, "schema1.db.gz")
+}
+
+// unpacked is a file of testdata to work on.
+func unpacked(t testing.TB, name string) string {
+	t.Helper()
+	packed, err := os.Open(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
