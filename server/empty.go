@@ -58,7 +58,7 @@ func askedOf(q *audit.Query, m *posternv1.EventMatch) asked {
 // askedOfFlows reads what a list of flows was asked for.
 func askedOfFlows(q *audit.FlowQuery, f *posternv1.FlowFilter) asked {
 	a := asked{organizationUID: q.OrganizationUID, start: q.Start, end: q.End, sites: q.Sites, signIns: true}
-	a.person(f.GetEmails(), f.GetAccountIds())
+	a.person(slices.Concat(f.GetEmails(), f.GetInclude().GetEmails()), slices.Concat(f.GetAccountIds(), f.GetInclude().GetAccountIds()))
 	return a
 }
 

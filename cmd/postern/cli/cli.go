@@ -84,7 +84,7 @@ func (a *app) root() *cobra.Command {
 		return nil
 	}
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{outputTable, outputJSON}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddCommand(a.serve(), a.demo(), a.signIn(), a.org(), a.site(), a.domain(), a.account(), a.connection(), a.flow(), a.event(), a.filter(), a.trace(), a.export(), a.archive(), a.explain(), a.policy(),
+	root.AddCommand(a.serve(), a.demo(), a.signIn(), a.org(), a.site(), a.domain(), a.account(), a.connection(), a.flow(), a.guest(), a.event(), a.filter(), a.trace(), a.export(), a.archive(), a.explain(), a.policy(),
 		a.authenticator(), a.identity(), a.key(), a.subject(), a.access(), a.evidence(), a.addresses(), a.configuration(), a.version())
 	return root
 }

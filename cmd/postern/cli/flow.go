@@ -49,16 +49,21 @@ func (a *app) showFlow(f *posternv1.Flow) error {
 
 func (a *app) flowList() *cobra.Command {
 	var (
-		filter  posternv1.FlowFilter
-		span    period
-		endings []string
-		limit   int
+		filter flowFilter
+		limit  int
 	)
 	cmd := &cobra.Command{
 		Use:   "list ORGANIZATION",
 		Short: "Recorded sign-ins, newest first",
+		Long: `Recorded sign-ins, newest first: one row for each flow, with its ending.
+
+A filter: a list may be given as a,b or by repeating its flag, and a flow fits when it has one of the values; methods, factors,
+connections, rules, evidence, addresses and networks are those of any of its steps. It must fit every flag, and none of those that
+begin with --not.`,
 		Example: `  postern flow list acme
   postern flow list acme --ending denied,failed --since 24h
+  postern flow list acme --method sso --connection okta --not-ending succeeded
+  postern flow list acme --class external --not-factor TOTP --ip 203.0.113.0/24
   postern flow list acme --email guest@gmail.com --limit 0 --output json`,
 		Args: exactly("ORGANIZATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -66,19 +71,14 @@ func (a *app) flowList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if filter.StartTime, filter.EndTime, err = span.times(a.now()); err != nil {
+			chosen, err := filter.filter(a.now())
+			if err != nil {
 				return err
-			}
-			for _, e := range endings {
-				v, err := enum("ending", "ENDING", e, posternv1.Ending_value)
-				if err != nil {
-					return err
-				}
-				filter.Endings = append(filter.Endings, posternv1.Ending(v))
 			}
 			return a.connect(func(c *client.Client) error {
 				all, err := pages(cmd.Context(), a, limit, func(ctx context.Context, size int32, token string) ([]*posternv1.Flow, string, error) {
-					r, err := c.Flows.ListFlows(ctx, &posternv1.ListFlowsRequest{Parent: parent, Filter: &filter, PageSize: size, PageToken: token})
+					r, err := c.Flows.ListFlows(ctx, &posternv1.ListFlowsRequest{Parent: parent, Filter: chosen, PageSize: size, PageToken: token})
+					a.explainNothing(r.GetNothingFound())
 					return r.GetFlows(), r.GetNextPageToken(), err
 				})
 				if err != nil {
@@ -91,14 +91,9 @@ func (a *app) flowList() *cobra.Command {
 			})
 		},
 	}
-	f := cmd.Flags()
-	span.flags(f)
-	f.StringSliceVar(&filter.Sites, "site", nil, "site id; may be repeated, as all of these")
-	f.StringSliceVar(&filter.Emails, "email", nil, "the subject's address, proven or typed")
-	f.StringSliceVar(&filter.AccountIds, "account-id", nil, "the subject's account id")
-	f.StringSliceVar(&filter.SupportCodes, "code", nil, "support code")
-	f.StringSliceVar(&endings, "ending", nil, "succeeded, denied, failed, cancelled, abandoned or superseded")
-	f.IntVar(&limit, "limit", 100, "how many at most; 0 means all")
+	filter.flags(cmd.Flags())
+	filter.localDay.flags(cmd.Flags())
+	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 means all")
 	return cmd
 }
 
