@@ -66,7 +66,7 @@ func (s *Store) organization(ctx context.Context, uid string) (*policy.Organizat
 	switch {
 	case err == nil && r.Organization == nil && uid == audit.SystemUID:
 		return &policy.Organization{UID: uid}, nil // it has no record, and its events name nobody
-	case err == nil && r.Organization == nil, errs.KindOf(err) == errs.Internal:
+	case err == nil && r.Organization == nil, err != nil && errs.KindOf(err) == errs.Internal:
 		return &policy.Organization{UID: uid, Privacy: audit.Privacy{Email: audit.EmailOmitted, IP: audit.IPOmitted, UserContent: audit.ContentOmitted}}, nil
 	case err != nil:
 		return nil, err
