@@ -59,6 +59,7 @@ are one row with their number: that of a page's stretch of the record, so that a
   postern event list acme --outcome failure --not-reason USER_CANCELLED --last 24h --group-by subject-reason
   postern event list acme --text okta --site wiki
   postern event list acme --saved refused-yesterday
+  postern event list acme --on 2026-03-29 --tz Europe/Berlin
   postern event list acme --type password.rejected,mfa.rejected --since 24h
   postern event list acme --email guest@gmail.com --oldest-first --limit 0 --output json`,
 		Args: exactly("ORGANIZATION"),
@@ -81,6 +82,7 @@ are one row with their number: that of a page's stretch of the record, so that a
 			return a.connect(func(c *client.Client) error {
 				all, err := pages(cmd.Context(), a, limit, func(ctx context.Context, size int32, token string) ([]*posternv1.Event, string, error) {
 					r, err := c.Events.ListEvents(ctx, &posternv1.ListEventsRequest{Parent: parent, Filter: chosen, Order: order, PageSize: size, PageToken: token})
+					a.explainNothing(r.GetNothingFound())
 					return r.GetEvents(), r.GetNextPageToken(), err
 				})
 				if err != nil {
@@ -91,6 +93,7 @@ are one row with their number: that of a page's stretch of the record, so that a
 		},
 	}
 	filter.flags(cmd.Flags())
+	filter.localDay.flags(cmd.Flags())
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 means all")
 	cmd.Flags().BoolVar(&oldest, "oldest-first", false, "oldest first")
 	cmd.Flags().StringVar(&groupBy, "group-by", "", "fold: flow, subject-reason or ip-reason")

@@ -57,6 +57,7 @@ beside site and time, events are counted one by one, the newest first and not en
 		},
 	}
 	filter.flags(cmd.Flags())
+	filter.localDay.flags(cmd.Flags())
 	cmd.Flags().StringSliceVar(&by, "by", nil, "fields: type, outcome, reason, method, factor, connection, class, evidence, rule, target-type, target-id, caller, site")
 	cmd.Flags().IntVar(&limit, "limit", 10, "how many values of each field, at most 100")
 	return cmd

@@ -10,7 +10,10 @@ import (
 )
 
 // period is a time range on the command line: a moment in RFC 3339 form, or a duration back from now.
-type period struct{ since, until string }
+type period struct {
+	since, until string
+	localDay     // of commands that take it
+}
 
 func (p *period) flags(f *pflag.FlagSet) {
 	f.StringVar(&p.since, "since", "", "from then on: 2026-11-20T08:00:00Z, or 24h or 7d back from now")
@@ -18,6 +21,14 @@ func (p *period) flags(f *pflag.FlagSet) {
 }
 
 func (p *period) times(now time.Time) (start, end *timestamppb.Timestamp, err error) {
+	switch {
+	case p.on != "" && (p.since != "" || p.until != ""):
+		return nil, nil, usagef("--on is the whole day: leave out --since and --until")
+	case p.on != "":
+		return p.localDay.times()
+	case p.zone != "":
+		return nil, nil, usagef("--tz goes with --on")
+	}
 	if start, err = moment("since", p.since, now); err != nil {
 		return nil, nil, err
 	}
