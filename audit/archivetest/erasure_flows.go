@@ -76,6 +76,45 @@ var erasureFlowCases = []testCase{
 		w.wantErased(orgA, before, ids(before)...)
 		w.wantFound("alice", nil, nil)
 	}},
+	{"the rows of the person go, those of others stay", func(w *world) {
+		readers, ok := w.Backend.(audit.SubjectReader)
+		if !ok {
+			w.Fatal("the archive lists no people: it must implement audit.SubjectReader")
+		}
+		of := func(name string, change ...func(*audit.Event)) func(*audit.Event) {
+			return func(e *audit.Event) {
+				by(name)(e)
+				e.Named = true
+				for _, c := range change {
+					c(e)
+				}
+			}
+		}
+		w.add(w.step(1, 1, audit.TypePasswordVerified, of("alice")), w.step(2, 1, audit.TypePasswordVerified, of("bob")), w.step(3, 1, audit.TypePasswordVerified, of("alice", ofB)))
+		seen := func(organizationUID string) (out []audit.Index) {
+			for _, site := range []string{"", "portal"} {
+				for _, r := range must(readers.Subjects(w.Context(), audit.SubjectQuery{OrganizationUID: organizationUID, Site: site, Limit: 10}))(w) {
+					out = append(out, r.Subject)
+				}
+			}
+			return out
+		}
+		if n := len(seen(orgA)); n != 4 {
+			w.Fatalf("%d rows before", n)
+		}
+		w.erase("alice", forever, 10)
+		bob := person("bob")[0]
+		if got := seen(orgA); !equalIndexes(got, []audit.Index{bob, bob}) {
+			w.Errorf("rows %v", got)
+		}
+		if n := len(seen(orgB)); n != 2 {
+			w.Errorf("%d rows of the other organization", n)
+		}
+		w.add(w.step(4, 1, audit.TypePasswordVerified, of("alice"))) // who comes back begins anew
+		if n := len(seen(orgA)); n != 4 {
+			w.Errorf("%d rows after", n)
+		}
+	}},
 	{"an event of another organization that names the flow is not touched", func(w *world) {
 		w.add(w.step(1, 1, audit.TypeSignInStarted), w.step(1, 2, audit.TypePasswordVerified, by("alice")))
 		w.add(w.step(1, 3, audit.TypePasswordRejected, ofB, by("alice")))

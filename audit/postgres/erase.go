@@ -89,7 +89,20 @@ func (x *erasing) run() (more bool, err error) {
 			break
 		}
 	}
-	return more, x.flows()
+	if err := x.flows(); err != nil {
+		return false, err
+	}
+	return more, x.people()
+}
+
+// people deletes the rows of the person.
+func (x *erasing) people() error {
+	if x.number == 0 {
+		return nil
+	}
+	accounts := slices.DeleteFunc(slices.Clone(x.e.Subjects), func(i audit.Index) bool { return i.Purpose != audit.IndexAccount })
+	_, err := x.tx.Exec(x.ctx, `DELETE FROM subject WHERE organization = $1 AND subject = ANY ($2)`, x.number, terms(accounts))
+	return err
 }
 
 // find returns the positions of a shelf's first events with one of the indexes.

@@ -94,7 +94,20 @@ func (x *erasing) run() (more bool, err error) {
 			return false, err
 		}
 	}
-	return more, nil
+	return more, x.people()
+}
+
+// people deletes the rows of the person.
+func (x *erasing) people() error {
+	for _, i := range x.e.Subjects {
+		if i.Purpose != audit.IndexAccount {
+			continue
+		}
+		if _, err := x.tx.ExecContext(x.ctx, `DELETE FROM subject WHERE organization = ? AND subject = ?`, x.number, i.Value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // find returns the positions of a shelf's first events with one of the indexes.
