@@ -104,6 +104,7 @@ func (c *Config) complete() error {
 	}
 	if q := c.Query; q != nil {
 		need("Query.Reader", q.Reader != nil)
+		need("Query.Counter", q.Counter != nil)
 		need("Query.Filters", q.Filters != nil)
 		need("Query.People", q.People != nil)
 		need("Query.Opener", q.Opener != nil)

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/postern-audit/postern/audit"
-	"github.com/postern-audit/postern/internal/errs"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/convert"
 )
@@ -69,9 +68,6 @@ func (s *eventService) counted(ctx context.Context, r interface {
 	organization, err := s.in.Parent(r)
 	if err != nil {
 		return audit.Query{}, nil, err
-	}
-	if s.Counter == nil {
-		return audit.Query{}, nil, notCounted()
 	}
 	uid, err := s.access.open(ctx, organization)
 	if err != nil {
@@ -135,9 +131,6 @@ func (s *eventService) groupBy(r *posternv1.GroupEventsRequest) (audit.GroupBy, 
 	if err := s.in.Check(r); err != nil {
 		return 0, err //nolint:wrapcheck // an errs.Error
 	}
-	if s.Counter == nil {
-		return 0, notCounted()
-	}
 	return convert.GroupBy(r.GetGroupBy()) //nolint:wrapcheck // an errs.Error
 }
 
@@ -158,8 +151,4 @@ func (s *eventService) groups(list []audit.Group, out *posternv1.GroupEventsResp
 		out.Groups = append(out.Groups, shown)
 	}
 	return len(list), nil
-}
-
-func notCounted() error {
-	return errs.New(errs.Unimplemented, "METHOD_UNKNOWN_HERE", "this process counts no events")
 }

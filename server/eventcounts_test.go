@@ -13,7 +13,6 @@ import (
 
 	"github.com/postern-audit/postern/audit"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
-	"github.com/postern-audit/postern/server"
 )
 
 // counter answers what it was told to, and keeps what it was asked.
@@ -196,13 +195,4 @@ func TestCountsThatCannotBeAreRefused(t *testing.T) {
 	if n := len(w.counter.asked); n != 0 {
 		t.Errorf("the archive was asked %d times", n)
 	}
-}
-
-func TestAServerWithoutCountsSaysSo(t *testing.T) {
-	w := newWorld(t, func(c *server.Config) { c.Query.Counter = nil })
-	c := posternv1.NewEventServiceClient(w.dial(t))
-	_, err := c.CountEvents(testContext(t), &posternv1.CountEventsRequest{Parent: acme})
-	failed(t, err, "UNIMPLEMENTED", "METHOD_UNKNOWN_HERE")
-	_, err = c.GroupEvents(testContext(t), &posternv1.GroupEventsRequest{Parent: acme, GroupBy: 1})
-	failed(t, err, "UNIMPLEMENTED", "METHOD_UNKNOWN_HERE")
 }

@@ -73,7 +73,7 @@ type SignIn struct {
 // Query is what the services that read and administer need.
 type Query struct {
 	Reader audit.Reader
-	// Counter counts and folds the record. May be nil: then CountEvents, GetEventHistogram and GroupEvents are not served.
+	// Counter counts and folds the record.
 	Counter audit.Counter
 	// People lists who is on record.
 	People audit.SubjectReader

@@ -18,6 +18,7 @@ type Archive interface {
 	audit.BatchingArchive
 	audit.Reader
 	audit.DeepReader
+	audit.Counter
 	audit.Recovery
 	audit.Keeper
 	audit.Shelves

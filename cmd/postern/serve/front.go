@@ -138,7 +138,7 @@ func (p *process) serverConfig() server.Config {
 			Tester: p.work.providers, Namer: s.namer, MAC: s.keysets.Namer(),
 		}
 		c.Query.Filters, c.Query.Erasures = p.work.filters, p.work.erasures
-		c.Query.Counter, _ = s.archive.(audit.Counter)
+		c.Query.Counter = s.archive
 		c.Query.People = s.archive
 		c.Query.Retentions, c.Query.LiveTallies = s.archive, s.flows
 		c.Query.Exports, c.Query.ExportURL = p.work.exports.jobs, p.exportURL
