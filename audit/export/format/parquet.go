@@ -45,8 +45,7 @@ type parquetFile struct {
 func newParquet(w io.Writer, at int64, kept []byte, keep func([]byte) error) (*parquetFile, error) {
 	p := &parquetFile{w: w, at: at, keep: keep, columns: columns()}
 	p.schema = schemaOf(p.columns)
-	p.writer = parquet.NewWriter(&p.group, p.schema, parquet.Compression(&parquet.Snappy), parquet.CreatedBy("postern", "1", ""),
-		parquet.PageBufferSize(bufferSize), parquet.WriteBufferSize(0))
+	p.begin()
 	for len(kept) > 0 {
 		n, size := binary.Uvarint(kept)
 		if size <= 0 || n > uint64(len(kept)-size) {
@@ -62,6 +61,13 @@ func newParquet(w io.Writer, at int64, kept []byte, keep func([]byte) error) (*p
 		return p, p.write([]byte(magic))
 	}
 	return p, nil
+}
+
+// begin begins another small file. Each has a writer of its own: one that is used again may write other bytes than a new one.
+func (p *parquetFile) begin() {
+	p.group.Reset()
+	p.writer = parquet.NewWriter(&p.group, p.schema, parquet.Compression(&parquet.Snappy), parquet.CreatedBy("postern", "1", ""),
+		parquet.PageBufferSize(bufferSize), parquet.WriteBufferSize(0))
 }
 
 // schemaOf makes a schema of the columns, in their order: every one may be absent.
@@ -210,8 +216,7 @@ func move(g *format.RowGroup, by int64, ordinal int16) {
 func (p *parquetFile) write(b []byte) error {
 	n, err := p.w.Write(b)
 	p.at += int64(n)
-	p.group.Reset()
-	p.writer.Reset(&p.group)
+	p.begin()
 	return err
 }
 
