@@ -77,6 +77,10 @@ bench: redis ## this sidecar beside its floor on a real redis-server, as a table
 bench-directory: redis ## sign-ins beside 10,000 organizations, 1,000,000 domains and 1,000,000 claimed accounts (minutes)
 	$(GO) run ./bench directory $(ARGS)
 
+.PHONY: bench-archive
+bench-archive: $(if $(filter postgres,$(ENGINE)),postgres) ## a record of 200 days with ROWS events in ENGINE (sqlite or postgres): taking it, asking it
+	$(GO) run ./bench archive --rows $(or $(ROWS),1000000) --engine $(or $(ENGINE),sqlite) $(ARGS)
+
 .PHONY: microbench
 microbench: redis ## Go benchmarks with allocations, five times, summed up by benchstat
 	@mkdir -p bin
