@@ -90,6 +90,7 @@ func (r *SubjectRow) count(e *Event) {
 		if !e.Time.Before(r.LastSignIn) {
 			r.LastSignIn, r.Rejections = e.Time, 0
 		}
+		r.trusted(e)
 	case TypeSignInDenied, TypeSignInFailed:
 		r.Refusals++
 	default:
@@ -126,6 +127,23 @@ func (r *SubjectRow) used(e *Event) {
 	}
 	if r.Locked = (time.Time{}); r.Enrolled.IsZero() {
 		r.Enrolled = e.Enrolment.Time // confirmed before there was a row, or taken over from elsewhere
+	}
+}
+
+// trusted notes a demand for a second factor that another kind of step met: a sign-in elsewhere whose own second factor is trusted.
+func (r *SubjectRow) trusted(e *Event) {
+	if e.Decision == nil {
+		return
+	}
+	for i := range e.Decision.Demands {
+		d := &e.Decision.Demands[i]
+		if d.Kind != "MFA" || !d.Met {
+			continue
+		}
+		at := slices.IndexFunc(e.Steps, func(s StepSummary) bool { return s.Step == d.MetByStep })
+		if at >= 0 && (e.Steps[at].Method == MethodSSO || e.Steps[at].Method == MethodSocial) && !e.Steps[at].Time.Before(r.LastMFA) {
+			r.LastMFA, r.LastMFAFactor, r.LastMFAEvidence = e.Steps[at].Time, FactorPartner, e.Steps[at].Evidence
+		}
 	}
 }
 

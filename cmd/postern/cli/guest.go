@@ -108,7 +108,7 @@ func guestPages(c *client.Client, r *posternv1.ListSubjectsRequest) func(context
 }
 
 // guestFile writes people to a file, which is there whole or not at all.
-func (a *app) guestFile(ctx context.Context, c *client.Client, r *posternv1.ListSubjectsRequest, limit int, path string) (err error) {
+func (a *app) guestFile(ctx context.Context, c *client.Client, r *posternv1.ListSubjectsRequest, limit int, path string) error {
 	if path == "-" {
 		return a.guestCSV(ctx, c, r, limit, a.stdout)
 	}
@@ -116,28 +116,41 @@ func (a *app) guestFile(ctx context.Context, c *client.Client, r *posternv1.List
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(a.guestCSV(ctx, c, r, limit, part), part.Sync(), part.Close()); err != nil {
-		return errors.Join(err, os.Remove(part.Name()))
+	err = a.guestCSV(ctx, c, r, limit, part)
+	if kept := errors.Join(part.Sync(), part.Close()); err == nil {
+		err = kept
 	}
-	return os.Rename(part.Name(), path)
+	if err == nil {
+		err = os.Rename(part.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(part.Name()) // what failed is the news
+	}
+	return err
 }
 
 func (a *app) guestCSV(ctx context.Context, c *client.Client, r *posternv1.ListSubjectsRequest, limit int, w io.Writer) error {
-	out, err := show.NewCSV(w, show.GuestColumns())
-	if err != nil {
-		return err
-	}
+	var out *show.CSV
 	next := guestPages(c, r)
-	_, err = pages(ctx, a, limit, func(ctx context.Context, size int32, token string) ([]struct{}, string, error) {
+	_, err := pages(ctx, a, limit, func(ctx context.Context, size int32, token string) ([]struct{}, string, error) {
 		people, token, err := next(ctx, size, token)
+		if err == nil && out == nil {
+			out, err = show.NewCSV(w, show.GuestColumns())
+		}
+		if err != nil {
+			return nil, "", err
+		}
 		for _, p := range people {
 			if err := out.Row(show.GuestCSV(p)); err != nil {
 				return nil, "", err
 			}
 		}
-		return make([]struct{}, len(people)), token, err
+		return make([]struct{}, len(people)), token, nil
 	})
-	return errors.Join(err, out.Flush())
+	if err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
 func (a *app) guestShow() *cobra.Command {
