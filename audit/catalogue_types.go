@@ -200,7 +200,8 @@ func administrationTypes() []TypeInfo {
 	admin := func(t Type, description string) TypeInfo {
 		return TypeInfo{Type: t, Description: description, Category: CategoryAdministration, Outcome: OutcomeSuccess}
 	}
-	searched := admin(TypeLogSearched, "Somebody searched the record.")
+	searched := admin(TypeLogSearched, "Somebody read the record. Its target names the call, and its personal part what was looked for. Alike reads are folded by "+
+		"reader, call and hour, and counted.")
 	searched.Outcome = OutcomeInfo
 	pruned := admin(TypeArchivePruned, "A part of the record went, as the organization's retention says. Its target names what the archive dropped and "+
 		"counts the events; the tally counts events and flows by category, and the changes say from which to which sequence number and time.")

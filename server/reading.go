@@ -168,7 +168,7 @@ func (r *Readings) event(key readerKey, organization string, at time.Time, uses 
 	}
 	e.Personal.Detail = text
 	if len(texts) > 1 {
-		e.Personal.Items = texts
+		e.Personal.Items, e.Target.Count = texts, int64(len(texts))
 	}
 	return e
 }
