@@ -229,6 +229,7 @@ func TestRefusalsBelongToTheOrganizationOnlyWhenEverythingSaysSo(t *testing.T) {
 		"nobody":                 {func(r *Refusal) { r.Identity = caller.Identity{} }, audit.SystemUID},
 		"recorded flow":          {func(r *Refusal) { r.Flow = flow }, "u-acme"},
 		"flow off the record":    {func(r *Refusal) { r.Flow = flow + "2" }, audit.SystemUID},
+		"of another region":      {func(r *Refusal) { r.Reason = "REGION_MISMATCH" }, audit.SystemUID},
 		"broken stream, at once": {func(r *Refusal) { r.Code, r.Reason = codes.Unavailable, "STREAM_BROKEN" }, "u-acme"},
 	} {
 		d.events = nil
