@@ -1,5 +1,5 @@
 # Everything a developer or a CI machine does here. Needs Go, make and git; tools come pinned through tools/go.mod, and
-# `make test` gets itself a redis-server, oathtool, a name server, PostgreSQL and identity providers, `make bench` a redis-server.
+# `make test` gets itself a redis-server, oathtool, a name server, PostgreSQL, identity providers and an S3 server, `make bench` a redis-server.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -49,18 +49,22 @@ postgres: # the programs of a PostgreSQL server, installed from Debian where the
 idps: # the identity providers tests sign in at: Dex, and two from npm with Node where there is none
 	@GO=$(GO) hack/ensure-idps.sh
 
+.PHONY: s3
+s3: # the S3 server tests keep exports at: versitygw
+	@GO=$(GO) hack/ensure-s3.sh
+
 .PHONY: test
 # The stories come first: they wait more than they work, so that the other packages run beside them.
-test: redis oathtool dns postgres idps ## every test, also against a real redis-server and PostgreSQL
+test: redis oathtool dns postgres idps s3 ## every test, also against a real redis-server and PostgreSQL
 	REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -timeout 15m $(if $(filter ./...,$(PKGS)),./test) $(PKGS)
 
 .PHONY: race
-race: redis oathtool dns postgres idps ## the same tests under the race detector (needs gcc)
+race: redis oathtool dns postgres idps s3 ## the same tests under the race detector (needs gcc)
 	@command -v gcc >/dev/null || { echo "error: the race detector needs cgo, and there is no gcc on PATH" >&2; exit 1; }
 	CGO_ENABLED=1 REQUIRE_BACKENDS=1 $(TOOL) gotestsum --format standard-quiet -- -race -timeout 25m $(PKGS)
 
 .PHONY: cover
-cover: redis oathtool dns postgres idps ## test coverage by function in cover.out, the total at the end
+cover: redis oathtool dns postgres idps s3 ## test coverage by function in cover.out, the total at the end
 	REQUIRE_BACKENDS=1 $(GO) test -timeout 15m -coverpkg=./... -coverprofile=cover.out $(PKGS)
 	grep -v /proto/gen/ cover.out > cover.tmp && mv cover.tmp cover.out
 	$(GO) tool cover -func=cover.out | tail -n 1
@@ -115,6 +119,7 @@ verify: ## what is generated is committed and fresh, the modules are tidy
 	$(GO) mod tidy
 	cd tools && $(GO) mod tidy
 	cd tools/idps && $(GO) mod tidy
+	cd tools/s3 && $(GO) mod tidy
 	git diff --exit-code
 	@new=$$(git ls-files --others --exclude-standard -- proto/gen docs/reference examples); \
 	[ -z "$$new" ] || { echo "error: generated, but not committed:" >&2; echo "$$new" >&2; exit 1; }
