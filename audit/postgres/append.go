@@ -25,7 +25,7 @@ func (a *Archive) Append(ctx context.Context, b audit.Batch) (audit.Appended, er
 
 // AppendAll stores the batches of several partitions in one durable transaction. Fenced ones are left out and say so. It takes
 // four trips to the server, whatever the number of events: locks and where things stand; what is stored already; everything
-// new; the commit.
+// new; the commit. Where a block becomes whole there are two more, for what is stored of it.
 func (a *Archive) AppendAll(ctx context.Context, batches []audit.Batch) ([]audit.Appended, error) {
 	if len(batches) == 0 {
 		return nil, nil
