@@ -42,6 +42,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
+	if len(args) > 0 && args[0] == "export" {
+		if err := exportMain(ctx, args[1:], stdout, stderr); err != nil {
+			_, _ = fmt.Fprintln(stderr, "bench export:", err)
+			return 1
+		}
+		return 0
+	}
 	if len(args) > 0 && args[0] == "archive" {
 		if err := archiveMain(ctx, args[1:], stdout, stderr); err != nil {
 			_, _ = fmt.Fprintln(stderr, "bench archive:", err)
