@@ -323,7 +323,7 @@ func (h *hotelStory) search(gone, kept personTraces) {
 	if h.p.rig.postgres == nil && found < len(kept.sealed) {
 		h.t.Errorf("%d of %d parts of who stays are found: the search does not see the archive", found, len(kept.sealed))
 	}
-	for _, text := range []string{leaves, "agent of", "device of", "Name of"} {
+	for _, text := range []string{leaves, stays, "agent of guest", "device of guest", "Name of guest"} {
 		for _, key := range h.p.rig.redis.Client().Keys(h.t.Context(), "*").Val() {
 			if dump := h.p.rig.redis.Client().Dump(h.t.Context(), key).Val(); form([]byte(key+dump), text) != "" {
 				h.t.Errorf("%s stands in Redis under %s", text, key)

@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stdout, "child: opening")
 		_, err := sqlite.Open(context.Background(), os.Getenv(adoptFile), someday)
 		fmt.Fprintln(os.Stdout, "child:", err)
+	case os.Getenv(eraseFile) != "":
+		err := eraseUntilKilled(os.Getenv(eraseFile), os.Getenv("POSTERN_CRASH_FROM"))
+		fmt.Fprintln(os.Stderr, "the child ended by itself:", err)
 	case os.Getenv(limitedFile) != "":
 		fmt.Fprintln(os.Stdout, "child:", fillAndRecover(context.Background(), os.Getenv(limitedFile)))
 	default:
