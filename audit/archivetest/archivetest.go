@@ -1,4 +1,4 @@
-// Package archivetest says by tests what audit.Archive, audit.Reader, audit.Recovery, audit.Keeper and audit.Shelves promise.
+// Package archivetest says by tests what audit.Archive, audit.Reader, audit.Recovery, audit.Keeper, audit.Shelves and audit.Counter promise.
 //
 // Purpose: every archive runs the same suite (Run), so that whatever is built on one works on the next.
 // Invariant: each case gets a fresh archive; no case knows which database is behind it or reads an error's text.
@@ -25,6 +25,7 @@ type Backend interface {
 	audit.Recovery
 	audit.Keeper
 	audit.Shelves
+	audit.Counter
 	// Another opens the same data once more, as another process would. The caller closes it.
 	Another(t testing.TB) Backend
 }
@@ -40,7 +41,7 @@ func Run(t *testing.T, open func(t testing.TB, now func() time.Time) Backend) {
 		{"store", storeCases}, {"order", orderCases}, {"fencing", fencingCases}, {"batches", batchCases},
 		{"flows", flowCases}, {"flow queries", flowQueryCases}, {"flow filters", flowFilterCases}, {"queries", queryCases}, {"paging", pagingCases}, {"filters", filterCases}, {"counts", countCases}, {"groups", groupCases},
 		{"durability", durabilityCases}, {"unreadable", unreadableCases}, {"hostile", hostileCases}, {"sandbox", sandboxCases},
-		{"history", historyCases}, {"scans", scanCases}, {"people", subjectCases},
+		{"history", historyCases}, {"scans", scanCases}, {"people", subjectCases}, {"dumping people", dumpPeopleCases},
 		{"erasing", erasureCases}, {"erasing sign-ins", erasureFlowCases}, {"destroyed keys", forgetCases},
 		{"shelves", shelfCases}, {"edges", edgeCases}, {"dropping", dropCases}, {"dropping under load", dropLoadCases}, {"dumping", dumpCases}, {"dumping history", dumpHistoryCases},
 	}

@@ -67,11 +67,11 @@ var countCases = []testCase{
 	{"of another organization, and of nobody", func(w *world) {
 		s := w.script(16, 100)
 		for uid, want := range map[string]int64{"nobody": 0, orgB: int64(len(w.all(orgB)))} {
-			got := must(s.counter().Facets(w.Context(), audit.Query{OrganizationUID: uid}, allFields, 5))(w)
+			got := must(s.Facets(w.Context(), audit.Query{OrganizationUID: uid}, allFields, 5))(w)
 			if !got.Complete || got.Total != want || len(got.Fields) != len(allFields) || (want == 0) != (len(got.Fields[1].Values) == 0) {
 				w.Errorf("%s: %+v", uid, got)
 			}
-			h := must(s.counter().Histogram(w.Context(), audit.Query{OrganizationUID: uid}, []time.Time{began.Add(-400 * day), began.Add(400 * day)}))(w)
+			h := must(s.Histogram(w.Context(), audit.Query{OrganizationUID: uid}, []time.Time{began.Add(-400 * day), began.Add(400 * day)}))(w)
 			if !h.Complete || !slices.Equal(h.Counts, []int64{want}) {
 				w.Errorf("%s: %+v", uid, h)
 			}
@@ -82,7 +82,7 @@ var countCases = []testCase{
 		s := w.script(17, 300)
 		for limit := range 12 {
 			q := audit.Query{OrganizationUID: orgA}
-			s.sameFacets(fmt.Sprint("limit ", limit), q, must(s.counter().Facets(w.Context(), q, allFields, limit))(w), s.chosen(q), allFields, limit)
+			s.sameFacets(fmt.Sprint("limit ", limit), q, must(s.Facets(w.Context(), q, allFields, limit))(w), s.chosen(q), allFields, limit)
 		}
 	}},
 }
@@ -165,16 +165,6 @@ func countLeap(w *world) {
 
 func sameIndex(x, y audit.Index) bool { return x.Purpose == y.Purpose && bytes.Equal(x.Value, y.Value) }
 
-// counter is the side of the archive that is looked at.
-func (s *scripted) counter() audit.Counter {
-	s.Helper()
-	c, ok := s.Backend.(audit.Counter)
-	if !ok {
-		s.Fatal("the archive does not count")
-	}
-	return c
-}
-
 // moment draws one: of an event, of a whole hour or quarter, of no particular kind.
 func (s *scripted) moment() time.Time {
 	at := s.written[s.dice.n(len(s.written))].Time
@@ -203,14 +193,14 @@ func (s *scripted) countsAgree(name string, q audit.Query) {
 	s.Helper()
 	q.OrganizationUID = orgA
 	chosen := s.chosen(q)
-	got, err := s.counter().Facets(s.Context(), q, allFields, 1000)
+	got, err := s.Facets(s.Context(), q, allFields, 1000)
 	if err != nil {
 		s.Fatalf("%s: %v", name, err)
 	}
 	s.sameFacets(name, q, got, chosen, allFields, 1000)
 	for _, f := range allFields[1:3] { // few fields: what is answered from counts differs
 		fields := []audit.Field{f, audit.FieldSite}
-		s.sameFacets(name, q, must(s.counter().Facets(s.Context(), q, fields, 3))(s.world), chosen, fields, 3)
+		s.sameFacets(name, q, must(s.Facets(s.Context(), q, fields, 3))(s.world), chosen, fields, 3)
 	}
 	bounds := []time.Time{began.Add(-300 * day), began.Add(-120 * day), began.Add(-120 * day).Add(time.Hour), began.Truncate(day).Add(-30 * day), began.Truncate(time.Hour).Add(-day), began, began.Add(day)}
 	for range s.dice.n(3) {
@@ -231,7 +221,7 @@ func (s *scripted) sameHistogram(name string, q audit.Query, bounds []time.Time)
 			}
 		}
 	}
-	got, err := s.counter().Histogram(s.Context(), q, bounds)
+	got, err := s.Histogram(s.Context(), q, bounds)
 	if err != nil || !got.Complete || !slices.Equal(got.Counts, want) {
 		s.Errorf("%s between %v:\n%+v, %v\nwant %v\n%+v", name, bounds, got, err, want, q)
 	}

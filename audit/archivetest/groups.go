@@ -40,7 +40,7 @@ var groupCases = []testCase{
 	{"nobody's, and none", func(w *world) {
 		s := w.script(24, 50)
 		for _, q := range []audit.Query{{OrganizationUID: "nobody", Limit: 5}, {OrganizationUID: orgA}, {OrganizationUID: orgA, Limit: 5, After: 1}} {
-			if got := must(s.counter().Groups(w.Context(), q, audit.GroupByFlow))(w); len(got.Groups) != 0 || got.Next != 0 {
+			if got := must(s.Groups(w.Context(), q, audit.GroupByFlow))(w); len(got.Groups) != 0 || got.Next != 0 {
 				w.Errorf("%+v: %+v", q, got)
 			}
 		}
@@ -53,7 +53,7 @@ func (s *scripted) groupsAgree(by audit.GroupBy, q audit.Query) {
 	q.OrganizationUID = orgA
 	for page := 1; ; page++ {
 		want, next := s.fold(q, by)
-		got, err := s.counter().Groups(s.Context(), q, by)
+		got, err := s.Groups(s.Context(), q, by)
 		if err != nil {
 			s.Fatalf("by %d, %+v: %v", by, q, err)
 		}
