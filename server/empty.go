@@ -62,6 +62,16 @@ func askedOfFlows(q *audit.FlowQuery, f *posternv1.FlowFilter) asked {
 	return a
 }
 
+// askedOfPeople reads what a list of people was asked for.
+func askedOfPeople(q *audit.SubjectQuery, f *posternv1.SubjectFilter) asked {
+	a := asked{organizationUID: q.OrganizationUID, start: q.SeenSince, end: q.SeenBefore, signIns: true}
+	if q.Site != "" {
+		a.sites = []string{q.Site}
+	}
+	a.person(f.GetEmails(), f.GetAccountIds())
+	return a
+}
+
 // emptiness is the answer about an empty list in the making.
 type emptiness struct {
 	*query

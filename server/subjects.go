@@ -48,10 +48,14 @@ func (s *eventService) ListSubjects(ctx context.Context, r *posternv1.ListSubjec
 			return nil, err
 		}
 	}
-	if len(q.Subjects) == 0 && len(r.GetFilter().GetEmails())+len(r.GetFilter().GetAccountIds()) > 0 {
-		return out, nil // nobody, which is not everybody
+	nobody := len(q.Subjects) == 0 && len(r.GetFilter().GetEmails())+len(r.GetFilter().GetAccountIds()) > 0 // which is not everybody
+	if !nobody {
+		err = s.peoplePage(ctx, in.Organization, q, in.Limit, bound, out)
 	}
-	return out, s.peoplePage(ctx, in.Organization, q, in.Limit, bound, out)
+	if err == nil && len(out.GetSubjects()) == 0 && r.GetPageToken() == "" {
+		out.NothingFound = s.nothing(ctx, askedOfPeople(&q, r.GetFilter()))
+	}
+	return out, err
 }
 
 // peoplePage fills one page of people, and its token when there are more.

@@ -77,7 +77,7 @@ Cells that a spreadsheet would take for a formula begin with an apostrophe.`,
 				return a.connect(func(c *client.Client) error { return a.guestFile(cmd.Context(), c, r, limit, file) })
 			}
 			return a.connect(func(c *client.Client) error {
-				all, err := pages(cmd.Context(), a, limit, guestPages(c, r))
+				all, err := pages(cmd.Context(), a, limit, a.guestPages(c, r))
 				if err != nil {
 					return err
 				}
@@ -99,10 +99,11 @@ Cells that a spreadsheet would take for a formula begin with an apostrophe.`,
 }
 
 // guestPages lists people page by page.
-func guestPages(c *client.Client, r *posternv1.ListSubjectsRequest) func(context.Context, int32, string) ([]*posternv1.Person, string, error) {
+func (a *app) guestPages(c *client.Client, r *posternv1.ListSubjectsRequest) func(context.Context, int32, string) ([]*posternv1.Person, string, error) {
 	return func(ctx context.Context, size int32, token string) ([]*posternv1.Person, string, error) {
 		r.PageSize, r.PageToken = size, token
 		page, err := c.Events.ListSubjects(ctx, r)
+		a.explainNothing(page.GetNothingFound())
 		return page.GetSubjects(), page.GetNextPageToken(), err
 	}
 }
@@ -131,7 +132,7 @@ func (a *app) guestFile(ctx context.Context, c *client.Client, r *posternv1.List
 
 func (a *app) guestCSV(ctx context.Context, c *client.Client, r *posternv1.ListSubjectsRequest, limit int, w io.Writer) error {
 	var out *show.CSV
-	next := guestPages(c, r)
+	next := a.guestPages(c, r)
 	_, err := pages(ctx, a, limit, func(ctx context.Context, size int32, token string) ([]struct{}, string, error) {
 		people, token, err := next(ctx, size, token)
 		if err == nil && out == nil {
@@ -183,7 +184,7 @@ With --output json the person is the first line, the events follow.`,
 				return err
 			}
 			return a.connect(func(c *client.Client) error {
-				people, err := pages(cmd.Context(), a, 0, guestPages(c, r))
+				people, err := pages(cmd.Context(), a, 0, a.guestPages(c, r))
 				switch {
 				case err != nil:
 					return err

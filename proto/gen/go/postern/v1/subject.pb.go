@@ -424,6 +424,8 @@ type ListSubjectsResponse struct {
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// Every event recorded before this moment is in the archive.
 	ArchivedUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=archived_until,json=archivedUntil,proto3" json:"archived_until,omitempty"`
+	// What there is to know about why there are none; only on a first page without any.
+	NothingFound  *NothingFound `protobuf:"bytes,4,opt,name=nothing_found,json=nothingFound,proto3" json:"nothing_found,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -479,6 +481,13 @@ func (x *ListSubjectsResponse) GetArchivedUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ListSubjectsResponse) GetNothingFound() *NothingFound {
+	if x != nil {
+		return x.NothingFound
+	}
+	return nil
+}
+
 // GetSubjectRequest names a person.
 type GetSubjectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -530,7 +539,7 @@ var File_postern_v1_subject_proto protoreflect.FileDescriptor
 const file_postern_v1_subject_proto_rawDesc = "" +
 	"\n" +
 	"\x18postern/v1/subject.proto\x12\n" +
-	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/event.proto\"\xbd\a\n" +
+	"postern.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postern/v1/common.proto\x1a\x16postern/v1/empty.proto\x1a\x16postern/v1/event.proto\"\xbd\a\n" +
 	"\x06Person\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\x12\x19\n" +
@@ -574,11 +583,12 @@ const file_postern_v1_subject_proto_rawDesc = "" +
 	"\x06filter\x18\x02 \x01(\v2\x19.postern.v1.SubjectFilterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"\xb1\x01\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"\xf0\x01\n" +
 	"\x14ListSubjectsResponse\x12.\n" +
 	"\bsubjects\x18\x01 \x03(\v2\x12.postern.v1.PersonR\bsubjects\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12A\n" +
-	"\x0earchived_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rarchivedUntil\"'\n" +
+	"\x0earchived_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rarchivedUntil\x12=\n" +
+	"\rnothing_found\x18\x04 \x01(\v2\x18.postern.v1.NothingFoundR\fnothingFound\"'\n" +
 	"\x11GetSubjectRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04nameBDZBgithub.com/postern-audit/postern/proto/gen/go/postern/v1;posternv1b\x06proto3"
 
@@ -605,6 +615,7 @@ var file_postern_v1_subject_proto_goTypes = []any{
 	(Class)(0),                    // 6: postern.v1.Class
 	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 	(Evidence)(0),                 // 8: postern.v1.Evidence
+	(*NothingFound)(nil),          // 9: postern.v1.NothingFound
 }
 var file_postern_v1_subject_proto_depIdxs = []int32{
 	5,  // 0: postern.v1.Person.personal:type_name -> postern.v1.Personal
@@ -625,11 +636,12 @@ var file_postern_v1_subject_proto_depIdxs = []int32{
 	1,  // 15: postern.v1.ListSubjectsRequest.filter:type_name -> postern.v1.SubjectFilter
 	0,  // 16: postern.v1.ListSubjectsResponse.subjects:type_name -> postern.v1.Person
 	7,  // 17: postern.v1.ListSubjectsResponse.archived_until:type_name -> google.protobuf.Timestamp
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	9,  // 18: postern.v1.ListSubjectsResponse.nothing_found:type_name -> postern.v1.NothingFound
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_postern_v1_subject_proto_init() }
@@ -638,6 +650,7 @@ func file_postern_v1_subject_proto_init() {
 		return
 	}
 	file_postern_v1_common_proto_init()
+	file_postern_v1_empty_proto_init()
 	file_postern_v1_event_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
