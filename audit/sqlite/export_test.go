@@ -116,3 +116,43 @@ func explain(ctx context.Context, tx querier, query string, args []any) (string,
 	})
 	return strings.Join(lines, "\n"), err
 }
+
+// Reaches returns the ranges of sequence numbers in which a query looks for events, both ends inclusive.
+func (a *Archive) Reaches(ctx context.Context, q audit.Query) (out [][2]int64, err error) {
+	err = a.inRead(ctx, func(tx *sql.Tx) error {
+		s, err := a.newSearch(ctx, tx, &q)
+		if err != nil || s == nil {
+			return err
+		}
+		for _, p := range s.inOrder() {
+			w, err := s.walkOn(p)
+			if err != nil {
+				return err
+			}
+			if w == nil {
+				continue
+			}
+			if err := w.each(func(run reach) (bool, error) {
+				out = append(out, [2]int64{sequenceOf(run.from) + 1, sequenceOf(run.to)})
+				return true, nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// ScanWith counts what a query chooses event by event, with a budget.
+func (a *Archive) ScanWith(ctx context.Context, q audit.Query, budget int64) (counted audit.Counted, found int64, err error) {
+	err = a.inRead(ctx, func(tx *sql.Tx) error {
+		s, err := a.newCount(ctx, tx, &q)
+		if err != nil || s == nil {
+			return err
+		}
+		counted, err = s.scan("e.position", &budget, func(*sql.Rows) error { found++; return nil })
+		return err
+	})
+	return counted, found, err
+}
