@@ -108,6 +108,8 @@ type Importer interface {
 	Import(ctx context.Context, standing Standing, events []StoredEvent, flows []StoredFlow) error
 	// ImportHistory stores rows of a history. Commits come last and in order, since a Standing's Commit says how far it is whole.
 	ImportHistory(ctx context.Context, organizationUID string, h StoredHistory) error
+	// ImportSubjects stores rows of people of an organization in the place of those that are there; with first, all that are there go.
+	ImportSubjects(ctx context.Context, organizationUID string, rows []SubjectRow, first bool) error
 	// ImportKeys stores wrapped organization keys; those that are there stay.
 	ImportKeys(ctx context.Context, wrapped []OrganizationKey) error
 	// ImportPruned stores what was dropped of a record; untold are the ids of those that are still to be told.

@@ -82,6 +82,14 @@ type SubjectReader interface {
 	SubjectSites(ctx context.Context, organizationUID string, subject Index) ([]SubjectRow, error)
 }
 
+// SubjectDumper is an archive that gives the rows of people as they are stored, whatever retention shows: what copies read.
+// Implementations pass archivetest.
+type SubjectDumper interface {
+	// DumpSubjects returns rows of an organization and its sites behind a row (nil: from the first), always in the same order: by
+	// subject, then by site, at most limit.
+	DumpSubjects(ctx context.Context, organizationUID string, behind *SubjectRow, limit int) ([]SubjectRow, error)
+}
+
 // SubjectPruner is the side of an archive that forgets who was last seen before the edge of sign-ins.
 type SubjectPruner interface {
 	// PruneSubjects deletes the rows of up to limit people, those at sites included; more says that there are others.

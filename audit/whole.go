@@ -18,4 +18,5 @@ type DeepReader interface {
 type FullDumper interface {
 	Dumper
 	HistoryDumper
+	SubjectDumper
 }

@@ -24,19 +24,33 @@ type person struct {
 	changed bool
 }
 
-// sqlPeople reads all rows of people by their blind indexes.
-const sqlPeople = `SELECT s.organization, s.subject, s.place, s.body FROM subject s WHERE s.subject = ANY ($1)`
+// sqlPeople reads all rows of people by their organizations and blind indexes. OFFSET: one seek for each, whatever the server knows of
+// the table.
+const sqlPeople = `SELECT k.organization, k.subject, s.place, s.body FROM unnest($1::integer[], $2::bytea[]) AS k (organization, subject)
+	CROSS JOIN LATERAL (SELECT s.place, s.body FROM subject s WHERE s.organization = k.organization AND s.subject = k.subject OFFSET 0) s`
 
-// subjectsOf lists the blind indexes of whom events are about, each once.
-func subjectsOf(events func(yield func(*audit.Event) bool)) [][]byte {
-	var out [][]byte
-	for e := range events {
-		if x, ok := audit.SubjectOf(e); ok {
-			out = append(out, term(x))
-		}
+// whom lists people to be read, each once.
+type whom struct {
+	organizations []int32
+	subjects      [][]byte
+	seen          map[personKey]bool
+}
+
+// add lists whoever an event is about.
+func (w *whom) add(organization int32, e *audit.Event) {
+	x, ok := audit.SubjectOf(e)
+	if !ok {
+		return
 	}
-	slices.SortFunc(out, slices.Compare)
-	return slices.CompactFunc(out, slices.Equal)
+	at := personKey{organization: organization, subject: string(term(x))}
+	if w.seen[at] {
+		return
+	}
+	if w.seen == nil {
+		w.seen = map[personKey]bool{}
+	}
+	w.seen[at] = true
+	w.organizations, w.subjects = append(w.organizations, organization), append(w.subjects, []byte(at.subject))
 }
 
 // take notes a row that was read.
@@ -70,9 +84,9 @@ func (p people) apply(organization int32, e *audit.Event, fresh audit.SubjectRow
 }
 
 // sqlSavePeople stores rows, column by column.
-const sqlSavePeople = `INSERT INTO subject (subject, organization, place, site, last, last_mfa, class, body)
-	SELECT * FROM unnest($1::bytea[], $2::integer[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::smallint[], $8::bytea[])
-	ON CONFLICT (subject, organization, place) DO UPDATE SET last = excluded.last, last_mfa = excluded.last_mfa, class = excluded.class, body = excluded.body`
+const sqlSavePeople = `INSERT INTO subject (organization, subject, place, site, last, last_mfa, class, body)
+	SELECT * FROM unnest($1::integer[], $2::bytea[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::smallint[], $8::bytea[])
+	ON CONFLICT (organization, subject, place) DO UPDATE SET last = excluded.last, last_mfa = excluded.last_mfa, class = excluded.class, body = excluded.body`
 
 // save returns the arguments of sqlSavePeople for the rows that changed, in the order of their table; nil when there are none.
 func (p people) save() ([]any, error) {
@@ -82,7 +96,7 @@ func (p people) save() ([]any, error) {
 	var last, lastMFA []int64
 	var classes []int16
 	order := slices.SortedFunc(maps.Keys(p), func(a, b personKey) int {
-		return cmp.Or(cmp.Compare(a.subject, b.subject), cmp.Compare(a.organization, b.organization), cmp.Compare(a.place, b.place))
+		return cmp.Or(cmp.Compare(a.organization, b.organization), cmp.Compare(a.subject, b.subject), cmp.Compare(a.place, b.place))
 	})
 	for _, at := range order {
 		r := p[at]
@@ -101,35 +115,28 @@ func (p people) save() ([]any, error) {
 	if len(subjects) == 0 {
 		return nil, nil
 	}
-	return []any{subjects, organizations, places, sites, last, lastMFA, classes, bodies}, nil
+	return []any{organizations, subjects, places, sites, last, lastMFA, classes, bodies}, nil
 }
 
 // queuePeople reads the rows of whom items are about.
 func (w *writer) queuePeople(b *pgx.Batch, items []item) {
-	subjects := subjectsOf(func(yield func(*audit.Event) bool) {
-		for i := range items {
-			if !yield(&items[i].event) {
-				return
-			}
-		}
-	})
-	if len(subjects) == 0 {
+	var some whom
+	uids := map[int32]string{}
+	for i := range items {
+		e := &items[i].event
+		o := w.organizations[e.OrganizationUID]
+		some.add(o.number, e)
+		uids[o.number] = o.uid
+	}
+	if len(some.subjects) == 0 {
 		return
 	}
-	uids := map[int32]string{}
-	for uid, o := range w.organizations {
-		uids[o.number] = uid
-	}
-	b.Queue(sqlPeople, subjects).Query(func(rows pgx.Rows) error {
+	b.Queue(sqlPeople, some.organizations, some.subjects).Query(func(rows pgx.Rows) error {
 		var at personKey
 		var subject, body []byte
 		_, err := pgx.ForEachRow(rows, []any{&at.organization, &subject, &at.place, &body}, func() error {
 			at.subject = string(subject)
-			uid, ok := uids[at.organization]
-			if !ok {
-				return nil // its row is not locked, nor its event among these
-			}
-			return w.people.take(at, uid, body)
+			return w.people.take(at, uids[at.organization], body)
 		})
 		return err
 	})

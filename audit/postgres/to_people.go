@@ -117,27 +117,21 @@ func (v *replay) people(events []audit.Event) error {
 		at   personKey
 		body []byte
 	}
-	subjects := subjectsOf(func(yield func(*audit.Event) bool) {
-		for i := range events {
-			if !yield(&events[i]) {
-				return
-			}
-		}
-	})
+	var some whom
+	for i := range events {
+		some.add(v.organization, &events[i])
+	}
 	rows, err := gather(v.ctx, v.tx, sqlPeople, func(r *sql.Rows) (x row, err error) {
 		var subject []byte
 		err = r.Scan(&x.at.organization, &subject, &x.at.place, &x.body)
 		x.at.subject = string(subject)
 		return x, err
-	}, subjects)
+	}, some.organizations, some.subjects)
 	if err != nil {
 		return err
 	}
 	p := people{}
 	for i := range rows {
-		if rows[i].at.organization != v.organization {
-			continue
-		}
 		if err := p.take(rows[i].at, v.uid, rows[i].body); err != nil {
 			return err
 		}

@@ -164,3 +164,18 @@ func (a *Archive) PruneSubjects(ctx context.Context, now time.Time, limit int) (
 	})
 	return len(found) == limit, err
 }
+
+// DumpSubjects returns the rows of people as they are stored.
+func (a *Archive) DumpSubjects(ctx context.Context, organizationUID string, behind *audit.SubjectRow, limit int) ([]audit.SubjectRow, error) {
+	subject, place := []byte{}, ""
+	if behind != nil {
+		subject, place = behind.Subject.Value, stored.Place(behind)
+	}
+	rows, err := a.read.QueryContext(ctx, `SELECT s.body FROM subject s WHERE s.organization = (SELECT organization FROM organization_sequence WHERE organization_uid = ?)
+		AND (? OR (s.subject, s.place) > (?, ?)) ORDER BY s.subject, s.place LIMIT ?`, organizationUID, behind == nil, subject, place, max(limit, 0))
+	if err != nil {
+		return nil, wrap(err)
+	}
+	out, err := collectPeople(rows, organizationUID)
+	return out, wrap(err)
+}

@@ -29,6 +29,9 @@ func (c *copying) compare(ctx context.Context, standings []audit.Standing) error
 		if err := c.compareHistory(ctx, &standings[i]); err != nil {
 			return err
 		}
+		if err := c.comparePeople(ctx, &standings[i]); err != nil {
+			return err
+		}
 	}
 	return c.compareShelves(ctx)
 }

@@ -91,6 +91,7 @@ func (w *writer) entry(e audit.Event, recorded time.Time) audit.Entry {
 	w.n++
 	sum := sha256.Sum256(append([]byte("salt"), fmt.Sprint("data", w.n)...))
 	e.Sealed = &audit.Sealed{Salt: []byte("salt"), Data: fmt.Append(nil, "data", w.n), Digest: sum[:]}
+	e.Named = true
 	e.Indexes = []audit.Index{{Purpose: audit.IndexAccount, Value: fmt.Append(nil, "account", w.n%7)}, {Purpose: audit.IndexNetwork24, Value: []byte("net")}}
 	raw, err := codec.New(nil).Encode(&e)
 	must(w.T, err)

@@ -23,6 +23,7 @@ const page = 1000
 type Source interface {
 	audit.Dumper
 	audit.HistoryDumper
+	audit.SubjectDumper
 	audit.Shelves
 	Installation(ctx context.Context) (*audit.Installation, error)
 	Keys(ctx context.Context, after string, limit int) ([]audit.OrganizationKey, error)
@@ -35,6 +36,7 @@ type Target interface {
 	audit.Archive // of which the installation is read and set, and nothing appended
 	audit.Dumper
 	audit.HistoryDumper
+	audit.SubjectDumper
 	audit.Shelves
 	SetRetention(ctx context.Context, organizationUID string, r audit.Retention) error
 	audit.Importer
@@ -191,6 +193,9 @@ func (c *copying) organization(ctx context.Context, s *audit.Standing, untold ma
 		c.tell("copy", s.Organization, at, max(s.Last, at))
 	}
 	if err := c.history(ctx, s); err != nil {
+		return err
+	}
+	if err := c.people(ctx, s); err != nil {
 		return err
 	}
 	pruned, err := c.from.Pruned(ctx, s.OrganizationUID)
