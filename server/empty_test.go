@@ -86,7 +86,7 @@ func (w *emptyWorld) Domains(context.Context, string, policy.Domain, int) (polic
 }
 
 func (w *emptyWorld) records(at time.Time) policy.Records {
-	domain, _ := policy.ParseDomain("acme.example")
+	domain, _ := policy.ParseDomain("acme-postern-demo.com")
 	if at.Before(claimed) {
 		return policy.Records{}
 	}
@@ -156,11 +156,11 @@ func TestAnEmptyListSaysWhoThePersonWasAndWhatWasNotRecorded(t *testing.T) {
 		tallied("wiki", hour, map[string]int64{"opened": 4, "MANAGED:SUCCEEDED:false": 3, "EXTERNAL:DENIED:true": 1}),
 		tallied("wiki", hour.Add(time.Hour), map[string]int64{"opened": 9}),
 	}
-	got := w.ask(t, asked{start: hour.Add(10 * time.Minute), end: hour.Add(20 * time.Minute), sites: []string{"wiki"}, email: "mia@acme.example"})
+	got := w.ask(t, asked{start: hour.Add(10 * time.Minute), end: hour.Add(20 * time.Minute), sites: []string{"wiki"}, email: "mia@acme-postern-demo.com"})
 	want := []string{
-		"The person was MANAGED to the organization at 2026-03-28 14:10Z, by its verified domain acme.example. Sign-ins of MANAGED people are counted, not recorded.",
-		"The person was MANAGED to the organization at 2026-03-28 14:19Z, by its verified domain acme.example. Sign-ins of MANAGED people are counted, not recorded.",
-		"The person is MANAGED to the organization now, by its verified domain acme.example. Sign-ins of MANAGED people are counted, not recorded.",
+		"The person was MANAGED to the organization at 2026-03-28 14:10Z, by its verified domain acme-postern-demo.com. Sign-ins of MANAGED people are counted, not recorded.",
+		"The person was MANAGED to the organization at 2026-03-28 14:19Z, by its verified domain acme-postern-demo.com. Sign-ins of MANAGED people are counted, not recorded.",
+		"The person is MANAGED to the organization now, by its verified domain acme-postern-demo.com. Sign-ins of MANAGED people are counted, not recorded.",
 		"3 sign-ins at site wiki in the hour of 2026-03-28 14:00Z were of class MANAGED and are not recorded.",
 		"1 sign-in at site wiki in the hour of 2026-03-28 14:00Z is on the record; none fits what was asked.",
 	}
@@ -177,7 +177,7 @@ func TestAnEmptyListSaysWhoThePersonWasAndWhatWasNotRecorded(t *testing.T) {
 
 func TestAClassThatChangedIsToldForBothEnds(t *testing.T) {
 	w := newEmptyWorld()
-	got := w.ask(t, asked{start: claimed.Add(-time.Hour), end: claimed.Add(time.Hour), email: "mia@acme.example"})
+	got := w.ask(t, asked{start: claimed.Add(-time.Hour), end: claimed.Add(time.Hour), email: "mia@acme-postern-demo.com"})
 	var classes []posternv1.Class
 	for _, c := range got.GetClasses() {
 		classes = append(classes, c.GetClass())
@@ -229,8 +229,8 @@ func TestAnEmptyListSaysWhatIsNotShownAnyMore(t *testing.T) {
 		"an old site":      {nil, asked{end: claimed, sites: []string{"old"}}, "Site old existed then and is gone since."},
 		"no site":          {nil, asked{sites: []string{"nowhere"}}, "There is no site nowhere."},
 		"a late archive":   {nil, asked{}, "What was recorded since 2026-03-29 12:33Z may not be in the archive yet"},
-		"no addresses":     {func(w *emptyWorld) { w.org.Privacy.Email = audit.EmailOmitted }, asked{email: "mia@acme.example"}, "keeps no e-mail addresses"},
-		"none at a site": {func(w *emptyWorld) { w.org.Sites[0].Privacy.Email = audit.EmailOmitted }, asked{email: "mia@acme.example", sites: []string{"wiki"}},
+		"no addresses":     {func(w *emptyWorld) { w.org.Privacy.Email = audit.EmailOmitted }, asked{email: "mia@acme-postern-demo.com"}, "keeps no e-mail addresses"},
+		"none at a site": {func(w *emptyWorld) { w.org.Sites[0].Privacy.Email = audit.EmailOmitted }, asked{email: "mia@acme-postern-demo.com", sites: []string{"wiki"}},
 			"site wiki is recorded without e-mail addresses"},
 		"nobody came": {nil, asked{start: claimed, end: claimed.Add(2 * time.Hour), sites: []string{"wiki"}},
 			"No sign-in was begun at site wiki from 2026-03-28 12:00Z to 2026-03-28 14:00Z."},
@@ -249,7 +249,7 @@ func TestAnEmptyListSaysWhatIsNotShownAnyMore(t *testing.T) {
 func TestAnEmptyListIsAnAnswerWhileNothingCanBeAsked(t *testing.T) {
 	w := newEmptyWorld()
 	w.away = true
-	got := w.ask(t, asked{start: claimed, end: claimed.Add(time.Hour), email: "mia@acme.example"})
+	got := w.ask(t, asked{start: claimed, end: claimed.Add(time.Hour), email: "mia@acme-postern-demo.com"})
 	if len(got.GetExplanation()) != 1 || !strings.HasPrefix(got.GetExplanation()[0], "It could not be found out now: ") || got.GetTallies() != nil {
 		t.Errorf("explained as %v", got)
 	}

@@ -34,14 +34,14 @@ func TestReadingTheRecordLeavesATraceOnIt(t *testing.T) {
 	w := newWorld(t, nil)
 	w.archive.add(audit.TypePasswordVerified)
 	events := posternv1.NewEventServiceClient(w.dial(t))
-	filter := &posternv1.EventFilter{Include: &posternv1.EventMatch{Emails: []string{"mia@example.org"}}}
+	filter := &posternv1.EventFilter{Include: &posternv1.EventMatch{Emails: []string{"mia@acme-postern-demo.com"}}}
 	page, err := events.ListEvents(testContext(t), &posternv1.ListEventsRequest{Parent: acme, Filter: filter, PageSize: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := w.read(t, 1)[0]
 	if e.Type != audit.TypeLogSearched || e.OrganizationUID != acmeUID || e.Organization != "acme" || !strings.HasPrefix(e.Caller, "unix:") || e.Uses != 1 ||
-		e.Target.ID != "EventService/ListEvents" || e.Personal.Detail != `{"filter":{"include":{"emails":["mia@example.org"]}}}` {
+		e.Target.ID != "EventService/ListEvents" || e.Personal.Detail != `{"filter":{"include":{"emails":["mia@acme-postern-demo.com"]}}}` {
 		t.Errorf("on the record as %+v", e)
 	}
 	if len(e.Indexes) > 0 || e.Personal.Email+e.Personal.TypedAddress != "" {
