@@ -51,3 +51,24 @@ func TestAKeyThatWasRevokedIsNotGoodAgainWithAnOlderStore(t *testing.T) {
 		t.Errorf("a second time: %+v", again)
 	}
 }
+
+func TestADestroyedKeyDoesNotComeBackWithAnOlderStore(t *testing.T) {
+	w := newWorld(t)
+	w.apply("organization: acme\ndisplay_name: Acme\nsites: [{id: wiki}]\n")
+	w.flush()
+	w.save()
+	uid, err := w.directory.Resolve(t.Context(), "acme")
+	if err == nil {
+		err = w.archive.Forget(t.Context(), uid)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.killed()
+	if o, err := w.directory.Organization(t.Context(), uid); err != nil || !o.Key.Destroyed() {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if _, err := w.keyring.SealBytes(uid, "record", []byte("x")); !errs.Is(err, "KEY_DESTROYED") {
+		t.Errorf("sealing: %v", err)
+	}
+}

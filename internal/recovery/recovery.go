@@ -58,6 +58,8 @@ type Directory interface {
 	Organization(ctx context.Context, uid string) (*policy.Organization, error)
 	RaiseRevision(ctx context.Context, uid string, revision int64, e audit.Event) error
 	RestoreBound(ctx context.Context, uid, siteUID string, notBefore time.Time) (bool, error)
+	// ForgetKey takes a key away that was destroyed, and that an older store has back.
+	ForgetKey(ctx context.Context, uid string) error
 }
 
 // APIKeys keeps keys of programs. rediskeys.Store is one.
@@ -108,6 +110,11 @@ func (r *run) keys(ctx context.Context) error {
 		for _, k := range keys {
 			if err := r.Keys.Add(k); err != nil {
 				return err
+			}
+			if k.Destroyed() {
+				if err := r.Directory.ForgetKey(ctx, k.OrganizationUID); err != nil {
+					return err
+				}
 			}
 			after = k.OrganizationUID
 		}
