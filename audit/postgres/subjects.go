@@ -74,7 +74,7 @@ func (p people) follow(organization int32, e *audit.Event) {
 
 // apply applies the event to the row that fresh would begin.
 func (p people) apply(organization int32, e *audit.Event, fresh audit.SubjectRow) {
-	at := personKey{organization, string(term(fresh.Subject)), key(stored.Place(&fresh))}
+	at := personKey{organization, string(term(fresh.Subject)), stored.Place(&fresh)}
 	if p[at] == nil {
 		p[at] = &person{SubjectRow: fresh}
 	}

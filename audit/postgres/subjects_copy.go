@@ -18,7 +18,7 @@ func (a *Archive) DumpSubjects(ctx context.Context, organizationUID string, behi
 		v := &view{uid: organizationUID}
 		t.add(`SELECT s.body FROM subject s WHERE s.organization = (SELECT organization FROM organization WHERE uid = `, t.arg(key(organizationUID)), `)`)
 		if behind != nil {
-			t.add(` AND (s.subject, s.place) > (`, t.arg(term(behind.Subject)), `, `, t.arg(key(stored.Place(behind))), `)`)
+			t.add(` AND (s.subject, s.place) > (`, t.arg(term(behind.Subject)), `, `, t.arg(stored.Place(behind)), `)`)
 		}
 		t.add(` ORDER BY s.subject, s.place LIMIT `, t.arg(max(limit, 0)))
 		out, err = v.people(ctx, tx, &t)
@@ -44,7 +44,7 @@ func (a *Archive) ImportSubjects(ctx context.Context, organizationUID string, ro
 			}
 		}
 		for i := range rows {
-			at := personKey{o.number, string(term(rows[i].Subject)), key(stored.Place(&rows[i]))}
+			at := personKey{o.number, string(term(rows[i].Subject)), stored.Place(&rows[i])}
 			w.people[at] = &person{SubjectRow: rows[i], changed: true}
 		}
 		args, err := w.people.save()

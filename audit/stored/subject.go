@@ -1,9 +1,14 @@
 package stored
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -52,16 +57,17 @@ func SubjectFrom(organizationUID string, body []byte) (audit.SubjectRow, error) 
 }
 
 // Place names a person's row at a site among those of the person, "" the one of the organization: a site that was deleted and one
-// that took its id are two.
+// that took its id are two. It is short and plain, and the same in every archive.
 func Place(r *audit.SubjectRow) string {
-	switch {
-	case r.Site == "":
+	if r.Site == "" {
 		return ""
-	case r.SiteUID != "":
-		return r.SiteUID
-	default:
-		return "/" + r.Site
 	}
+	plain := func(c rune) bool { return c < 128 && (c == '-' || unicode.IsDigit(c) || unicode.IsLetter(c)) }
+	if uid := r.SiteUID; uid != "" && len(uid) <= 64 && !strings.ContainsFunc(uid, func(c rune) bool { return !plain(c) }) {
+		return uid
+	}
+	sum := sha256.Sum256(protowire.AppendString(protowire.AppendString(nil, r.SiteUID), r.Site))
+	return "~" + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 func stamp(t time.Time) *timestamppb.Timestamp {
