@@ -14,6 +14,20 @@ type DeepReader interface {
 	FlowScanner
 }
 
+// Overview is the side of an archive that sums up what it has.
+type Overview interface {
+	Counter
+	Shelves
+	Recovery
+}
+
+// People is the side of an archive that knows people, and forgets them.
+type People interface {
+	SubjectReader
+	SubjectPruner
+	Eraser
+}
+
 // FullDumper gives every row as it is stored.
 type FullDumper interface {
 	Dumper

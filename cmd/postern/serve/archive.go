@@ -18,14 +18,10 @@ type Archive interface {
 	audit.BatchingArchive
 	audit.Reader
 	audit.DeepReader
-	audit.Counter
-	audit.Recovery
+	audit.Overview
 	audit.Keeper
-	audit.Shelves
 	audit.FullDumper
-	audit.Eraser
-	audit.SubjectReader
-	audit.SubjectPruner
+	audit.People
 }
 
 // OpenArchive opens the archive that the settings name, and brings its schema up to date.
