@@ -18,6 +18,7 @@ var _ audit.Counter = (*Archive)(nil)
 // counting is one answer of the Counter on one state of the database.
 type counting struct {
 	*search
+	budget   int // of events that are looked at one by one
 	fields   []audit.Field // of facets
 	segments []segment     // of time, in order: what lies in none of them is not counted
 	counts   []int64       // of a histogram, by bucket; nil for facets
@@ -34,7 +35,11 @@ type segment struct {
 
 // Facets counts values of fields.
 func (a *Archive) Facets(ctx context.Context, q audit.Query, fields []audit.Field, limit int) (audit.Facets, error) {
-	c := counting{fields: slices.Clone(fields)}
+	return a.facets(ctx, q, fields, limit, audit.Budget)
+}
+
+func (a *Archive) facets(ctx context.Context, q audit.Query, fields []audit.Field, limit, budget int) (audit.Facets, error) {
+	c := counting{fields: slices.Clone(fields), budget: budget}
 	slices.Sort(c.fields)
 	c.fields = slices.DeleteFunc(slices.Compact(c.fields), func(f audit.Field) bool { return f < audit.FieldType || f > audit.FieldSite })
 	whole := segment{math.MinInt64, math.MaxInt64, 0}
@@ -79,7 +84,7 @@ func (a *Archive) Histogram(ctx context.Context, q audit.Query, bounds []time.Ti
 	if last := bounds[len(bounds)-1]; q.End.IsZero() || q.End.After(last) {
 		q.End = last
 	}
-	c := counting{counts: make([]int64, len(bounds)-1)}
+	c := counting{counts: make([]int64, len(bounds)-1), budget: audit.Budget}
 	for i := range c.counts {
 		x := segment{max(stored.Nanos(bounds[i]), stored.Nanos(q.Start)), min(stored.Nanos(bounds[i+1]), stored.Nanos(q.End)), i}
 		if x.from < x.to {
@@ -116,7 +121,7 @@ const chunk = 20_000
 
 // oneByOne counts the events that the search finds, the newest first.
 func (c *counting) oneByOne() error {
-	for left := audit.Budget; ; {
+	for left := c.budget; ; {
 		found, err := c.next(min(left, chunk))
 		if err != nil || len(found) == 0 {
 			return err

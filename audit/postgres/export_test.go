@@ -31,6 +31,15 @@ func (a *Archive) Exec(ctx context.Context, statement string) error {
 	return err
 }
 
+// FacetsWithin and GroupsWithin are Facets and Groups with a budget of one's own.
+func (a *Archive) FacetsWithin(ctx context.Context, q audit.Query, budget int) (audit.Facets, error) {
+	return a.facets(ctx, q, []audit.Field{audit.FieldType}, 100, budget)
+}
+
+func (a *Archive) GroupsWithin(ctx context.Context, q audit.Query, budget int) (audit.Groups, error) {
+	return a.fold(ctx, q, audit.GroupByFlow, budget)
+}
+
 // Plans returns how PostgreSQL would answer the statements behind a query on each shelf.
 func (a *Archive) Plans(ctx context.Context, q audit.Query) (plans []string, err error) {
 	err = a.inRead(ctx, func(tx pgx.Tx) error {

@@ -17,6 +17,7 @@ type list struct {
 	present []string // as presence_N has them
 	absent  string   // what stands for NULL when it is excluded; "" for columns without NULL
 	same    string   // what is put behind the column so that it is no path
+	none    bool     // there are no values
 }
 
 // lists are the filters of one column each that a match has, but for types. What is absent is no value, and not looked for.
@@ -26,7 +27,7 @@ func lists(m *audit.Match) (out []list) {
 			return
 		}
 		values := keys(slices.DeleteFunc(slices.Clone(given), func(s string) bool { return s == "" }))
-		out = append(out, list{f, column, values, values, `''`, ` || ''`})
+		out = append(out, list{f, column, values, values, `''`, ` || ''`, len(values) == 0})
 	}
 	for _, x := range []struct {
 		field audit.Field
@@ -39,7 +40,7 @@ func lists(m *audit.Match) (out []list) {
 	texts(0, "e.support_code", m.SupportCodes)
 	if len(m.Flows) > 0 {
 		ids := idKeys(slices.DeleteFunc(slices.Clone(m.Flows), func(s string) bool { return s == "" }))
-		out = append(out, list{0, "e.flow", ids, nil, `'\x'::bytea`, ` || '\x'::bytea`})
+		out = append(out, list{0, "e.flow", ids, nil, `'\x'::bytea`, ` || '\x'::bytea`, len(ids) == 0})
 	}
 	out = append(out, numbers(audit.FieldOutcome, m.Outcomes)...)
 	out = append(out, numbers(audit.FieldClass, m.Classes)...)
@@ -56,7 +57,7 @@ func numbers[T ~uint8](f audit.Field, given []T) []list {
 			values, present = append(values, int16(n)), append(present, strconv.Itoa(int(n)))
 		}
 	}
-	return []list{{f, column(f), values, present, "", ""}}
+	return []list{{f, column(f), values, present, "", "", len(values) == 0}}
 }
 
 // included adds "and it is one of these".

@@ -124,3 +124,41 @@ func TestHistogramOfHoursThatAreCut(t *testing.T) {
 		t.Errorf("%+v, %v", h, err)
 	}
 }
+
+// TestACountThatIsTooLongSaysHowFarItWent looks at no more events than it may, the newest first.
+func TestACountThatIsTooLongSaysHowFarItWent(t *testing.T) {
+	const all, methods = 1500, 1200 // events, and those that the filter leaves
+	a := open(t, postgres.Options{URL: pgtest.Start(t, "fsync=off").Schema()})
+	fill(t, a, all)
+	q := audit.Query{OrganizationUID: "org", Exclude: audit.Match{Types: []string{"mfa.*"}}}
+	for budget, complete := range map[int]bool{1: false, 1000: false, methods - 1: false, methods: true, methods + 1: true} {
+		f, err := a.FacetsWithin(t.Context(), q, budget)
+		if err != nil || f.Complete != complete || f.Total != int64(min(budget, methods)) {
+			t.Errorf("budget %d: %+v, %v", budget, f, err)
+			continue
+		}
+		down := q
+		down.After, down.Limit = f.From-1, all
+		if found, err := a.Events(t.Context(), down); err != nil || !complete && len(found) != int(f.Total) {
+			t.Errorf("budget %d: %d events from %d on, %d were counted, %v", budget, len(found), f.From, f.Total, err)
+		}
+	}
+	q.Limit = all
+	seen, pages := int64(0), 0
+	for {
+		g, err := a.GroupsWithin(t.Context(), q, 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range g.Groups {
+			seen += g.Groups[i].Count
+		}
+		if pages++; g.Next == 0 {
+			break
+		}
+		q.After = g.Next
+	}
+	if seen != methods || pages != 3 {
+		t.Errorf("%d events in groups on %d pages", seen, pages)
+	}
+}

@@ -16,6 +16,7 @@ type folding struct {
 	*search
 	by     audit.GroupBy
 	limit  int
+	budget int // of events that are looked at
 	groups []group
 	at     map[string]int // of each group, by what its events have in common
 }
@@ -35,7 +36,11 @@ type foldable struct {
 }
 
 // Groups folds events, the newest first.
-func (a *Archive) Groups(ctx context.Context, q audit.Query, by audit.GroupBy) (out audit.Groups, err error) {
+func (a *Archive) Groups(ctx context.Context, q audit.Query, by audit.GroupBy) (audit.Groups, error) {
+	return a.fold(ctx, q, by, audit.Budget)
+}
+
+func (a *Archive) fold(ctx context.Context, q audit.Query, by audit.GroupBy, budget int) (out audit.Groups, err error) {
 	if q.Limit <= 0 {
 		return out, nil
 	}
@@ -47,7 +52,7 @@ func (a *Archive) Groups(ctx context.Context, q audit.Query, by audit.GroupBy) (
 		}
 		all := q
 		all.Descending = true
-		f := folding{search: newSearch(ctx, tx, v, &all), by: by, limit: q.Limit, at: map[string]int{}}
+		f := folding{search: newSearch(ctx, tx, v, &all), by: by, limit: q.Limit, budget: budget, at: map[string]int{}}
 		if out.Next, err = f.run(); err != nil {
 			return err
 		}
@@ -60,7 +65,7 @@ func (a *Archive) Groups(ctx context.Context, q audit.Query, by audit.GroupBy) (
 // run folds until the page is full or the record ends, and returns where the next page begins; 0: there is none.
 func (f *folding) run() (next int64, err error) {
 	size := max(100, 2*f.limit)
-	for left := audit.Budget; ; size = min(2*size, chunk) {
+	for left := f.budget; ; size = min(2*size, chunk) {
 		found, err := f.next(min(left, size))
 		if err != nil || len(found) == 0 {
 			return 0, err

@@ -172,7 +172,7 @@ func (s *search) paths(r *reach) []path {
 				add(pathOf(l.column, values))
 			}
 		}
-		if len(l.present) == 0 && l.field != 0 {
+		if l.none {
 			return []path{{}} // no value is meant
 		}
 	}
