@@ -17,10 +17,7 @@ import (
 	"github.com/postern-audit/postern/internal/errs"
 )
 
-const (
-	pageRows    = 1000
-	settleAfter = 3 * time.Second
-)
+const settleAfter = 3 * time.Second
 
 // stage is how far a maker is, as others may ask.
 type stage struct {
@@ -220,37 +217,6 @@ func (m *maker) fill(ctx context.Context, f *file, q audit.Query) error {
 	f.now.Sequence, f.mark.Complete = q.UpTo, true
 	m.stage.set(f.now)
 	return f.setMark()
-}
-
-// read sends pages of opened events until there are no more.
-func (m *maker) read(ctx context.Context, q audit.Query, pages chan<- []audit.Event) error {
-	for q.After < q.UpTo {
-		events, err := m.c.Jobs.Reader.Events(ctx, q)
-		if err != nil {
-			return reading(err)
-		}
-		last := len(events) < q.Limit
-		for len(events) > 0 && events[len(events)-1].Sequence > q.UpTo {
-			events, last = events[:len(events)-1], true
-		}
-		for i := range events {
-			if err := m.c.Open(&events[i]); err != nil {
-				return reading(err)
-			}
-		}
-		if len(events) > 0 {
-			q.After = events[len(events)-1].Sequence
-			select {
-			case pages <- events:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		if last {
-			return nil
-		}
-	}
-	return nil
 }
 
 // add writes a page.

@@ -133,7 +133,7 @@ func (b *base) config(holder string) export.WorkerConfig {
 // rig is a base in a test.
 type rig struct {
 	*base
-	t     *testing.T
+	t     testing.TB
 	epoch map[int]audit.Epoch
 	count int
 }
@@ -148,7 +148,7 @@ func newRig(t *testing.T) *rig {
 	return rigOn(t, s.Client(-1))
 }
 
-func rigOn(t *testing.T, client redis.UniversalClient) *rig {
+func rigOn(t testing.TB, client redis.UniversalClient) *rig {
 	t.Helper()
 	b, err := openBase(t.Context(), t.TempDir(), client)
 	if err != nil {
@@ -273,7 +273,7 @@ func (r *rig) over(job *export.Job) *export.Job {
 }
 
 // until waits for something, with a bound far beyond what it takes.
-func until(t *testing.T, ok func() bool, what func() string) {
+func until(t testing.TB, ok func() bool, what func() string) {
 	t.Helper()
 	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()

@@ -77,7 +77,9 @@ func job(uid string) *export.Job {
 	return &export.Job{OrganizationUID: uid, Organization: "acme", ID: newID(), Format: export.FormatCSV, State: export.StateQueued, Question: []byte{1, 2}, Creator: "unix:0", Created: now, Through: 9}
 }
 
-func request(n byte) *export.Request { return &export.Request{Key: [32]byte{n}, Digest: [32]byte{n, n}} }
+func request(n byte) *export.Request {
+	return &export.Request{Key: [32]byte{n}, Digest: [32]byte{n, n}}
+}
 
 func (r *rig) event(uid string) *audit.Event {
 	return &audit.Event{ID: newID(), Type: audit.TypeExportCreated, Time: now, Organization: "acme", OrganizationUID: uid}

@@ -68,6 +68,9 @@ with the same --request-id, within 24 hours, follows the same export.`,
 			if r.Format = posternv1.Export_Format(n); r.GetRequestId() == "" {
 				r.RequestId = newRequestID()
 			}
+			if err := f.vacant(); err != nil {
+				return err
+			}
 			return a.connect(func(c *client.Client) error {
 				made, err := a.createExport(cmd.Context(), c, &r)
 				if err != nil || f.background {
@@ -158,6 +161,9 @@ fetch the file. ` + byExport,
 				return err
 			}
 			return a.connect(func(c *client.Client) error {
+				if err := f.vacant(); err != nil {
+					return err
+				}
 				f.c = c
 				if wait || f.data != "" || f.manifest != "" {
 					return f.run(cmd.Context(), name)
@@ -249,6 +255,9 @@ const (
 	followPatience = time.Minute // with a sidecar that does not answer
 )
 
+// vacant refuses to begin when a file to write is there.
+func (f *exportFollow) vacant() error { return errors.Join(vacant(f.data), vacant(f.manifest)) }
+
 func (f *exportFollow) get(ctx context.Context, name string) (*posternv1.Export, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
@@ -257,11 +266,6 @@ func (f *exportFollow) get(ctx context.Context, name string) (*posternv1.Export,
 
 // run follows an export to its end, through restarts of the sidecar, and fetches what was asked for.
 func (f *exportFollow) run(ctx context.Context, name string) error {
-	for _, path := range []string{f.data, f.manifest} {
-		if err := vacant(path); err != nil {
-			return err
-		}
-	}
 	heard, wait := f.now(), followEvery
 	for {
 		e, err := f.get(ctx, name)
