@@ -32,10 +32,6 @@ func (f *Filter) Etag() string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func notFound() error {
-	return errs.New(errs.NotFound, "SAVED_FILTER_NOT_FOUND", "the organization has no such saved filter")
-}
-
 func mismatch() error {
 	return errs.New(errs.Conflict, "ETAG_MISMATCH", "the saved filter has changed since the version given; read it again")
 }

@@ -207,12 +207,12 @@ func (s *Store) decode(organizationUID, id, text string) (*savedfilter.Filter, e
 		OrganizationUID: organizationUID, ID: id, Created: m.GetCreated().AsTime(), Updated: m.GetUpdated().AsTime(), Creator: m.GetCreator(), Version: text,
 	}
 	plain, err := s.sealer.DecryptSecret(organizationUID, recordOf(id), m.GetSealed())
-	switch {
-	case errs.Is(err, "KEY_UNKNOWN"):
+	if errs.Is(err, "KEY_UNKNOWN") {
 		return nil, err
-	case err != nil:
+	}
+	if err != nil {
 		f.Unreadable = true
-		return f, nil
+		return f, nil //nolint:nilerr // that is the answer
 	}
 	var content storev1.SavedFilterContent
 	if err := redisx.Unmarshal(plain, &content); err != nil {

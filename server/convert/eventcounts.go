@@ -160,7 +160,7 @@ func (s stretches) next(t time.Time) time.Time {
 	}
 	date := s.date(t)
 	for {
-		switch s.step { //nolint:exhaustive // hours are above
+		switch s.step {
 		case posternv1.GetEventHistogramRequest_STEP_MONTH:
 			date = date.AddDate(0, 1, 0)
 		case posternv1.GetEventHistogramRequest_STEP_WEEK:
