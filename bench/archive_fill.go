@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -45,8 +46,8 @@ type generator struct {
 }
 
 func newGenerator(rows, tiny int) *generator {
-	r := rand.New(rand.NewPCG(7, 11))         //nolint:gosec // a record that repeats
-	people := uint64(max(1000, rows/perUser)) //nolint:gosec // positive
+	r := rand.New(rand.NewPCG(7, 11)) //nolint:gosec // a record that repeats
+	people := uint64(max(1000, rows/perUser))
 	return &generator{rows: rows, tiny: tiny, rand: r, codec: codec.New(nil),
 		users: rand.NewZipf(r, 1.05, 8, people), ips: rand.NewZipf(r, 1.05, 8, people), sites: rand.NewZipf(r, 1.2, 2, recordSites-1)}
 }
@@ -162,6 +163,7 @@ func (g *generator) signIn(at time.Time, organization string) []audit.Event {
 			out[i] = out[0]
 			g.become(&out[i], at.Add(time.Duration(i)*3*time.Second), i, t)
 		}
+		out[i].Named = i >= slices.Index(types, audit.TypePasswordVerified)
 		out[i].Flow, out[i].Step, out[i].SupportCode = flow, i+1, fmt.Sprintf("%05d-%05d", g.made/100_000, g.made%100_000)
 		switch t {
 		case audit.TypePasswordRejected:
@@ -180,7 +182,7 @@ func (g *generator) signIn(at time.Time, organization string) []audit.Event {
 func (g *generator) event(at time.Time, n int, t audit.Type, organization string) audit.Event {
 	user, ip, site := g.users.Uint64(), g.ips.Uint64(), g.sites.Uint64()
 	e := audit.Event{Organization: "organization", OrganizationUID: organization, Site: fmt.Sprint("site-", site), SiteUID: fmt.Sprintf("01930000-0001-7000-8000-%012d", site),
-		Caller: "unix:1000", Class: audit.Class(1 + user%4), Evidence: audit.EvidenceAsserted, Method: "password", Client: audit.ClientWeb, //nolint:gosec // small
+		Caller: "unix:1000", Class: audit.Class(1 + user%4), Evidence: audit.EvidenceAsserted, Method: "password", Client: audit.ClientWeb, Named: true,
 		Sealed: &audit.Sealed{Salt: make([]byte, 16), Data: make([]byte, 180), Digest: make([]byte, 32)}, Indexes: append(ofUser(organization, user), ofIP(organization, ip)...)}
 	g.become(&e, at, n, t)
 	return e
@@ -220,6 +222,6 @@ func ofIP(organization string, ip uint64) []audit.Index {
 
 func keyed(p audit.Purpose, organization string, n uint64) audit.Index {
 	b := binary.BigEndian.AppendUint64([]byte(organization), n)
-	sum := sha256.Sum256(append(b, byte(p)))
+	sum := sha256.Sum256(append(b, byte(p))) //nolint:gosec // purposes are small
 	return audit.Index{Purpose: p, Value: append([]byte{1}, sum[:16]...)}
 }

@@ -27,14 +27,14 @@ var groupCases = []testCase{
 		for n := range 24 {
 			q := s.query()
 			q.Limit = 1 + s.dice.n(40)
-			s.groupsAgree(audit.GroupBy(1+n%3), q) //nolint:gosec // small
+			s.groupsAgree(audit.GroupBy(1+n%3), q)
 		}
 	}},
 	{"while retention hides parts", func(w *world) {
 		s := w.script(23, 1300)
 		for n := range 9 {
 			s.retain(audit.Retention{SignIn: 1 + s.dice.n(180), Administration: 1 + s.dice.n(180), Activity: 1 + s.dice.n(180)})
-			s.groupsAgree(audit.GroupBy(1+n%3), audit.Query{Limit: 25}) //nolint:gosec // small
+			s.groupsAgree(audit.GroupBy(1+n%3), audit.Query{Limit: 25})
 		}
 	}},
 	{"nobody's, and none", func(w *world) {

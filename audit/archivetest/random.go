@@ -18,7 +18,7 @@ func (d *dice) n(below int) int {
 	x := uint64(*d)
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return int((x ^ x>>31) >> 1 % uint64(below)) //nolint:gosec // below is small and positive
+	return int((x ^ x>>31) >> 1 % uint64(below))
 }
 
 // one returns one of some values; those in front come more often.
@@ -54,7 +54,7 @@ type scripted struct {
 // script writes a record of n events of A, with some of B in between. It ends in the hour before began.
 func (w *world) script(seed, n int) *scripted {
 	w.Helper()
-	s := &scripted{world: w, dice: dice(seed)} //nolint:gosec // small
+	s := &scripted{world: w, dice: dice(seed)}
 	for _, keep := range []int{180, 30, 500} {
 		s.retain(days(keep))
 		for to := len(s.written) + n/3; len(s.written) < to; {
@@ -102,7 +102,7 @@ func (s *scripted) batch(size, n int) {
 func (s *scripted) event(moment time.Time, n int) audit.Event {
 	d := &s.dice
 	e := audit.Event{ID: idAt(moment, fmt.Sprint("scripted ", n)), Type: one(d, manyTypes), Time: moment.Add(time.Duration(d.n(3)) * 333), Organization: "acme", OrganizationUID: orgA,
-		Site: one(d, manySites), Class: audit.Class(d.n(5)), Evidence: audit.Evidence(d.n(3)), Method: one(d, manyMethods), //nolint:gosec // small
+		Site: one(d, manySites), Class: audit.Class(d.n(5)), Evidence: audit.Evidence(d.n(3)), Method: one(d, manyMethods),
 		Factor: one(d, manyFactors), Connection: one(d, manyPartners), Caller: one(d, manyCallers), Sandbox: d.n(12) == 0, Sealed: sealed(fmt.Sprint("scripted ", n))}
 	e.Outcome = audit.OutcomeOf(e.Type)
 	e.Reason = one(d, manyReasons)
@@ -177,8 +177,8 @@ func (s *scripted) match(lists int) (m audit.Match) {
 		func() { m.Reasons = some(manyReasons, "RARE_3") }, func() { m.Methods = some(manyMethods, "none") }, func() { m.Factors = some(manyFactors, "none") },
 		func() { m.Connections = some(manyPartners, "none") }, func() { m.Rules = some(manyRules, "none") }, func() { m.TargetTypes = some(manyTargets, "none") },
 		func() { m.TargetIDs = some(manyIDs, "none") }, func() { m.Callers = some(manyCallers, "none") },
-		func() { m.Outcomes = []audit.Outcome{audit.Outcome(d.n(4))} }, func() { m.Classes = []audit.Class{audit.Class(d.n(5)), audit.ClassManaged} }, //nolint:gosec // small
-		func() { m.Evidences = []audit.Evidence{audit.Evidence(d.n(3))} }, //nolint:gosec // small
+		func() { m.Outcomes = []audit.Outcome{audit.Outcome(d.n(4))} }, func() { m.Classes = []audit.Class{audit.Class(d.n(5)), audit.ClassManaged} },
+		func() { m.Evidences = []audit.Evidence{audit.Evidence(d.n(3))} },
 		func() { m.Flows = []string{near.Flow, id("scripted flow", d.n(200))} }, func() { m.SupportCodes = []string{near.SupportCode, "CODE0-00003", "none"} },
 		func() { m.Subjects = indexes(audit.IndexAccount, audit.IndexEmail, audit.IndexIdentifier) }, func() { m.Domains = indexes(audit.IndexEmailDomain) },
 		func() { m.Names = indexes(audit.IndexName) }, func() { m.Networks = indexes(audit.IndexNetwork32, audit.IndexNetwork24) },

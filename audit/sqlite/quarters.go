@@ -97,7 +97,7 @@ func (c cells) unpack(week int64, b []byte) (cells, error) {
 			return nil, errQuarters
 		}
 		b = b[n:]
-		at += int64(head >> 1) //nolint:gosec // small
+		at += int64(head >> 1)
 		x := cell{quarter: at}
 		if head&1 != 0 {
 			if x.lag, n = binary.Varint(b); n <= 0 {
