@@ -124,8 +124,10 @@ var queryCases = []testCase{
 	{"a long list of values", func(w *world) {
 		record := w.addRecord(40)
 		var flows []string
-		for n := range 300 {
+		reasons, others := []string{"BAD_CREDENTIALS"}, []string{"WRONG_CODE"}
+		for n := range 700 {
 			flows = append(flows, id("flow", n))
+			reasons, others = append(reasons, fmt.Sprintf("none \"%d\" ü", n)), append(others, fmt.Sprint("none ", n))
 		}
 		want := 0
 		for i := range record {
@@ -135,6 +137,16 @@ var queryCases = []testCase{
 		}
 		if got := w.pages(audit.Query{OrganizationUID: orgA, Match: audit.Match{Flows: flows}}, 9); len(got) != want {
 			w.Errorf("%d events, want %d", len(got), want)
+		}
+		bad := 0
+		for i := range record {
+			if record[i].Reason == "BAD_CREDENTIALS" {
+				bad++
+			}
+		}
+		q := audit.Query{OrganizationUID: orgA, Match: audit.Match{Reasons: reasons}, Exclude: audit.Match{Reasons: others}}
+		if got := w.pages(q, 9); bad == 0 || len(got) != bad {
+			w.Errorf("%d events of many reasons, want %d", len(got), bad)
 		}
 	}},
 }

@@ -158,7 +158,7 @@ func (w *walk) conditions() (possible bool, err error) {
 }
 
 // manyValues is from how many values on a list goes as one argument.
-const manyValues = 200
+const manyValues = 500
 
 // in adds "column is one of values"; no values, no condition.
 func in[T any](c *clause, column string, values []T) {
