@@ -123,10 +123,11 @@ func (c *counting) fromHours(by []keyed) error {
 	for i := range c.reaches {
 		r := &c.reaches[i]
 		if low, high := c.blocks(r); low <= high {
+			whole := c.covers(r.shelfView)
 			for k := range by {
-				c.queueHours(&b, r.shelfView, &by[k], hours)
+				c.queueHours(&b, r.shelfView, &by[k], hours, whole)
 			}
-			if len(windows) > 0 {
+			if len(windows) > 0 && !whole {
 				over[i].queue(&b, r, tail, windows)
 			}
 		}
@@ -171,20 +172,26 @@ func (c *counting) wholeHours() (hours, windows []segment) {
 	return hours, windows
 }
 
-// queueHours adds up rows of hour_N.
-func (c *counting) queueHours(b *pgx.Batch, sv *shelfView, k *keyed, hours []segment) {
+// queueHours adds up rows of hour_N, or those of the whole shelf.
+func (c *counting) queueHours(b *pgx.Batch, sv *shelfView, k *keyed, hours []segment, whole bool) {
 	var t text
-	at := `width_bucket(h.hour, ` + t.arg(edges(hours)) + `::bigint[]::integer[])`
-	use := func(rows pgx.Rows) error { return c.collect(rows, hours) }
+	fields, when, use := k.fields, "", func(rows pgx.Rows) error { return c.addRows(rows, k) }
+	if whole {
+		fields = make([]int16, len(k.fields))
+		for i, f := range k.fields {
+			fields[i] = f + int16(wholeShelf)
+		}
+	} else {
+		when = `width_bucket(h.hour, ` + t.arg(hourEdges(hours)) + `::integer[])`
+	}
 	switch {
 	case c.counts != nil:
-		t.add(`SELECT `, at, `, sum(h.count)::bigint`)
+		t.add(`SELECT `, when, `, sum(h.count)::bigint`)
+		use = func(rows pgx.Rows) error { return c.collect(rows, hours) }
 	case k.bySite:
 		t.add(`SELECT `, t.arg(int16(audit.FieldSite)), `::smallint, h.site, sum(h.count)::bigint`)
-		use = func(rows pgx.Rows) error { return c.addRows(rows, k) }
 	default:
-		t.add(`SELECT h.field, h.value, sum(h.count)::bigint`)
-		use = func(rows pgx.Rows) error { return c.addRows(rows, k) }
+		t.add(`SELECT (h.field % `, t.arg(int16(wholeShelf)), `::smallint)::smallint, h.value, sum(h.count)::bigint`)
 	}
 	if k.bySite && k.sites == nil {
 		t.add(` FROM (SELECT DISTINCT term FROM (`, valuesText(&sv.shelf, t.arg(sv.organization), audit.FieldSite), `) AS v (field, value, term)) AS s JOIN `,
@@ -192,7 +199,10 @@ func (c *counting) queueHours(b *pgx.Batch, sv *shelfView, k *keyed, hours []seg
 	} else {
 		t.add(` FROM `, sv.table("hour"), ` h WHERE h.site = ANY (`, t.arg(bytesOf(k.sites)), `)`)
 	}
-	t.add(` AND h.organization = `, t.arg(sv.organization), ` AND h.field = ANY (`, t.arg(k.fields), `) AND `, at, ` % 2 = 1`)
+	t.add(` AND h.organization = `, t.arg(sv.organization), ` AND h.field = ANY (`, t.arg(fields), `)`)
+	if when != "" {
+		t.add(` AND `, when, ` % 2 = 1`)
+	}
 	k.valued(&t)
 	if c.q.NoSandbox {
 		t.add(` AND h.kind < 4`)
@@ -203,6 +213,29 @@ func (c *counting) queueHours(b *pgx.Batch, sv *shelfView, k *keyed, hours []seg
 		t.add(`, 2`)
 	}
 	b.Queue(t.String(), t.args...).Query(use)
+}
+
+// covers reports whether the facets' range has all times of a shelf's events, and the view all or nothing of each category.
+func (c *counting) covers(sv *shelfView) bool {
+	if c.counts != nil {
+		return false
+	}
+	for k := range sv.content {
+		if some, all := sv.shows(k); some && !all && sv.content[k].events > 0 {
+			return false
+		}
+	}
+	h, _ := sv.seen()
+	return h.firstTime >= c.segments[0].from && h.lastTime < c.segments[0].to
+}
+
+// hourEdges are edges of segments in hours.
+func hourEdges(hours []segment) []int32 {
+	out := make([]int32, 0, 2*len(hours))
+	for _, at := range edges(hours) {
+		out = append(out, int32(at)) //nolint:gosec // hours since 1970
+	}
+	return out
 }
 
 // valued adds "the value is one of these".

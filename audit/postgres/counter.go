@@ -18,7 +18,7 @@ var _ audit.Counter = (*Archive)(nil)
 // counting is one answer of the Counter on one state of the database.
 type counting struct {
 	*search
-	budget   int // of events that are looked at one by one
+	budget   int           // of events that are looked at one by one
 	fields   []audit.Field // of facets
 	segments []segment     // of time, in order: what lies in none of them is not counted
 	counts   []int64       // of a histogram, by bucket; nil for facets

@@ -14,7 +14,8 @@ CREATE TABLE presence_N (
 );
 
 -- How many events have a value, by the UTC hour of their time. Rows of the empty site are those of all events; field 0 with the
--- empty value counts events themselves. lag is the hour of the moment, which retention goes by, minus that hour.
+-- empty value counts events themselves. lag is the hour of the moment, which retention goes by, minus that hour. A field of 100 and
+-- more is one without the 100, counted over the whole shelf; its hour and lag are 0.
 CREATE TABLE hour_N (
   organization integer  NOT NULL,
   field        smallint NOT NULL,

@@ -143,7 +143,7 @@ func (f *fold) add(organization int32, x *folded) {
 	}
 	hour, lag := x.hours()
 	k := hourKey{organization: organization, kind: x.kind(), hour: int32(hour), lag: int32(lag)} //nolint:gosec // nanoseconds since 1970 are no more hours
-	s.hours[k]++
+	s.count(k)
 	site := *x.values.of(audit.FieldSite)
 	for i, c := range termColumns() {
 		value := x.values[i]
@@ -152,12 +152,19 @@ func (f *fold) add(organization int32, x *folded) {
 		}
 		s.present[presence{organization, c.field, key(value), sequenceOf(x.position) >> blockBits}] = exactTerm(value)
 		k.field, k.site, k.value = c.field, "", audit.TermValue(value)
-		s.hours[k]++
+		s.count(k)
 		if c.field != audit.FieldSite && site != "" {
 			k.site = audit.TermValue(site)
-			s.hours[k]++
+			s.count(k)
 		}
 	}
+}
+
+// count adds one to the row of an hour, and to that of the shelf.
+func (s *sums) count(k hourKey) {
+	s.hours[k]++
+	k.field, k.hour, k.lag = k.field+wholeShelf, 0, 0
+	s.hours[k]++
 }
 
 // queueSums writes what was folded.

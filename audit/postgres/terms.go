@@ -99,8 +99,9 @@ func scanTermed(row pgx.CollectableRow) (t termed, err error) {
 
 // The parts of hour_N's keys that are not values.
 const (
-	fieldAny    audit.Field = 0 // with the empty value: events themselves
-	kindSandbox int16       = 4 // added to the category
+	wholeShelf  audit.Field = 100 // added to the field in rows that count the whole shelf
+	fieldAny    audit.Field = 0   // with the empty value: events themselves
+	kindSandbox int16       = 4   // added to the category
 	hourNanos               = int64(3600e9)
 	hourMillis              = int64(3600e3)
 )
