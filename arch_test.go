@@ -114,6 +114,7 @@ var core = map[string][]string{
 	"apikey":              {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"erasure":             {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"savedfilter":         {module + "/internal/errs", module + "/audit", module + "/policy"},
+	"audit/export":        {module + "/internal/errs", module + "/audit"},
 	"policy/domaincheck":  {module + "/internal/errs", module + "/audit", module + "/policy"},
 	"authflow/factor":     {module + "/internal/errs", module + "/audit"},
 	"authflow/federation": {module + "/internal/errs", module + "/audit", module + "/policy"},
@@ -181,7 +182,7 @@ var directions = []struct {
 }
 
 // stores marks what keeps or moves data below the core packages.
-var stores = []string{"audit/sqlite", "audit/postgres", "audit/archiver", "policy/redisdirectory", "authflow/redisstore", "apikey/rediskeys", "erasure/rediserasures", "savedfilter/redisfilters", "internal/redisx", "internal/embedded"}
+var stores = []string{"audit/sqlite", "audit/postgres", "audit/archiver", "policy/redisdirectory", "authflow/redisstore", "apikey/rediskeys", "audit/export/redisjobs", "internal/blob", "erasure/rediserasures", "savedfilter/redisfilters", "internal/redisx", "internal/embedded"}
 
 func TestImportDirections(t *testing.T) {
 	for _, p := range packages(t) {

@@ -5,8 +5,10 @@ import (
 
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/export"
 	"github.com/postern-audit/postern/internal/caller"
+	"github.com/postern-audit/postern/internal/errs"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/convert"
 	"github.com/postern-audit/postern/server/token"
@@ -58,6 +60,9 @@ func (s *eventService) CreateExport(ctx context.Context, r *posternv1.CreateExpo
 
 func (s *eventService) export(organization string, job *export.Job) (*posternv1.Export, error) {
 	asked, err := s.Exports.Question(job)
+	if errs.Is(err, audit.KeyDestroyed) { // it is on the list all the same
+		asked, err = export.Question{}, nil
+	}
 	if err != nil {
 		return nil, err //nolint:wrapcheck // an errs.Error of the use case
 	}

@@ -40,6 +40,8 @@ type Jobs struct {
 	Random func(b []byte)
 	Now    func() time.Time
 	Keep   time.Duration // how long a file is kept
+	// Ready makes an organization's key usable in this process; NotFound when the organization is gone.
+	Ready func(ctx context.Context, organizationUID string) error
 	// Region refuses an organization, or the sites of a filter, whose record may not be taken out here. May be nil.
 	Region func(ctx context.Context, organizationUID string, filter []byte) error
 	// Wake tells the workers of this process that there is something to do. It must not wait. May be nil.

@@ -134,6 +134,12 @@ func (x *Jobs) Fetch(ctx context.Context, files Files, link string) (*Fetched, s
 	if job.State != StateSucceeded || !hmac.Equal(o.sum, job.sum(o.part)) {
 		return nil, job.Organization, errLink()
 	}
+	if err := x.Ready(ctx, o.uid); err != nil {
+		return nil, job.Organization, err
+	}
+	if _, err := x.Question(job); err != nil { // nothing of an organization whose key was destroyed is handed out
+		return nil, job.Organization, err
+	}
 	name := job.stored()
 	if o.part == PartManifest {
 		name = job.storedManifest()

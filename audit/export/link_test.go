@@ -109,3 +109,20 @@ func TestAFileThatCannotBeReadIsNotOnTheRecordAsFetched(t *testing.T) {
 		t.Errorf("%d events", n)
 	}
 }
+
+func TestNothingIsHandedOutOfAnOrganizationWhoseKeyWasDestroyed(t *testing.T) {
+	r, done := linked(t)
+	link := r.jobs.Links("unix:0", done).Data
+	r.jobs.Sealer = destroyed{}
+	r.refused(link, audit.KeyDestroyed)
+	if n := len(r.events(done.OrganizationUID)); n != 2 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// destroyed is a key ring without the key.
+type destroyed struct{ export.Sealer }
+
+func (destroyed) DecryptSecret(string, string, []byte) ([]byte, error) {
+	return nil, errs.New(errs.FailedPrecondition, audit.KeyDestroyed, "gone")
+}

@@ -39,7 +39,7 @@ func (s *stage) set(p Progress) {
 
 // make makes the file, or goes on with it, and keeps it with its manifest.
 func (m *maker) make(ctx context.Context, job *Job) (*made, error) {
-	if err := reading(m.c.Ready(ctx, job.OrganizationUID)); err != nil {
+	if err := reading(m.c.Jobs.Ready(ctx, job.OrganizationUID)); err != nil {
 		return nil, err
 	}
 	asked, err := m.c.Jobs.Question(job)

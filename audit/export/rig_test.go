@@ -108,6 +108,7 @@ func openBase(ctx context.Context, dir string, client redis.UniversalClient) (*b
 	b.jobs = &export.Jobs{
 		Store: store, Reader: b.archive, Namer: names{b.sets.Namer()}, Sealer: b.keyring, NewID: func() string { return uuid.Must(uuid.NewV7()).String() },
 		Random: func(p []byte) { _, _ = rand.Read(p) }, Now: b.now, Keep: 7 * 24 * time.Hour,
+		Ready: func(context.Context, string) error { return nil },
 	}
 	return b, nil
 }
@@ -115,7 +116,7 @@ func openBase(ctx context.Context, dir string, client redis.UniversalClient) (*b
 // config is that of a worker.
 func (b *base) config(holder string) export.WorkerConfig {
 	return export.WorkerConfig{
-		Jobs: b.jobs, Files: b.files, Directory: filepath.Join(b.dir, "making"), Ready: func(context.Context, string) error { return nil },
+		Jobs: b.jobs, Files: b.files, Directory: filepath.Join(b.dir, "making"),
 		Query: func(filter []byte, uid string) (audit.Query, error) {
 			f, err := convert.ReadExportFilter(filter)
 			if err != nil {

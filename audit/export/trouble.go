@@ -5,6 +5,7 @@ import (
 	"errors"
 	"syscall"
 
+	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
 )
 
@@ -37,6 +38,9 @@ func storing(err error) error {
 func reading(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
+	}
+	if errs.Is(err, audit.KeyDestroyed) {
+		return &trouble{reason: ReasonOrganizationGone, final: true, err: err}
 	}
 	switch errs.KindOf(err) { //nolint:exhaustive // the rest passes
 	case errs.NotFound:

@@ -28,8 +28,6 @@ type WorkerConfig struct {
 	Files Files
 	// Directory is where exports are made, one directory each; made when missing.
 	Directory string
-	// Ready makes an organization's key usable in this process; NotFound when the organization is gone.
-	Ready func(ctx context.Context, organizationUID string) error
 	// Query makes what a filter chooses.
 	Query func(filter []byte, organizationUID string) (audit.Query, error)
 	// Open opens the personal part of events.
@@ -62,7 +60,7 @@ type Worker struct {
 
 // NewWorker returns a worker that is not running yet.
 func NewWorker(c WorkerConfig) (*Worker, error) {
-	if c.Jobs == nil || c.Files == nil || c.Directory == "" || c.Ready == nil || c.Query == nil || c.Open == nil || c.Encoder == nil || c.Schema == 0 ||
+	if c.Jobs == nil || c.Files == nil || c.Jobs.Ready == nil || c.Directory == "" || c.Query == nil || c.Open == nil || c.Encoder == nil || c.Schema == 0 ||
 		!c.Manifest.complete() || c.Holder == "" || c.Log == nil || c.Broken == nil {
 		return nil, errs.New(errs.Internal, "CONFIG_INCOMPLETE", "export.WorkerConfig: a part is missing")
 	}

@@ -292,9 +292,8 @@ func TestAnExportOfAnOrganizationThatIsGoneFails(t *testing.T) {
 	r := newRig(t)
 	uid := r.organization()
 	job := r.ask(uid, export.FormatCSV, nil)
-	r.worker(func(c *export.WorkerConfig) {
-		c.Ready = func(context.Context, string) error { return errs.New(errs.NotFound, "ORGANIZATION_NOT_FOUND", "gone") }
-	})
+	r.jobs.Ready = func(context.Context, string) error { return errs.New(errs.NotFound, "ORGANIZATION_NOT_FOUND", "gone") }
+	r.worker(nil)
 	done := r.over(job)
 	last := r.events(uid)[1]
 	if done.State != export.StateFailed || done.StateReason != export.ReasonOrganizationGone || last.Type != audit.TypeExportFailed || last.Reason != export.ReasonOrganizationGone {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -64,10 +65,10 @@ func (p *process) openExports() error {
 		return &ConfigError{fmt.Errorf("export: %w", err)}
 	}
 	x.jobs = &export.Jobs{
-		Store: store, Reader: s.archive, Namer: exportNames{s.keysets.Namer()}, Sealer: s.keyring, NewID: newID, Random: random, Now: p.clock.Now, Keep: p.c.Export.Keep,
+		Store: store, Reader: s.archive, Namer: exportNames{s.keysets.Namer()}, Sealer: s.keyring, NewID: newID, Random: random, Now: p.clock.Now, Keep: p.c.Export.Keep, Region: p.exportRegion, Ready: p.organizationKey,
 	}
 	x.worker, err = export.NewWorker(export.WorkerConfig{
-		Jobs: x.jobs, Files: x.files, Directory: filepath.Join(p.c.ExportPath(), "making"), Ready: p.organizationKey, Query: p.exportQuery, Open: s.codec.Open,
+		Jobs: x.jobs, Files: x.files, Directory: filepath.Join(p.c.ExportPath(), "making"), Query: p.exportQuery, Open: s.codec.Open,
 		Encoder: format.New, Schema: format.Schema, Holder: p.holder, Log: p.log, Broken: func(err error) { p.fail("exports", err) },
 		Manifest: export.Manifest{Version: p.version, History: s.archive, Policy: pastPolicy, Filter: format.FilterJSON, Event: format.EventJSON},
 	})
@@ -117,6 +118,32 @@ func (p *process) exportQuery(filter []byte, uid string) (audit.Query, error) {
 		return audit.Query{}, err
 	}
 	return convert.Events(f, uid, p.stores.keyring)
+}
+
+// exportRegion refuses to take the record of a site of another region out here.
+func (p *process) exportRegion(ctx context.Context, uid string, filter []byte) error {
+	if uid == audit.SystemUID {
+		return nil
+	}
+	f, err := convert.ReadExportFilter(filter)
+	if err != nil {
+		return err
+	}
+	o, err := p.stores.directory.Organization(ctx, uid)
+	if err != nil {
+		return err
+	}
+	chosen, left := f.GetInclude().GetSites(), f.GetExclude().GetSites()
+	for i := range o.Sites {
+		s := &o.Sites[i]
+		if len(chosen) > 0 && !slices.Contains(chosen, s.ID) || slices.Contains(left, s.ID) {
+			continue
+		}
+		if err := s.InRegion(p.c.Archive.Region); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pastPolicy shows the policy of an archived record.
