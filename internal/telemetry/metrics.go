@@ -77,7 +77,7 @@ func NewMetrics(now func() time.Time) *Metrics {
 	m.unrecorded = m.counter("postern_reads_unrecorded_total", "Reads of the record that could not be put on the record; should stay 0.")
 	m.archived = m.counter("postern_archived_total", "Events this process stored in the archive.")
 	m.archiveFailed = m.counterVec("postern_archive_failures_total", "Trouble on the way to the archive, by where: source, archive, lease, "+
-		"key, fenced (another process took over) or unreadable (an entry was kept as raw bytes; should stay 0).", "reason")
+		"key, fenced (another process took over), unreadable (an entry was kept as raw bytes; should stay 0) or region (an entry waits for the archive of its region; should stay 0).", "reason")
 	m.swept = m.counter("postern_swept_total", "Overdue flows this process ended because nobody touched them.")
 	m.sweepFailed = m.counter("postern_sweep_failures_total", "Rounds of the sweeper in which something could not be ended or closed; the log says what.")
 	m.pruned = m.counterVec("postern_pruned_total", "What this process dropped from the archive because no retention needs it any more, by what: events or flows.", "what")
