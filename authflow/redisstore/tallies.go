@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/postern-audit/postern/authflow"
+	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/internal/redisx"
 )
 
@@ -39,7 +40,7 @@ func (s *Store) Tallies(ctx context.Context, organizationUID string, siteUIDs []
 			continue
 		}
 		if err := fill(&d, c.Val()); err != nil {
-			return nil, redisx.ReadFailed(err)
+			return nil, errs.Wrap(err, errs.Internal, "RECORD_MALFORMED", "a tally holds what is no number")
 		}
 		found = append(found, d)
 	}
