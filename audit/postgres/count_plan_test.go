@@ -55,7 +55,7 @@ func TestCountsReadNoTableFromEndToEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.Close() //nolint:errcheck // it always succeeds
+	defer a.Close()
 	reader := open(t, o)
 	hours := []time.Time{clock().Add(-48 * time.Hour), clock().Add(-24 * time.Hour), clock()}
 	fields := []audit.Field{audit.FieldType, audit.FieldMethod, audit.FieldSite}

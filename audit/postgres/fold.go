@@ -161,10 +161,10 @@ func (f *fold) add(organization int32, x *folded) {
 }
 
 // count adds one to the row of an hour, and to that of the shelf.
-func (s *sums) count(k hourKey) {
-	s.hours[k]++
+func (x *sums) count(k hourKey) {
+	x.hours[k]++
 	k.field, k.hour, k.lag = k.field+wholeShelf, 0, 0
-	s.hours[k]++
+	x.hours[k]++
 }
 
 // queueSums writes what was folded.

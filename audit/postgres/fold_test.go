@@ -22,7 +22,7 @@ func TestBrokenWhileABlockBecomesWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.Close() //nolint:errcheck // it always succeeds
+	defer a.Close()
 	epoch, err := a.Take(t.Context(), 0, "one")
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func TestAnArchiveOfTheSecondSchemaIsFilledUp(t *testing.T) {
 	if err := a.Exec(t.Context(), asBefore); err != nil {
 		t.Fatal(err)
 	}
-	a.Close() //nolint:errcheck,gosec // it always succeeds
+	a.Close() //nolint:errcheck // it always succeeds
 	b := open(t, o)
 	if have, newest, err := b.SchemaVersions(t.Context()); err != nil || have != newest {
 		t.Fatalf("schema version %d of %d, %v", have, newest, err)

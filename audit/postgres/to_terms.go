@@ -82,21 +82,26 @@ func fillTerms(ctx context.Context, tx *sql.Tx, s *shelf, organization int32, fi
 	if err != nil || len(rows.position) == 0 {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE `+s.table("event")+` e SET evidence = r.evidence, method = nullif(r.method, ''), factor = nullif(r.factor, ''),
-			rule = nullif(r.rule, ''), target_type = nullif(r.target_type, ''), target_id = nullif(r.target_id, ''), caller = nullif(r.caller, ''),
-			support_code = nullif(r.support_code, '')
-		FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-			AS r (position, evidence, method, factor, rule, target_type, target_id, caller, support_code) WHERE e.position = r.position`,
-		rows.position, rows.evidence, rows.method, rows.factor, rows.rule, rows.targetType, rows.targetID, rows.caller, rows.code); err != nil {
-		return err
+	changes := []*text{rows.update(s)}
+	if f.at[s] != nil {
+		changes = append(changes, f.at[s].statements(s)...)
 	}
-	if f.at[s] == nil {
-		return nil
-	}
-	for _, t := range f.at[s].statements(s) {
+	for _, t := range changes {
 		if _, err := tx.ExecContext(ctx, t.String(), t.args...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// update fills the columns of rows that are there.
+func (r *eventRows) update(s *shelf) *text {
+	var t text
+	t.add(`UPDATE `, s.table("event"), ` e SET evidence = r.evidence, method = nullif(r.method, ''), factor = nullif(r.factor, ''),
+			rule = nullif(r.rule, ''), target_type = nullif(r.target_type, ''), target_id = nullif(r.target_id, ''), caller = nullif(r.caller, ''),
+			support_code = nullif(r.support_code, '')
+		FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+			AS r (position, evidence, method, factor, rule, target_type, target_id, caller, support_code) WHERE e.position = r.position`)
+	t.args = []any{r.position, r.evidence, r.method, r.factor, r.rule, r.targetType, r.targetID, r.caller, r.code}
+	return &t
 }
