@@ -23,14 +23,14 @@ func (a *app) subjectErase() *cobra.Command {
 		Use:   "erase ORGANIZATION",
 		Short: "Erase a person from an organization's record and memory",
 		Long: `Erase a person: events keep their place, type and reason and say no more who it was, and what is kept of the account goes: sessions,
-tokens, linked identities, authenticator, remembered proofs. Give both --account and --email where both are known: what is kept of an account is
+tokens, linked identities, authenticator, remembered proofs. Give both --account-id and --email where both are known: what is kept of an account is
 found by its id, and attempts before the account was known by the address. This cannot be undone, and is on the record.
 
 It is carried out in the background. While sign-ins of the organization are under way it waits until they have ended, an hour and
 two minutes at most, and erases what they left. --wait follows it to its end. Claims and policies that name the person are the
 organization's own and stay, as do exports that were made before: see docs/erasure.md.`,
-		Example: `  postern subject erase acme --account 4711 --email ann@partner.example --dry-run
-  postern subject erase acme --account 4711 --email ann@partner.example --reason "request 2026-114 of the data subject" --wait
+		Example: `  postern subject erase acme --account-id 4711 --email ann@partner.example --dry-run
+  postern subject erase acme --account-id 4711 --email ann@partner.example --reason "request 2026-114 of the data subject" --wait
   postern subject erase acme --email typo@partner.example --reason "never had an account" --output json | jq -r .name`,
 		Args: exactly("ORGANIZATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,7 +40,7 @@ organization's own and stay, as do exports that were made before: see docs/erasu
 			}
 			switch {
 			case r.GetAccountId() == "" && r.GetEmail() == "":
-				return usagef("--account or --email is needed, or both")
+				return usagef("--account-id or --email is needed, or both")
 			case r.GetReason() == "" && !r.GetDryRun():
 				return usagef("--reason is needed: it is kept in the record")
 			}
@@ -60,7 +60,7 @@ organization's own and stay, as do exports that were made before: see docs/erasu
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.AccountId, "account", "", "the person's account id")
+	f.StringVar(&r.AccountId, "account-id", "", "the person's account id")
 	f.StringVar(&r.Email, "email", "", "the person's e-mail address")
 	f.StringVar(&r.Reason, "reason", "", "why; kept in the record")
 	f.BoolVar(&r.DryRun, "dry-run", false, "count what would go, up to 1000 of each, and erase nothing")
