@@ -67,7 +67,7 @@ func (v *view) dump(ctx context.Context, tx pgx.Tx, into *[]audit.StoredEvent, w
 	for i := range v.shelves {
 		s := &v.shelves[i]
 		var t text
-		t.add(`SELECT e.body, `, eventColumns, ` FROM `, s.table("event"), ` e WHERE e.position BETWEEN `, t.arg(position(v.number, 0)), ` AND `, t.arg(position(v.number, v.last)))
+		t.add(`SELECT e.body, `, eventColumns, ` FROM `, s.table("event"), ` e WHERE (e.position + 0) BETWEEN `, t.arg(position(v.number, 0)), ` AND `, t.arg(position(v.number, v.last)))
 		if !where(s, &t) {
 			continue
 		}

@@ -223,7 +223,7 @@ func (v *view) eventsOf(ctx context.Context, tx pgx.Tx, flows []string) (events 
 func (v *view) eventsText(s *shelfView, ids [][]byte) *text {
 	var t text
 	t.add(`SELECT `, eventColumns, ` FROM `, s.table("event"), ` e WHERE e.flow = ANY (`, t.arg(ids), `)`)
-	t.add(` AND e.position BETWEEN `, t.arg(position(v.number, 0)), ` AND `, t.arg(position(v.number, v.last)))
+	t.add(` AND (e.position + 0) BETWEEN `, t.arg(position(v.number, 0)), ` AND `, t.arg(position(v.number, v.last)))
 	s.visible(&t)
 	return &t
 }

@@ -32,7 +32,7 @@ func (a *Archive) Event(ctx context.Context, organizationUID, id string) (audit.
 			}
 			var t text
 			t.add(`SELECT `, eventColumns, ` FROM `, s.table("event"), ` e WHERE e.id = `, t.arg(idKey(id)))
-			t.add(` AND e.position BETWEEN `, t.arg(position(v.number, 0)), ` AND `, t.arg(position(v.number, v.last)))
+			t.add(` AND (e.position + 0) BETWEEN `, t.arg(position(v.number, 0)), ` AND `, t.arg(position(v.number, v.last)))
 			s.visible(&t)
 			queueEvents(&b, &t, organizationUID, &found)
 		}
@@ -153,7 +153,8 @@ func (s *shelfView) visibleFlow(t *text) {
 	}
 }
 
-// flowEvents reads a flow's events: none is recorded before the flow's own moment, so earlier shelves have none.
+// flowEvents reads a flow's events: none is recorded before the flow's own moment, so earlier shelves have none. Adding nothing to the
+// position keeps the server from walking the organization's record instead.
 func (v *view) flowEvents(ctx context.Context, tx pgx.Tx, id string) (events []audit.Event, err error) {
 	began, own := audit.IDMoment(id)
 	var b pgx.Batch
@@ -164,7 +165,7 @@ func (v *view) flowEvents(ctx context.Context, tx pgx.Tx, id string) (events []a
 		}
 		var t text
 		t.add(`SELECT `, eventColumns, ` FROM `, s.table("event"), ` e WHERE e.flow = `, t.arg(idKey(id)))
-		t.add(` AND e.position BETWEEN `, t.arg(position(v.number, 0)), ` AND `, t.arg(position(v.number, v.last)))
+		t.add(` AND (e.position + 0) BETWEEN `, t.arg(position(v.number, 0)), ` AND `, t.arg(position(v.number, v.last)))
 		s.visible(&t)
 		queueEvents(&b, &t, v.uid, &events)
 	}
