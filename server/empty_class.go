@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -62,7 +63,7 @@ func (e *emptiness) classes(ctx context.Context) {
 		c.Time = convert.Timestamp(at)
 		then = append(then, c)
 	}
-	e.out.Classes = append(then, e.out.GetClasses()...)
+	e.out.Classes = slices.Concat(then, e.out.GetClasses())
 }
 
 func (e *emptiness) classAt(ctx context.Context, at time.Time, subject policy.Subject, keys policy.LookupKeys) *posternv1.ClassThen {

@@ -125,7 +125,7 @@ func (r *Readings) commit(ctx context.Context, uid string, list []audit.Event) (
 	if err = r.outbox.Append(ctx, uid, list...); err == nil {
 		return false, nil
 	}
-	switch errs.KindOf(err) { //nolint:exhaustive // anything else may pass
+	switch errs.KindOf(err) {
 	case errs.NotFound, errs.FailedPrecondition, errs.Invalid:
 	default:
 		return true, err
