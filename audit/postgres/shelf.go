@@ -34,11 +34,16 @@ func (s *shelf) table(name string) string { return tableOf(name, s.number) }
 
 func tableOf(name string, number int32) string { return name + "_" + strconv.Itoa(int(number)) }
 
-// tables are all tables of a shelf, in the order in which they are locked.
+// tableNames are the tables of shelves, without their number, in the order in which they are locked.
+func tableNames() []string {
+	return []string{"event", "term", "span", "presence", "hour", "flow", "flow_term"}
+}
+
+// tables are all tables of a shelf.
 func (s *shelf) tables() []string {
-	var out []string
-	for _, name := range []string{"event", "term", "span", "presence", "hour", "flow", "flow_term"} {
-		out = append(out, s.table(name))
+	out := tableNames()
+	for i, name := range out {
+		out[i] = s.table(name)
 	}
 	return out
 }

@@ -27,7 +27,7 @@ func (a *Archive) Status(ctx context.Context) (Status, error) {
 	}
 	// A shelf dropped meanwhile has no size.
 	rows, err := a.pool.Query(ctx, `SELECT `+shelfColumns+`, coalesce(sum(pg_total_relation_size(to_regclass(name || '_' || s.shelf))), 0)::bigint
-		FROM shelf s CROSS JOIN unnest(ARRAY['event', 'term', 'span', 'flow', 'flow_term']) AS name GROUP BY s.shelf`)
+		FROM shelf s CROSS JOIN unnest($1::text[]) AS name GROUP BY s.shelf`, tableNames())
 	if err != nil {
 		return s, wrapIn(ctx, err)
 	}
