@@ -40,12 +40,12 @@ func (a *app) filterCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create ORGANIZATION FILTER",
 		Short: "Keep a filter under an id",
-		Long: `Keep a filter under an id of your choice, for --saved of the commands about events. An organization has at most 200. What a filter says is
+		Long: `Keep a filter under an id of your choice, for --saved of the commands about events, as in
+"postern event list acme --saved refused-yesterday". An organization has at most 200. What a filter says is
 kept encrypted. A time given with --last counts from each search, one with --since from a fixed moment.
 
 ` + filterHelp,
-		Example: `  postern filter create acme refused-yesterday --name "Refused since yesterday" --outcome failure --last 24h
-  postern event list acme --saved refused-yesterday`,
+		Example: `  postern filter create acme refused-yesterday --name "Refused since yesterday" --outcome failure --last 24h`,
 		Args: exactly("ORGANIZATION", "FILTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
