@@ -36,13 +36,10 @@ type record struct {
 	PerSecond float64 `json:"events_per_s"`
 	CPU       float64 `json:"cpu_us_per_event"` // of this process: with SQLite all there is
 	Bytes     float64 `json:"bytes_per_event"`
-	asked     []timing
-}
 
-// timing is how long one kind of question took, and how much of the processor this process needed for it.
-type timing struct {
-	name     string
-	p50, cpu time.Duration
+	archive recordArchive
+	made    *generator
+	end     func() error
 }
 
 // archiveRow compares a question to the large record with the same to the small one.
@@ -67,7 +64,7 @@ type archiveResult struct {
 
 // archiveMain is `bench archive`: how fast a record of 200 days takes events, and how long it takes to answer when it is large beside
 // when it is small.
-func archiveMain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func archiveMain(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("bench archive", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	rows := flags.Int("rows", 1_000_000, "events of the large record")
@@ -87,21 +84,19 @@ func archiveMain(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	defer func() { _ = os.RemoveAll(dir) }()
 	out := archiveResult{Engine: *engine, Tiny: *tiny}
 	if *tiny == 0 && *rows > smallRecord {
-		if out.Small, err = measureRecord(ctx, *engine, filepath.Join(dir, "small"), smallRecord, 0, stderr); err != nil {
+		if out.Small, err = fillRecord(ctx, *engine, filepath.Join(dir, "small"), smallRecord, 0, stderr); err != nil {
 			return err
 		}
+		defer func() { err = errors.Join(err, out.Small.end()) }()
 	}
-	if out.Large, err = measureRecord(ctx, *engine, filepath.Join(dir, "large"), *rows, *tiny, stderr); err != nil {
+	if out.Large, err = fillRecord(ctx, *engine, filepath.Join(dir, "large"), *rows, *tiny, stderr); err != nil {
 		return err
 	}
-	for i, t := range out.Large.asked {
-		row := archiveRow{Case: t.name, P50: micro(t.p50), CPU: micro(t.cpu)}
-		if i < len(out.Small.asked) {
-			small := out.Small.asked[i]
-			row.SmallP50, row.SmallCPU = micro(small.p50), micro(small.cpu)
-			row.Ratio, row.CPURatio = row.P50/row.SmallP50, row.CPU/row.SmallCPU
+	defer func() { err = errors.Join(err, out.Large.end()) }()
+	if *tiny == 0 {
+		if out.Rows, err = askBoth(ctx, &out.Small, &out.Large); err != nil {
+			return err
 		}
-		out.Rows = append(out.Rows, row)
 	}
 	if *output == "json" {
 		return json.NewEncoder(stdout).Encode(out)
@@ -134,28 +129,28 @@ func (r *archiveResult) print(w io.Writer) error {
 	return nil
 }
 
-// measureRecord fills an archive of its own and asks it.
-func measureRecord(ctx context.Context, engine, dir string, rows, tiny int, progress io.Writer) (out record, err error) {
+// fillRecord fills an archive of its own, which is the caller's to end.
+func fillRecord(ctx context.Context, engine, dir string, rows, tiny int, progress io.Writer) (out record, err error) {
 	a, size, end, err := openRecord(ctx, engine, dir)
 	if err != nil {
 		return out, err
 	}
-	defer func() { err = errors.Join(err, end()) }()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, end())
+		}
+	}()
 	g := newGenerator(rows, tiny)
 	spent, used, err := g.fill(ctx, a, progress)
 	if err != nil {
 		return out, err
 	}
-	out = record{Events: g.made, PerSecond: float64(g.made) / spent.Seconds(), CPU: micro(used) / float64(g.made)}
 	bytes, err := size(ctx)
 	if err != nil {
 		return out, err
 	}
-	out.Bytes = float64(bytes) / float64(g.made)
-	if tiny == 0 {
-		out.asked, err = g.ask(ctx, a)
-	}
-	return out, err
+	return record{Events: g.made, PerSecond: float64(g.made) / spent.Seconds(), CPU: micro(used) / float64(g.made), Bytes: float64(bytes) / float64(g.made),
+		archive: a, made: g, end: end}, nil
 }
 
 // openRecord opens an empty archive at the end of the generated record.

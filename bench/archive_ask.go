@@ -19,33 +19,64 @@ type question struct {
 	ask  func(ctx context.Context, n int) (found int64, err error)
 }
 
-// ask measures all questions.
-func (g *generator) ask(ctx context.Context, a recordArchive) ([]timing, error) {
-	questions := g.pages(a)
-	if c, ok := a.(audit.Counter); ok {
-		questions = append(questions, counts(c)...)
+// askBoth measures all questions, to the two records in turns, so that a drifting machine moves both. Without a small one, only the large.
+func askBoth(ctx context.Context, small, large *record) (out []archiveRow, err error) {
+	of := func(r *record) []question {
+		if r.archive == nil {
+			return nil
+		}
+		questions := r.made.pages(r.archive)
+		if c, ok := r.archive.(audit.Counter); ok {
+			questions = append(questions, counts(c)...)
+		}
+		return questions
 	}
-	var out []timing
-	for _, q := range questions {
-		spent, used := make([]time.Duration, 0, askedTimes), make([]time.Duration, 0, askedTimes)
+	few := of(small)
+	for i, q := range of(large) {
+		var a, b timing
 		for n := range askedTimes + 1 {
-			began, before := time.Now(), processorTime()
-			found, err := q.ask(ctx, n)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", q.name, err)
+			if i < len(few) {
+				if err := a.ask(ctx, few[i], n); err != nil {
+					return nil, err
+				}
 			}
-			if found == 0 {
-				return nil, fmt.Errorf("%s: nothing was found", q.name)
-			}
-			if n > 0 {
-				spent, used = append(spent, time.Since(began)), append(used, processorTime()-before)
+			if err := b.ask(ctx, q, n); err != nil {
+				return nil, err
 			}
 		}
-		slices.Sort(spent)
-		slices.Sort(used)
-		out = append(out, timing{q.name, spent[len(spent)/2], used[len(used)/2]})
+		row := archiveRow{Case: q.name, P50: middle(b.spent), CPU: middle(b.used)}
+		if len(a.spent) > 0 {
+			row.SmallP50, row.SmallCPU = middle(a.spent), middle(a.used)
+			row.Ratio, row.CPURatio = row.P50/row.SmallP50, row.CPU/row.SmallCPU
+		}
+		out = append(out, row)
 	}
 	return out, nil
+}
+
+// timing is how long one kind of question took, and how much of the processor this process needed for it.
+type timing struct{ spent, used []time.Duration }
+
+// ask asks once; the first time does not count.
+func (t *timing) ask(ctx context.Context, q question, n int) error {
+	began, before := time.Now(), processorTime()
+	found, err := q.ask(ctx, n)
+	if err != nil {
+		return fmt.Errorf("%s: %w", q.name, err)
+	}
+	if found == 0 {
+		return fmt.Errorf("%s: nothing was found", q.name)
+	}
+	if n > 0 {
+		t.spent, t.used = append(t.spent, time.Since(began)), append(t.used, processorTime()-before)
+	}
+	return nil
+}
+
+// middle is the median in microseconds.
+func middle(d []time.Duration) float64 {
+	slices.Sort(d)
+	return micro(d[len(d)/2])
 }
 
 // pages are lists of events, the newest 100, and a flow.

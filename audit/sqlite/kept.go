@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"math"
 	"slices"
 
 	"github.com/postern-audit/postern/audit"
@@ -141,6 +142,8 @@ func (v *view) shownCells(c cells, line *timeline, category int, add func(betwee
 	if at := v.edges[category]; !at.IsZero() {
 		edge = quarterOf(stored.Nanos(at))
 	}
+	var sum int64 // of cells between the same two bounds: cells come in order of time
+	between, until := 0, int64(math.MinInt64)
 	for _, x := range c {
 		if x.quarter+x.lag < edge {
 			continue
@@ -148,8 +151,19 @@ func (v *view) shownCells(c cells, line *timeline, category int, add func(betwee
 		if _, cut := slices.BinarySearch(line.cut, x.quarter); cut {
 			continue
 		}
-		if between, in := line.at(x.quarter * quarter); in {
-			add(between, x.events)
+		if at := x.quarter * quarter; at >= until {
+			next, in := line.at(at)
+			if !in {
+				continue
+			}
+			if sum > 0 {
+				add(between, sum)
+			}
+			sum, between, until = 0, next, line.until(next)
 		}
+		sum += x.events
+	}
+	if sum > 0 {
+		add(between, sum)
 	}
 }

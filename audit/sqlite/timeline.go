@@ -53,6 +53,14 @@ func (t *timeline) at(nanos int64) (int, bool) {
 	return max(n, 0), true
 }
 
+// until returns the first time that lies after the bounds between which a time of the range lies.
+func (t *timeline) until(between int) int64 {
+	if between+1 < len(t.bounds) {
+		return min(t.high, t.bounds[between+1])
+	}
+	return t.high
+}
+
 // one reports whether all times from low to high lie between the same bounds, and which, and in no quarter that is cut.
 func (t *timeline) one(low, high int64) (int, bool) {
 	first, in := t.at(low)
