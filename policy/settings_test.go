@@ -78,7 +78,10 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		{func(o *policy.Organization) { o.Retention = retention(0, -1, 0, false) }, "retention.administration_days"},
 		{func(o *policy.Organization) { o.Retention = retention(0, 0, 1<<40, false) }, "retention.activity_days"},
 		{func(o *policy.Organization) { o.Retention.HoldReason = "case 7" }, "retention.hold_reason"},
-		{func(o *policy.Organization) { o.Retention = policy.Retention{HoldReason: "a\x00b"}; o.Retention.Hold = true }, "retention.hold_reason"},
+		{func(o *policy.Organization) {
+			o.Retention = policy.Retention{HoldReason: "a\x00b"}
+			o.Retention.Hold = true
+		}, "retention.hold_reason"},
 		{func(o *policy.Organization) { o.Sites[0].Region = "EU" }, "sites[wiki].region"},
 		{func(o *policy.Organization) { o.Sites[0].Region = "1eu" }, "sites[wiki].region"},
 		{func(o *policy.Organization) { o.Sites[0].Region = strings.Repeat("e", 64) }, "sites[wiki].region"},

@@ -52,7 +52,7 @@ func engines(t *testing.T, run func(t *testing.T, a archive, clock *clock)) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer a.Close() //nolint:errcheck // the test is over
+			defer a.Close()
 			run(t, a, c)
 		})
 	}
@@ -258,7 +258,7 @@ func TestWhatIsCarriedLastIsWhatTheDirectorySays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.Close() //nolint:errcheck // the test is over
+	defer a.Close()
 	d := newDirectory(1)
 	d.says(0, 90, false)
 	left := 2
@@ -285,7 +285,7 @@ func TestADeletedOrganizationKeepsItsRetentionAndAnUnknownOneIsLeftAlone(t *test
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.Close() //nolint:errcheck // the test is over
+	defer a.Close()
 	d := newDirectory(1)
 	d.says(0, 30, false)
 	d.gone[uidOf(0)] = true

@@ -81,7 +81,7 @@ func TestWhatGoesOutComesBackEqual(t *testing.T) {
 			Stamp: policy.Stamp{7: 7, 15: 9}, Created: time.Unix(1700000000, 1).UTC(), Updated: time.Unix(1700000001, 0).UTC(),
 			Sites: some(t, "sites", policy.Site{ID: "wiki", UID: "s", DisplayName: "W", Hostnames: []string{"h"}, Disabled: true, TrustsAccountEmail: true, Origin: audit.OriginDocument,
 				ProofsNotBefore: pick(t, "site bound", time.Time{}, time.Unix(1800000000, 7).UTC()),
-				Privacy: drawPrivacy(t), Region: pick(t, "region", "", "eu")}),
+				Privacy:         drawPrivacy(t), Region: pick(t, "region", "", "eu")}),
 			Retention: policy.Retention{HoldReason: pick(t, "why", "", "case 7"), Retention: audit.Retention{SignIn: pick(t, "days", 0, 90), Administration: pick(t, "days", 0, 3650),
 				Activity: pick(t, "days", 0, 1), Hold: rapid.Bool().Draw(t, "hold")}},
 			Privacy: drawPrivacy(t),
