@@ -43,7 +43,7 @@ func (a *archive) SubjectSites(_ context.Context, _ string, x audit.Index) ([]au
 // addPeople puts people on the fake's record, the last seen first, each with a row of site "portal".
 func (w *world) addPeople(n int) {
 	for i := range n {
-		r := audit.SubjectRow{OrganizationUID: acmeUID, Subject: audit.Index{Purpose: audit.IndexAccount, Value: fmt.Appendf(nil, "person-%02d", i)},
+		r := audit.SubjectRow{OrganizationUID: acmeUID, Subject: audit.Index{Purpose: audit.IndexAccount, Value: fmt.Appendf([]byte{0xfb, 0xff, 0xff}, "person-%02d", i)},
 			Class: audit.Class(i%2) + audit.ClassExternal, First: time.Unix(1, 0), Last: time.Unix(int64(1000-i), 7), SignIns: int64(i), Methods: []string{"password"},
 			Enrolled: time.Unix(5, 0), NewestEventID: fmt.Sprint("event-", i), Newest: int64(i + 1)}
 		at := r

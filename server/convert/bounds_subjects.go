@@ -1,5 +1,7 @@
 package convert
 
+import "github.com/postern-audit/postern/server/names"
+
 // subjectLists are the bounds of lists of people, and of what flows are chosen by.
 func subjectLists() map[string]Bound {
 	return map[string]Bound{
@@ -7,7 +9,7 @@ func subjectLists() map[string]Bound {
 		"ListSubjectsRequest.filter":     message(),
 		"ListSubjectsRequest.page_size":  count(),
 		"ListSubjectsRequest.page_token": opaque(),
-		"GetSubjectRequest.name":         name(),
+		"GetSubjectRequest.name":         subjectName(),
 
 		"SubjectFilter.classes":      list(4, enum()),
 		"SubjectFilter.seen_since":   moment(),
@@ -35,4 +37,11 @@ func subjectLists() map[string]Bound {
 		"FlowMatch.email_domains": list(maxValues, text(maxDomainText)),
 		"FlowMatch.display_names": list(maxValues, text(maxName)),
 	}
+}
+
+// subjectName is a resource name whose last part is base64url.
+func subjectName() Bound {
+	return token(names.Longest, "a resource name", func(s string) bool {
+		return every(s, func(c byte) bool { return alphanumeric(c) || c == '-' || c == '_' || c == '/' })
+	})
 }
