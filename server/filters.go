@@ -79,7 +79,7 @@ type place struct {
 func (p place) position() []byte {
 	b := sequencePosition(p.sequence)
 	if !p.begun.IsZero() {
-		b = binary.BigEndian.AppendUint64(b, uint64(p.begun.UnixNano())) //nolint:gosec // read back as it was
+		b = binary.BigEndian.AppendUint64(b, uint64(p.begun.UnixNano()))
 	}
 	return b
 }

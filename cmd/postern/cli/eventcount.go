@@ -36,7 +36,7 @@ beside site and time, events are counted one by one, the newest first and not en
 			if err != nil {
 				return err
 			}
-			r := &posternv1.CountEventsRequest{Parent: parent, Limit: int32(min(max(limit, 1), maxCounted))} //nolint:gosec // bounded
+			r := &posternv1.CountEventsRequest{Parent: parent, Limit: int32(min(max(limit, 0), maxCounted))}
 			if r.Filter, err = filter.filter(parent, a.now()); err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ func (a *app) showCounts(r *posternv1.CountEventsResponse) error {
 // fieldValue shows a value as a flag takes it.
 func fieldValue(f posternv1.EventField, value string) string {
 	prefix := ""
-	switch f { //nolint:exhaustive // the others are texts
+	switch f {
 	case posternv1.EventField_EVENT_FIELD_OUTCOME:
 		prefix = "OUTCOME_"
 	case posternv1.EventField_EVENT_FIELD_CLASS:

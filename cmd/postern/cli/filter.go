@@ -54,7 +54,7 @@ func moment(flag, text string, now time.Time) (*timestamppb.Timestamp, error) {
 func span(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
-		return time.Duration(n) * day, err //nolint:gosec // at most 65,535
+		return time.Duration(n) * day, err
 	}
 	return time.ParseDuration(text)
 }

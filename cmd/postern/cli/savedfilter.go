@@ -46,7 +46,7 @@ kept encrypted. A time given with --last counts from each search, one with --sin
 
 ` + filterHelp,
 		Example: `  postern filter create acme refused-yesterday --name "Refused since yesterday" --outcome failure --last 24h`,
-		Args: exactly("ORGANIZATION", "FILTER"),
+		Args:    exactly("ORGANIZATION", "FILTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if r.Parent, err = resource(args[0], ""); err != nil {
