@@ -91,6 +91,10 @@ microbench: redis ## Go benchmarks with allocations, five times, summed up by be
 	$(GO) test -run '^$$' -bench . -benchmem -count 5 $(PKGS) > bin/microbench.txt
 	$(TOOL) benchstat bin/microbench.txt
 
+.PHONY: deploy-check
+deploy-check: ## promtool, helm and systemd-analyze over deploy/
+	GO=$(GO) hack/deploy-check.sh
+
 .PHONY: lint
 lint: ## golangci-lint, buf lint, and buf breaking against BASE
 	$(TOOL) golangci-lint run $(PKGS)

@@ -17,13 +17,7 @@ var migrations embed.FS
 // migrate brings the schema up to this binary's version. Two processes may do so at once: goose runs each migration in a
 // transaction, the slower one finds its work done and looks again.
 func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files,
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
-		goose.WithGoMigrations(goose.NewGoMigration(3, &goose.GoFunc{RunTx: toShelves}, nil), goose.NewGoMigration(4, &goose.GoFunc{RunTx: toTerms}, nil), goose.NewGoMigration(5, &goose.GoFunc{RunTx: toPeople}, nil)))
+	p, err := provider(db)
 	if err != nil {
 		return err
 	}
@@ -33,6 +27,18 @@ func migrate(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 	}
+}
+
+// provider knows every migration.
+func provider(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, files,
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
+		goose.WithGoMigrations(goose.NewGoMigration(3, &goose.GoFunc{RunTx: toShelves}, nil),
+			goose.NewGoMigration(4, &goose.GoFunc{RunTx: toTerms}, nil), goose.NewGoMigration(5, &goose.GoFunc{RunTx: toPeople}, nil)))
 }
 
 func step(ctx context.Context, p *goose.Provider) error {

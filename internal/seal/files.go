@@ -10,6 +10,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/postern-audit/postern/internal/errs"
+	"github.com/postern-audit/postern/internal/secret"
 )
 
 // Where LoadOrCreate keeps keysets, below the data directory.
@@ -22,8 +23,8 @@ const (
 // maxKeysetFile bounds what is read of a key file.
 const maxKeysetFile = 64 << 10
 
-// Load reads both keysets from files in Tink's cleartext JSON or binary form. A file that its group or others can read is
-// refused.
+// Load reads both keysets from files in Tink's cleartext JSON or binary form. A file that others can read is
+// refused (secret.Exposed).
 func Load(masterPath, hashPath string) (*Keysets, error) {
 	masterBytes, err := readPrivate(masterPath)
 	if err != nil {
@@ -114,7 +115,7 @@ func syncDirectory(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// readPrivate reads a file that only its owner may read. The mode is that of the opened file.
+// readPrivate reads a file that nobody else may read. The mode is that of the opened file.
 func readPrivate(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -132,9 +133,9 @@ func readPrivate(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errs.Newf(errs.FailedPrecondition, "KEYSET_UNREADABLE", "%s is no regular file", path)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	if secret.Exposed(info) {
 		return nil, errs.Newf(errs.FailedPrecondition, "KEYSET_EXPOSED",
-			"%s has mode %04o: its group or others can read the keys; chmod 0600 it", path, mode)
+			"%s has mode %04o: others can read the keys; chmod 0600 it (0640 when it is root's)", path, info.Mode().Perm())
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxKeysetFile+1))
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 )
 
 // LoadOrCreateKey reads the key file, or writes a new one (32 random bytes as base64url, mode 0600) when there is none. A file
-// that others than its owner may read, or that holds less than 32 characters, is an error.
+// that others may read (secret.Exposed), or that holds less than 32 characters, is an error.
 func LoadOrCreateKey(path string) (secret.String, error) {
 	key, err := loadKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -45,8 +45,8 @@ func loadKey(path string) (secret.String, error) {
 	if err != nil {
 		return secret.String{}, fmt.Errorf("rest: key file: %w", err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxKeyFile || info.Mode().Perm()&0o077 != 0 {
-		return secret.String{}, fmt.Errorf("rest: key file %s must be a small file of mode 0600", path)
+	if !info.Mode().IsRegular() || info.Size() > maxKeyFile || secret.Exposed(info) {
+		return secret.String{}, fmt.Errorf("rest: key file %s must be a small file of mode 0600, or 0640 when it is root's", path)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {

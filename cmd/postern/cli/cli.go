@@ -85,7 +85,7 @@ func (a *app) root() *cobra.Command {
 	}
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{outputTable, outputJSON}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.serve(), a.demo(), a.signIn(), a.org(), a.site(), a.domain(), a.account(), a.connection(), a.flow(), a.guest(), a.event(), a.filter(), a.trace(), a.export(), a.archive(), a.explain(), a.policy(),
-		a.authenticator(), a.identity(), a.key(), a.subject(), a.access(), a.evidence(), a.addresses(), a.configuration(), a.version())
+		a.authenticator(), a.identity(), a.key(), a.subject(), a.access(), a.evidence(), a.addresses(), a.configuration(), a.doctor(), a.health(), a.version())
 	return root
 }
 

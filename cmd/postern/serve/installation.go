@@ -22,7 +22,7 @@ func (p *process) checkInstallation(ctx context.Context) error {
 	if err != nil {
 		return unfit("archive", err)
 	}
-	live, err := readInstallation(ctx, p.stores.reader)
+	live, err := ReadInstallation(ctx, p.stores.reader)
 	if err != nil {
 		return unfit("Redis", err)
 	}
@@ -125,7 +125,8 @@ func (p *process) compare(archived, live *audit.Installation) error {
 	return &ConfigError{errors.New("these do not belong together: " + strings.Join(problems, "; "))}
 }
 
-func readInstallation(ctx context.Context, r redis.Cmdable) (*audit.Installation, error) {
+// ReadInstallation returns what Redis says belongs together, nil when it says nothing.
+func ReadInstallation(ctx context.Context, r redis.Cmdable) (*audit.Installation, error) {
 	b, err := r.Get(ctx, redisx.InstallationKey).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil //nolint:nilnil // none is a valid answer
@@ -152,5 +153,5 @@ func writeInstallation(ctx context.Context, w redis.Cmdable, i *audit.Installati
 	if err := w.SetNX(ctx, redisx.InstallationKey, b, 0).Err(); err != nil {
 		return nil, redisx.Classify(err, true)
 	}
-	return readInstallation(ctx, w)
+	return ReadInstallation(ctx, w)
 }

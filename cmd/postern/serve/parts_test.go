@@ -115,10 +115,10 @@ func TestRedisOptionsReadTheirFiles(t *testing.T) {
 		}
 		return path
 	}
-	o, err := redisOptions(config.Redis{Mode: "sentinel", PasswordFile: file("p", "one\r\ntwo"), SentinelPasswordFile: file("s", "three"),
+	o, err := RedisOptions(config.Redis{Mode: "sentinel", PasswordFile: file("p", "one\r\ntwo"), SentinelPasswordFile: file("s", "three"),
 		TLS: config.RedisTLS{Enabled: true, ServerName: "redis.internal"}})
 	if err != nil || o.Password != "one" || o.SentinelPassword != "three" || o.TLS == nil || o.TLS.ServerName != "redis.internal" {
-		t.Errorf("redisOptions() = %v, %v", o, err)
+		t.Errorf("RedisOptions() = %v, %v", o, err)
 	}
 	for name, r := range map[string]config.Redis{
 		"redis.password_file":          {PasswordFile: file("empty", "\nx")},
@@ -126,7 +126,7 @@ func TestRedisOptionsReadTheirFiles(t *testing.T) {
 		"redis.tls.ca_file":            {TLS: config.RedisTLS{Enabled: true, CAFile: file("ca", "no certificate")}},
 		"redis.tls.cert_file":          {TLS: config.RedisTLS{Enabled: true, CertFile: file("c", "x"), KeyFile: file("k", "y")}},
 	} {
-		if _, err := redisOptions(r); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := RedisOptions(r); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

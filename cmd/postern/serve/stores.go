@@ -77,7 +77,7 @@ func (p *process) openRedis(ctx context.Context) error {
 	if p.c.Embedded() {
 		return p.openEmbedded(ctx)
 	}
-	o, err := redisOptions(p.c.Redis)
+	o, err := RedisOptions(p.c.Redis)
 	if err != nil {
 		return &ConfigError{err}
 	}
@@ -129,8 +129,8 @@ func (p *process) openEmbedded(ctx context.Context) error {
 	return nil
 }
 
-// redisOptions reads what the settings name files for.
-func redisOptions(r config.Redis) (redisx.Options, error) {
+// RedisOptions reads what the settings name files for.
+func RedisOptions(r config.Redis) (redisx.Options, error) {
 	o := redisx.Options{Mode: redisx.Mode(r.Mode), Addresses: r.Addresses, MasterName: r.MasterName, Database: r.Database,
 		Username: r.Username, Password: r.Password.Reveal(), SentinelUsername: r.SentinelUsername}
 	var err error

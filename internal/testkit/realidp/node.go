@@ -42,3 +42,6 @@ func startNode(dir, script string, settings any) (*process, string, error) {
 	}
 	return p, base, nil
 }
+
+// Node returns the program that runs the providers written for it: the machine's own, or npm's where that is too old.
+func Node() (string, error) { return installed("bin-node") }
