@@ -82,6 +82,7 @@ func inFlows(f Field) bool {
 	switch f {
 	case FieldMethod, FieldFactor, FieldConnection, FieldEvidence, FieldRule:
 		return true
+	default:
+		return false
 	}
-	return false
 }

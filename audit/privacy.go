@@ -132,11 +132,11 @@ func (p Privacy) Mask(c Category, in Personal, pseudonym func(address string) st
 			out.Detail, out.Items = "", nil
 		}
 	}
-	switch p.IP {
-	case IPTruncated:
-		out.IP = MaskIP(in.IP)
-	case IPOmitted:
+	switch {
+	case p.IP >= IPOmitted:
 		out.IP = ""
+	case p.IP == IPTruncated:
+		out.IP = MaskIP(in.IP)
 	}
 	if p.Email < EmailPseudonym {
 		return out
@@ -221,7 +221,7 @@ func (m addresses) texts(in []string) []string {
 func (p Privacy) Terms(in []IndexTerm, ip string) []IndexTerm {
 	var out []IndexTerm
 	for _, t := range in {
-		switch t.Purpose {
+		switch t.Purpose { //nolint:exhaustive // accounts stay
 		case IndexEmail:
 			if p.Email >= EmailOmitted {
 				continue

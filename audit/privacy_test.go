@@ -10,7 +10,9 @@ import (
 )
 
 // fake stands for a keyed hash.
-func fake(address string) string { return "p_" + strings.ToUpper(strings.NewReplacer("@", "-", ".", "-").Replace(address)) }
+func fake(address string) string {
+	return "p_" + strings.ToUpper(strings.NewReplacer("@", "-", ".", "-").Replace(address))
+}
 
 func whole() audit.Personal {
 	verified := true

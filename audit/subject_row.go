@@ -50,8 +50,9 @@ func acted(e *Event) bool {
 		return false
 	case TypeSessionEnded, TypeTokenRevoked:
 		return e.EndCause == "LOGOUT"
+	default:
+		return CategoryOf(e.Type) != CategoryAdministration && !e.Time.IsZero()
 	}
-	return CategoryOf(e.Type) != CategoryAdministration && !e.Time.IsZero()
 }
 
 // administered follows what becomes of the second factor, which belongs to the organization and not to a site.

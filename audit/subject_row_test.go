@@ -162,7 +162,9 @@ func TestAnAuthenticatorIsEnrolledLockedAndReset(t *testing.T) {
 		{did(4, audit.TypeAuthenticatorUnlocked), 2, -1}, {did(5, audit.TypeMFALocked), 2, 5}, {used, 2, -1},
 		{did(7, audit.TypeMFALocked), 2, 7}, {did(8, audit.TypeAuthenticatorReset), -1, -1}, {used, 0, -1},
 	}
-	is := func(got time.Time, want int) bool { return want < 0 && got.IsZero() || want >= 0 && got.Equal(second(want)) }
+	is := func(got time.Time, want int) bool {
+		return want < 0 && got.IsZero() || want >= 0 && got.Equal(second(want))
+	}
 	var whole audit.SubjectRow
 	site := audit.SubjectRow{Site: "wiki"}
 	for i, s := range steps {

@@ -2,6 +2,7 @@ package authflow
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/postern-audit/postern/audit"
@@ -83,7 +84,7 @@ func TestEveryEventSaysWhatItKeepsAndWhereItMayBeKept(t *testing.T) {
 	if _, err := second.finish(open.Flow, "f", ActionCancel); err != nil {
 		t.Fatal(err)
 	}
-	events := append(w.store.outbox, second.store.outbox...)
+	events := slices.Concat(w.store.outbox, second.store.outbox)
 	if a.Ending != audit.EndingSucceeded || len(events) != 6 {
 		t.Fatalf("%+v with %d events", a, len(events))
 	}

@@ -144,8 +144,11 @@ func (s *sitting) clean(ctx context.Context) (more bool, err error) {
 				return false, err
 			}
 		}
-		if !left {
+		switch {
+		case !left:
 			return false, nil
+		case n == 0: // nothing is left but traces in a journal that somebody reads
+			return true, s.note(ctx, func(e *Erasure) { e.Due = s.c.Now().Add(postponed) })
 		}
 	}
 }

@@ -23,11 +23,17 @@ type shelf struct {
 	events []audit.Event
 	lost   int64
 	ids    int
+	refuse string // id of an event that cannot be written
 }
 
 func (s *shelf) Append(_ context.Context, _ string, events ...audit.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, e := range events {
+		if e.ID == s.refuse {
+			return errors.New("cannot be encoded")
+		}
+	}
 	if s.fail == nil {
 		s.events = append(s.events, events...)
 	}
@@ -207,12 +213,26 @@ func TestReadsThatNobodyWillTakeAreCountedAsLost(t *testing.T) {
 	if len(r.waiting) != 0 || s.lost != 1 {
 		t.Errorf("%d wait and %d are lost", len(r.waiting), s.lost)
 	}
-	s.setFail(errors.New("away"))
+	s.setFail(errs.New(errs.Unavailable, "NOT_RECORDED", "away"))
 	for range 3 {
 		r.Note(poll(""))
 	}
 	if err := r.Close(t.Context()); !errs.Is(err, "NOT_RECORDED") || s.lost != 4 {
 		t.Errorf("closed with %v, %d lost in all", err, s.lost)
+	}
+}
+
+func TestAReadThatCannotBeWrittenKeepsNoOtherFromBeing(t *testing.T) {
+	s, r := newShelf(t)
+	s.refuse = "id-2"
+	for i := range 4 {
+		in := poll("")
+		in.Caller = fmt.Sprint("apikey:", i)
+		r.Note(in)
+	}
+	r.write(t.Context())
+	if events, _ := s.all(); len(events) != 3 || len(r.waiting) != 0 || s.lost != 1 {
+		t.Errorf("%d events are written, %d wait, %d are lost", len(events), len(r.waiting), s.lost)
 	}
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/postern-audit/postern/audit"
@@ -99,14 +100,11 @@ func (r *Readings) write(ctx context.Context) {
 	var back []audit.Event
 	var cause error
 	for uid, list := range batches {
-		for len(list) > 0 {
-			n := min(len(list), readingBatch)
-			again, err := r.commit(ctx, uid, list[:n])
-			if again {
-				back, cause = append(back, list...), err
-				break
+		for batch := range slices.Chunk(list, readingBatch) {
+			again, err := r.commit(ctx, uid, batch)
+			if back = append(back, again...); err != nil {
+				cause = err
 			}
-			list = list[n:]
 		}
 	}
 	r.mu.Lock()
@@ -118,25 +116,33 @@ func (r *Readings) write(ctx context.Context) {
 	r.away = cause != nil
 }
 
-// commit writes events of one organization and says whether it is worth trying again. An organization that is gone takes none.
-func (r *Readings) commit(ctx context.Context, uid string, list []audit.Event) (again bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readingWrite)
+// commit writes events of one organization and returns those that are worth another try, with what went wrong. An organization that
+// is gone takes none, and one that cannot be written keeps no other from being so.
+func (r *Readings) commit(ctx context.Context, uid string, list []audit.Event) (again []audit.Event, err error) {
+	bounded, cancel := context.WithTimeout(ctx, readingWrite)
 	defer cancel()
-	if err = r.outbox.Append(ctx, uid, list...); err == nil {
-		return false, nil
+	if err = r.outbox.Append(bounded, uid, list...); err == nil {
+		return nil, nil
 	}
-	switch errs.KindOf(err) {
-	case errs.NotFound, errs.FailedPrecondition, errs.Invalid:
-	default:
-		return true, err
+	switch kind := errs.KindOf(err); {
+	case kind == errs.Internal && len(list) > 1:
+		for i := range list {
+			left, err := r.commit(ctx, uid, list[i:i+1])
+			if again = append(again, left...); err != nil && len(left) > 0 {
+				return append(again, list[i+1:]...), err
+			}
+		}
+		return again, nil
+	case kind == errs.Internal, kind == errs.NotFound, kind == errs.FailedPrecondition, kind == errs.Invalid:
+		var lost int64
+		for i := range list {
+			lost += list[i].Uses
+		}
+		r.lose(lost)
+		r.log.LogAttrs(ctx, slog.LevelError, "reads of the record not recorded", slog.Int64("count", lost), slog.String("cause", err.Error()))
+		return nil, nil
 	}
-	var lost int64
-	for i := range list {
-		lost += list[i].Uses
-	}
-	r.lose(lost)
-	r.log.LogAttrs(ctx, slog.LevelError, "reads of the record not recorded", slog.Int64("count", lost), slog.String("cause", err.Error()))
-	return false, err
+	return list, err
 }
 
 func (r *Readings) lose(n int64) {

@@ -308,7 +308,7 @@ var forgetCases = []testCase{
 		again.Keys = b.Keys
 		must(w.Append(w.Context(), again))(w)
 		other := w.Another(w)
-		defer other.Close() //nolint:errcheck // it only read
+		defer other.Close()
 		if got, err := other.Keys(w.Context(), "", 10); err != nil || !reflect.DeepEqual(got, want) || !got[0].Destroyed() || got[1].Destroyed() {
 			w.Errorf("keys %v, %v, want %v", got, err, want)
 		}

@@ -200,7 +200,7 @@ func peopleLists(w *world) {
 	state := uint64(1)
 	random := func(n int) int { // the same record every time
 		state = state*6364136223846793005 + 1442695040888963407
-		return int(state>>33) % n //nolint:gosec // 31 bits
+		return int(state>>33) % n
 	}
 	person := func(n int) string { return fmt.Sprint("person ", n) }
 	sites, kinds := []string{"wiki", "shop", "desk"}, []audit.Type{audit.TypeSignInSucceeded, audit.TypeMFAVerified, audit.TypeSignInDenied, audit.TypeMFARejected}

@@ -34,7 +34,7 @@ const (
 func child(dir string) {
 	if err := childRun(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // a process of its own, which ends here
 	}
 }
 
@@ -162,7 +162,7 @@ func (r *rig) killed(socket string, rows int) {
 	if err := cmd.Process.Kill(); err != nil {
 		r.t.Fatal(err)
 	}
-	<-ended
+	_ = <-ended                     // it was killed
 	r.ahead.Add(int64(time.Minute)) // its lease is over
 }
 

@@ -25,7 +25,7 @@ func field(b []byte) (value, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	n := binary.BigEndian.Uint32(b)
-	if uint64(len(b)-4) < uint64(n) {
+	if uint64(len(b)-4) < uint64(n) { //nolint:gosec // not negative
 		return nil, nil, false
 	}
 	return b[4 : 4+n], b[4+n:], true

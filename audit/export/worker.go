@@ -38,6 +38,8 @@ type WorkerConfig struct {
 	Schema   int
 	Manifest Manifest
 	Holder   string // this process, unlike any other
+	// Making hears how many exports are made here, whenever that changes. May be nil.
+	Making func(n int)
 	// SettleAt is after how many bytes what was written is made sure of; 0: 16 MiB.
 	SettleAt int64
 	Log      *slog.Logger
@@ -51,11 +53,10 @@ type Worker struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	mu       sync.Mutex
-	making   map[Due]bool
-	makers   sync.WaitGroup
-	swept    time.Time
-	troubles int // rounds in a row that failed
+	mu     sync.Mutex
+	making map[Due]bool
+	makers sync.WaitGroup
+	swept  time.Time
 }
 
 // NewWorker returns a worker that is not running yet.
@@ -252,13 +253,26 @@ func (w *Worker) room(d Due) bool {
 		return false
 	}
 	w.making[d] = true
+	w.tell()
 	return true
 }
 
-func (w *Worker) leave(d Due) {
+// tell says how many exports are made.
+func (w *Worker) tell() {
+	if w.c.Making != nil {
+		w.c.Making(len(w.making))
+	}
+}
+
+func (w *Worker) drop(d Due) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	delete(w.making, d)
-	w.mu.Unlock()
+	w.tell()
+}
+
+func (w *Worker) leave(d Due) {
+	w.drop(d)
 	w.Wake() // there is room for another one
 }
 
@@ -269,9 +283,7 @@ func (w *Worker) begin(ctx context.Context, d Due, job *Job) error {
 	}
 	m, err := w.take(ctx, job)
 	if err != nil {
-		w.mu.Lock()
-		delete(w.making, d)
-		w.mu.Unlock()
+		w.drop(d)
 		return err
 	}
 	w.makers.Go(func() {

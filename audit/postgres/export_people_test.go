@@ -10,7 +10,7 @@ import (
 // RedoPeople takes away what migration 4 brings and runs it once more.
 func (a *Archive) RedoPeople(ctx context.Context) error {
 	db := stdlib.OpenDBFromPool(a.pool)
-	defer db.Close() //nolint:errcheck // the pool stays open
+	defer db.Close()
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -203,10 +203,11 @@ func (v *replay) flowsOn(s *shelf, add map[string][]audit.Term, networks map[str
 			indexed, values = append(indexed, r.id), append(values, term(x))
 		}
 	}
-	if _, err := v.tx.ExecContext(v.ctx, `UPDATE `+s.table("flow")+` f SET terms = r.terms FROM unnest($1::bytea[], $2::text[]) AS r (id, terms)
-		WHERE f.id = r.id`, marked, marks); err != nil {
+	mark := `UPDATE ` + s.table("flow") + ` f SET terms = r.terms FROM unnest($1::bytea[], $2::text[]) AS r (id, terms) WHERE f.id = r.id`
+	if _, err := v.tx.ExecContext(v.ctx, mark, marked, marks); err != nil {
 		return err
 	}
-	_, err = v.tx.ExecContext(v.ctx, `INSERT INTO `+s.table("flow_term")+` (term, id) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING`, values, indexed)
+	list := `INSERT INTO ` + s.table("flow_term") + ` (term, id) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING`
+	_, err = v.tx.ExecContext(v.ctx, list, values, indexed)
 	return err
 }

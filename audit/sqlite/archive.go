@@ -80,10 +80,12 @@ func (a *Archive) open(ctx context.Context, path string) (err error) {
 	return a.read.PingContext(ctx)
 }
 
+const busyTimeout = "5000" // milliseconds
+
 // dsn names the file as a URI, so that no character of the path is taken for a parameter. busy_timeout comes first: the
 // pragmas after it may have to wait for another process.
 func dsn(path string, pragmas ...string) string {
-	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, pragmas...)}
+	q := url.Values{"_pragma": append([]string{"busy_timeout(" + busyTimeout + ")", "foreign_keys(1)"}, pragmas...)}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 

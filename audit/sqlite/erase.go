@@ -261,11 +261,19 @@ func (x *erasing) flowTraces(f *erasedFlow) ([]placedTrace, error) {
 	return out, nil
 }
 
+const journalPatience = "200" // milliseconds
+
 // emptyJournal writes the journal back and truncates it; busy when a reader that still needs it is in the way.
 func (a *Archive) emptyJournal(ctx context.Context) (busy bool, err error) {
 	err = a.onWriter(ctx, func(ctx context.Context, conn *connection) error {
 		var frames, done int64
-		return wrap(conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &done))
+		// Whoever is to write waits meanwhile, so that it does not wait for readers as long as writing does.
+		if _, err := conn.ExecContext(ctx, `PRAGMA busy_timeout = `+journalPatience); err != nil {
+			return wrap(err)
+		}
+		err := conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &done)
+		_, again := conn.ExecContext(ctx, `PRAGMA busy_timeout = `+busyTimeout)
+		return wrap(errors.Join(err, again))
 	})
 	return busy, err
 }

@@ -6,17 +6,22 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/audit/stored"
 )
 
-// Texts of table subject.
+// Texts of table subject. Rows are written manyPeople at a time, and one by one where they are fewer.
 const (
-	sqlPerson     = `SELECT body FROM subject WHERE organization = ? AND subject = ? AND place = ?`
-	sqlSavePerson = `INSERT INTO subject (organization, subject, place, site, last, class, last_mfa, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET last = excluded.last, class = excluded.class, last_mfa = excluded.last_mfa, body = excluded.body`
+	manyPeople     = 16
+	sqlPerson      = `SELECT body FROM subject WHERE organization = ? AND subject = ? AND place = ?`
+	sqlPersonRow   = `INSERT INTO subject (organization, subject, place, site, last, class, last_mfa, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	sqlPersonAgain = ` ON CONFLICT DO UPDATE SET last = excluded.last, class = excluded.class, last_mfa = excluded.last_mfa, body = excluded.body`
+	sqlSavePerson  = sqlPersonRow + sqlPersonAgain
 )
+
+var sqlSavePeople = sqlPersonRow + strings.Repeat(", (?, ?, ?, ?, ?, ?, ?, ?)", manyPeople-1) + sqlPersonAgain
 
 // people are the rows of people that a transaction moves: read once, changed in memory, written by save.
 type people struct {
@@ -77,19 +82,25 @@ func (p *people) save() error {
 	keys := slices.SortedFunc(maps.Keys(p.rows), func(a, b personKey) int {
 		return cmp.Or(cmp.Compare(a.organization, b.organization), cmp.Compare(a.subject, b.subject), cmp.Compare(a.place, b.place))
 	})
-	for _, key := range keys {
-		r := p.rows[key]
-		if !r.changed {
-			continue
+	keys = slices.DeleteFunc(keys, func(key personKey) bool { return !p.rows[key].changed })
+	for len(keys) > 0 {
+		text, n := sqlSavePerson, 1
+		if len(keys) >= manyPeople {
+			text, n = sqlSavePeople, manyPeople
 		}
-		body, err := stored.Subject(&r.SubjectRow)
-		if err != nil {
+		args := make([]any, 0, 8*n)
+		for _, key := range keys[:n] {
+			r := p.rows[key]
+			body, err := stored.Subject(&r.SubjectRow)
+			if err != nil {
+				return err
+			}
+			args = append(args, key.organization, []byte(key.subject), key.place, r.Site, stored.Nanos(r.Last), int64(r.Class), stored.Nanos(r.LastMFA), body)
+		}
+		if err := p.exec(text, args...); err != nil {
 			return err
 		}
-		if err := p.exec(sqlSavePerson, key.organization, []byte(key.subject), key.place, r.Site, stored.Nanos(r.Last), int64(r.Class),
-			stored.Nanos(r.LastMFA), body); err != nil {
-			return err
-		}
+		keys = keys[n:]
 	}
 	clear(p.rows)
 	return nil

@@ -73,7 +73,7 @@ func NewS3(o S3Options) (*S3, error) {
 }
 
 func trust(t *http.Transport, path string) error {
-	pem, err := os.ReadFile(path) //nolint:gosec // a setting
+	pem, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("blob: %w", err)
 	}
@@ -103,7 +103,7 @@ func (s *S3) part(path string) uint64 {
 		return s3Part
 	}
 	const parts = 10_000
-	size := uint64(max(0, info.Size())) //nolint:gosec // not negative
+	size := uint64(max(0, info.Size()))
 	return max(s3Part, (size/parts+s3Part)/s3Part*s3Part)
 }
 

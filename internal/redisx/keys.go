@@ -205,7 +205,7 @@ func (s Space) ExportLeases(organizationUID string) string {
 	return s.prefix + "exportleases:" + organizationUID
 }
 
-// ExportsUnmade is the set of those that are not over.
+// ExportsUnmade is the sorted set of those that are not over.
 func (s Space) ExportsUnmade(organizationUID string) string {
 	return s.prefix + "exportsunmade:" + organizationUID
 }

@@ -120,7 +120,7 @@ func TestALinkLeadsToItsFileWithoutACredential(t *testing.T) {
 	for name, change := range map[string]func(*http.Request){
 		"no key": nil, "a wrong key": func(r *http.Request) { r.Header.Set("Authorization", "Bearer wrong") },
 	} {
-		answer, b := get(t, s.base+rest.DownloadQuery+"data", change)
+		answer, b := get(t, s.base+rest.DownloadQuery+"data", change) //nolint:bodyclose // get closes it
 		h := answer.Header
 		if answer.StatusCode != http.StatusOK || !bytes.Equal(b, data) || h.Get("Content-Type") != "text/csv; charset=utf-8" || h.Get("Cache-Control") != "no-store" ||
 			h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Disposition") != `attachment; filename="acme-20260501T080000Z-5c6d7e.csv"` || h.Get("ETag") != `"0102"` ||
@@ -128,7 +128,7 @@ func TestALinkLeadsToItsFileWithoutACredential(t *testing.T) {
 			t.Errorf("%s: %d, %d bytes, %v", name, answer.StatusCode, len(b), h)
 		}
 	}
-	answer, b := get(t, s.base+rest.DownloadQuery+"manifest", nil)
+	answer, b := get(t, s.base+rest.DownloadQuery+"manifest", nil) //nolint:bodyclose // get closes it
 	if string(b) != "{}" || answer.Header.Get("Content-Type") != "application/json" || !strings.HasSuffix(answer.Header.Get("Content-Disposition"), `.csv.manifest.json"`) {
 		t.Errorf("%s, %v", b, answer.Header)
 	}
@@ -145,13 +145,13 @@ func TestAFileIsFetchedInRanges(t *testing.T) {
 		})
 		return answer, string(b)
 	}
-	if a, b := ranged("bytes=4-", `"0102"`); a.StatusCode != http.StatusPartialContent || b != "456789" || a.Header.Get("Content-Range") != "bytes 4-9/10" {
+	if a, b := ranged("bytes=4-", `"0102"`); a.StatusCode != http.StatusPartialContent || b != "456789" || a.Header.Get("Content-Range") != "bytes 4-9/10" { //nolint:bodyclose // get closes it
 		t.Errorf("%d %q", a.StatusCode, b)
 	}
-	if a, b := ranged("bytes=4-", `"another"`); a.StatusCode != http.StatusOK || b != "0123456789" {
+	if a, b := ranged("bytes=4-", `"another"`); a.StatusCode != http.StatusOK || b != "0123456789" { //nolint:bodyclose // get closes it
 		t.Errorf("of another file: %d %q", a.StatusCode, b)
 	}
-	if a, _ := ranged("bytes=20-", ""); a.StatusCode != http.StatusRequestedRangeNotSatisfiable {
+	if a, _ := ranged("bytes=20-", ""); a.StatusCode != http.StatusRequestedRangeNotSatisfiable { //nolint:bodyclose // get closes it
 		t.Errorf("behind its end: %d", a.StatusCode)
 	}
 }
@@ -173,7 +173,7 @@ func TestARequestForAFileThatIsRefusedIsOnTheRecord(t *testing.T) {
 		"another method":      {rest.DownloadQuery + "data", "REQUEST_MALFORMED", "", http.StatusBadRequest, func(r *http.Request) { r.Method = http.MethodPost }},
 		"another host":        {rest.DownloadQuery + "data", "HOST_NOT_ALLOWED", "", http.StatusForbidden, func(r *http.Request) { r.Host = "evil.example.com" }},
 	} {
-		answer, b := get(t, s.base+tt.url, tt.change)
+		answer, b := get(t, s.base+tt.url, tt.change) //nolint:bodyclose // get closes it
 		last := s.last()
 		if answer.StatusCode != tt.status || !strings.Contains(string(b), tt.reason) && tt.reason != "INTERNAL" || last.Organization != tt.organization || last.Method != "HTTP/DownloadExport" ||
 			answer.Header.Get("Content-Disposition") != "" || answer.Header.Get("Cache-Control") != "no-store" {

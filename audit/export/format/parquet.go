@@ -36,9 +36,9 @@ type parquetFile struct {
 	groups  []format.RowGroup
 	rows    int64
 
-	group  bytes.Buffer // the small file
-	writer *parquet.Writer
-	in     int // rows in it
+	group  bytes.Buffer    // the small file
+	writer *parquet.Writer //nolint:staticcheck // the generic one wants a type of Go, and the columns are a table
+	in     int             // rows in it
 	row    parquet.Row
 }
 
@@ -48,7 +48,7 @@ func newParquet(w io.Writer, at int64, kept []byte, keep func([]byte) error) (*p
 	p.begin()
 	for len(kept) > 0 {
 		n, size := binary.Uvarint(kept)
-		if size <= 0 || n > uint64(len(kept)-size) {
+		if size <= 0 || n > uint64(len(kept)-size) { //nolint:gosec // not negative
 			return nil, errors.New("format: what was kept of a Parquet file is damaged")
 		}
 		var g format.RowGroup

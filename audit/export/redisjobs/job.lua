@@ -15,7 +15,7 @@ local id = ARGV[1]
 if id ~= '' then
   if (call('HGET', KEYS[1], id) or '') ~= ARGV[2] then return {'CONFLICT'} end
   call('ZSCORE', KEYS[5], '') -- its type, as the other looks find out that of theirs
-  local unmade = call('SCARD', KEYS[6])
+  local unmade = call('ZCARD', KEYS[6])
   local made = call('ZCOUNT', KEYS[4], '(' .. ARGV[7], '+inf')
   if ARGV[2] == '' and (call('HLEN', KEYS[1]) >= tonumber(ARGV[11]) or unmade >= tonumber(ARGV[13])) then return {'FULL'} end
   if ARGV[9] == '1' and not call('ZSCORE', KEYS[4], id) and made >= tonumber(ARGV[10]) then
@@ -34,7 +34,7 @@ if id ~= '' then
     call('ZREM', KEYS[4], id)
   end
   if ARGV[8] ~= '' then call('ZADD', KEYS[5], ARGV[8], ARGV[12]) else call('ZREM', KEYS[5], ARGV[12]) end
-  if ARGV[14] == '1' then call('SADD', KEYS[6], id) else call('SREM', KEYS[6], id) end
+  if ARGV[14] == '1' then call('ZADD', KEYS[6], 0, id) else call('ZREM', KEYS[6], id) end
 end
 if ARGV[5] ~= '' then call('SET', KEYS[3], ARGV[5], 'PX', ARGV[6]) end
 return {'OK'}

@@ -2,6 +2,7 @@ package redisjobs_test
 
 import (
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -313,4 +314,31 @@ func TestARecordThatCannotBeReadIsAnError(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestTheEmbeddedStoreKeepsExportsOverARestart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "snapshot")
+	open := func() *embedded.Store {
+		s, err := embedded.Open(t.Context(), embedded.Config{File: file, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	r := newRig(t, s.Client(-1))
+	uid := newID()
+	j := r.added(uid)
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s = open()
+	t.Cleanup(s.Kill)
+	r = newRig(t, s.Client(-1))
+	if got, err := r.store.Job(t.Context(), uid, j.ID); err != nil || got.Version != j.Version {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if due, err := r.store.Due(t.Context(), now, 10); err != nil || len(due) != 1 {
+		t.Errorf("%v, %v", due, err)
+	}
 }

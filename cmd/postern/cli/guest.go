@@ -113,7 +113,7 @@ func (a *app) guestFile(ctx context.Context, c *client.Client, r *posternv1.List
 	if path == "-" {
 		return a.guestCSV(ctx, c, r, limit, a.stdout)
 	}
-	part, err := os.OpenFile(path+".part", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the user names it
+	part, err := os.OpenFile(path+".part", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -69,7 +70,7 @@ func (p *process) openExports() error {
 	}
 	x.worker, err = export.NewWorker(export.WorkerConfig{
 		Jobs: x.jobs, Files: x.files, Directory: filepath.Join(p.c.ExportPath(), "making"), Query: p.exportQuery, Open: s.codec.Open,
-		Encoder: format.New, Schema: format.Schema, Holder: p.holder, Log: p.log, Broken: func(err error) { p.fail("exports", err) },
+		Encoder: format.New, Schema: format.Schema, Holder: p.holder, Making: moreCollecting(), Log: p.log, Broken: func(err error) { p.fail("exports", err) },
 		Manifest: export.Manifest{Version: p.version, History: s.archive, Policy: pastPolicy, Filter: format.FilterJSON, Event: format.EventJSON},
 	})
 	if err != nil {
@@ -156,6 +157,26 @@ func pastPolicy(record []byte, revision int64) ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return protojson.Marshal(policypb.FromPolicyOf(o))
+}
+
+// moreCollecting collects the heap as Go does by itself while an export is made, which leaves much behind: memory then counts for more than
+// time. What GOGC sets stays.
+func moreCollecting() func(making int) {
+	const standard = 100
+	ours := false
+	return func(making int) {
+		switch {
+		case making > 0 && !ours:
+			if before := debug.SetGCPercent(standard); before != collectAt {
+				debug.SetGCPercent(before)
+				return
+			}
+			ours = true
+		case making == 0 && ours:
+			debug.SetGCPercent(collectAt)
+			ours = false
+		}
+	}
 }
 
 // startExports lets the worker run.

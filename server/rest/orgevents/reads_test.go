@@ -12,8 +12,8 @@ import (
 func TestEveryAnswerThatShowsTheRecordIsARead(t *testing.T) {
 	r := newRig(t)
 	r.archive.add(uidA, audit.Event{Type: audit.TypeSignInSucceeded}, audit.Event{Type: audit.TypeSignInSucceeded})
-	page := r.list("/acme/events?action=user_login", "flows")
-	r.list("/acme/events-stream", "steps")
+	r.list("/acme/events?action=user_login&limit=20&q=mia%40guest.org", "flows")
+	page := r.list("/acme/events-stream", "steps")
 	r.get("/acme/events/"+page.Data[0].ID, "flows")
 	// Neither shows anything of the record.
 	r.get("/acme/event-actions", "flows")
@@ -28,7 +28,7 @@ func TestEveryAnswerThatShowsTheRecordIsARead(t *testing.T) {
 		}
 		got = append(got, read.Call+" "+read.Text)
 	}
-	want := []string{"orgevents/events action=user_login", "orgevents/events-stream ", "orgevents/event " + page.Data[0].ID}
+	want := []string{`orgevents/events {"action":["user_login"],"q":["mia@guest.org"]}`, "orgevents/events-stream ", "orgevents/event " + page.Data[0].ID}
 	if !slices.Equal(got, want) {
 		t.Errorf("reads %q, want %q", got, want)
 	}
