@@ -162,7 +162,9 @@ func (r *rig) killed(socket string, rows int) {
 	if err := cmd.Process.Kill(); err != nil {
 		r.t.Fatal(err)
 	}
-	_ = <-ended                     // it was killed
+	if err := <-ended; err == nil {
+		r.t.Fatal("it ended by itself")
+	}
 	r.ahead.Add(int64(time.Minute)) // its lease is over
 }
 
