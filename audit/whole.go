@@ -25,12 +25,12 @@ type Overview interface {
 type People interface {
 	SubjectReader
 	SubjectPruner
+	SubjectDumper
 	Eraser
 }
 
-// FullDumper gives every row as it is stored.
+// FullDumper gives every row of the record and of directories' history as it is stored.
 type FullDumper interface {
 	Dumper
 	HistoryDumper
-	SubjectDumper
 }

@@ -266,7 +266,7 @@ func (h *hotelStory) traces(open func(*rig) (audit.Reader, error), events []*pos
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer a.(interface{ Close() error }).Close() //nolint:errcheck // it only read
+	defer a.(interface{ Close() error }).Close()
 	for _, e := range events {
 		if !says(e, account) {
 			continue

@@ -140,7 +140,7 @@ func (h *hotelStory) wantNoKey(t *testing.T, r *rig) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.Close() //nolint:errcheck // it only read
+	defer a.Close()
 	keys, err := a.Keys(t.Context(), "", 10)
 	destroyed := 0
 	for _, k := range keys {

@@ -183,7 +183,7 @@ func (s *searchStory) flows() {
 			s.t.Fatalf("%v, %v", f, err)
 		}
 		for i, e := range f.GetSteps()[:len(f.GetSteps())-1] {
-			if e.GetStep() != int32(i+1) { //nolint:gosec // at most 64
+			if e.GetStep() != int32(i+1) {
 				s.t.Errorf("%s: step %d is number %d", name, i, e.GetStep())
 			}
 		}

@@ -203,11 +203,11 @@ func (v *replay) flowsOn(s *shelf, add map[string][]audit.Term, networks map[str
 			indexed, values = append(indexed, r.id), append(values, term(x))
 		}
 	}
-	mark := `UPDATE ` + s.table("flow") + ` f SET terms = r.terms FROM unnest($1::bytea[], $2::text[]) AS r (id, terms) WHERE f.id = r.id`
+	mark := `UPDATE ` + s.table("flow") + ` f SET terms = r.terms FROM unnest($1::bytea[], $2::text[]) AS r (id, terms) WHERE f.id = r.id` //nolint:gosec // G202: a shelf's own table
 	if _, err := v.tx.ExecContext(v.ctx, mark, marked, marks); err != nil {
 		return err
 	}
-	list := `INSERT INTO ` + s.table("flow_term") + ` (term, id) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING`
+	list := `INSERT INTO ` + s.table("flow_term") + ` (term, id) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING` //nolint:gosec // G202: as above
 	_, err = v.tx.ExecContext(v.ctx, list, values, indexed)
 	return err
 }

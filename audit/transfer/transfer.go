@@ -21,8 +21,7 @@ const page = 1000
 
 // Source is the archive that is copied.
 type Source interface {
-	audit.Dumper
-	audit.HistoryDumper
+	audit.FullDumper
 	audit.SubjectDumper
 	audit.Shelves
 	Installation(ctx context.Context) (*audit.Installation, error)

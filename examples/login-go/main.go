@@ -15,9 +15,10 @@ import (
 	"flag"
 	"fmt"
 	"html"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -49,7 +50,8 @@ func main() {
 	flag.Parse()
 	conn, err := grpc.NewClient("unix:"+*socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		log.Fatal(err)
+		slog.Error("cannot dial", "error", err)
+		os.Exit(1)
 	}
 	s := &service{postern: pb.NewSignInServiceClient(conn), site: *site, pending: map[string]string{}}
 	mux := http.NewServeMux()
@@ -57,9 +59,10 @@ func main() {
 	mux.HandleFunc("POST /login", s.login)
 	mux.HandleFunc("POST /code", s.code)
 	mux.HandleFunc("POST /logout", s.logout)
-	log.Printf("http://%s", *listen)
+	slog.Info("serving", "at", "http://"+*listen)
 	server := &http.Server{Addr: *listen, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	log.Fatal(server.ListenAndServe())
+	slog.Error("ended", "error", server.ListenAndServe())
+	os.Exit(1)
 }
 
 // ask sends one request, again with the same request id while nothing was recorded or nobody knows whether it was.
@@ -207,7 +210,7 @@ func set(w http.ResponseWriter, name, value string) { // Secure, too, wherever t
 
 // unavailable fails closed: without an answer nobody is let in.
 func unavailable(w http.ResponseWriter, err error) {
-	log.Print(err)
+	slog.Error("no answer", "error", err)
 	page(w, http.StatusServiceUnavailable, "<p>Signing in is not possible at the moment.</p>")
 }
 

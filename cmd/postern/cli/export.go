@@ -73,8 +73,11 @@ with the same --request-id, within 24 hours, follows the same export.`,
 			}
 			return a.connect(func(c *client.Client) error {
 				made, err := a.createExport(cmd.Context(), c, &r)
-				if err != nil || f.background {
-					return errors.Join(err, a.showMade(made, err))
+				if err != nil {
+					return err
+				}
+				if f.background {
+					return a.showExport(made)
 				}
 				f.app, f.c = a, c
 				return f.run(cmd.Context(), made.GetName())
@@ -96,13 +99,6 @@ func (a *app) createExport(ctx context.Context, c *client.Client, r *posternv1.C
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	return client.Repeat(ctx, c.Events.CreateExport, r)
-}
-
-func (a *app) showMade(e *posternv1.Export, err error) error {
-	if err != nil {
-		return nil
-	}
-	return a.showExport(e)
 }
 
 func (a *app) showExport(e *posternv1.Export) error {
