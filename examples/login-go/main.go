@@ -37,6 +37,7 @@ var accounts = map[string]struct{ id, password string }{
 }
 
 type service struct {
+	log     *slog.Logger
 	postern pb.SignInServiceClient
 	site    string
 	mu      sync.Mutex
@@ -48,21 +49,28 @@ func main() {
 	site := flag.String("site", "organizations/acme/sites/wiki", "site people sign in to")
 	listen := flag.String("listen", "127.0.0.1:8080", "address to serve pages on")
 	flag.Parse()
-	conn, err := grpc.NewClient("unix:"+*socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		slog.Error("cannot dial", "error", err)
-		os.Exit(1)
+	s := &service{log: slog.New(slog.NewTextHandler(os.Stderr, nil)), site: *site, pending: map[string]string{}}
+	s.log.Info("serving", "at", "http://"+*listen)
+	if err := s.serve(*socket, *listen); err != nil {
+		s.log.Error("ended", "error", err)
+		os.Exit(1) //nolint:forbidigo // this is main
 	}
-	s := &service{postern: pb.NewSignInServiceClient(conn), site: *site, pending: map[string]string{}}
+}
+
+func (s *service) serve(socket, listen string) error {
+	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	s.postern = pb.NewSignInServiceClient(conn)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("POST /login", s.login)
 	mux.HandleFunc("POST /code", s.code)
 	mux.HandleFunc("POST /logout", s.logout)
-	slog.Info("serving", "at", "http://"+*listen)
-	server := &http.Server{Addr: *listen, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	slog.Error("ended", "error", server.ListenAndServe())
-	os.Exit(1)
+	server := &http.Server{Addr: listen, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	return server.ListenAndServe()
 }
 
 // ask sends one request, again with the same request id while nothing was recorded or nobody knows whether it was.
@@ -88,7 +96,7 @@ func (s *service) login(w http.ResponseWriter, r *http.Request) {
 	start, err := ask(r, s.postern.StartFlow, &pb.StartFlowRequest{Parent: s.site, RequestId: rand.Text(),
 		Subject: &pb.Subject{Email: typed}, Context: from(r)})
 	if err != nil {
-		unavailable(w, err)
+		s.unavailable(w, err)
 		return
 	}
 	step := &pb.StepReport{Type: "password.rejected", Reason: "USER_NOT_FOUND"}
@@ -118,7 +126,7 @@ func (s *service) code(w http.ResponseWriter, r *http.Request) {
 // next does what an answer says: finish, ask for a code, or show why not.
 func (s *service) next(w http.ResponseWriter, r *http.Request, answer *pb.FlowAnswer, err error) {
 	if err != nil {
-		unavailable(w, err)
+		s.unavailable(w, err)
 		return
 	}
 	for _, n := range answer.GetNext() {
@@ -130,7 +138,7 @@ func (s *service) next(w http.ResponseWriter, r *http.Request, answer *pb.FlowAn
 	finish := &pb.Finish{Action: pb.Finish_ACTION_COMPLETE} // nothing proven: it ends as FAILED, with its reason
 	answer, err = ask(r, s.postern.FinishFlow, &pb.FinishFlowRequest{Flow: answer.GetFlow(), RequestId: rand.Text(), Finish: finish})
 	if err != nil {
-		unavailable(w, err)
+		s.unavailable(w, err)
 		return
 	}
 	if answer.GetEnding() != pb.Ending_ENDING_SUCCEEDED {
@@ -141,7 +149,7 @@ func (s *service) next(w http.ResponseWriter, r *http.Request, answer *pb.FlowAn
 	_, err = ask(r, s.postern.RecordSession, &pb.RecordSessionRequest{Parent: s.site, RequestId: rand.Text(),
 		Event: pb.RecordSessionRequest_EVENT_STARTED, Flow: answer.GetFlow(), SessionHandle: []byte(session), Context: from(r)})
 	if err != nil {
-		unavailable(w, err)
+		s.unavailable(w, err)
 		return
 	}
 	set(w, "session", session)
@@ -163,7 +171,7 @@ func (s *service) home(w http.ResponseWriter, r *http.Request) {
 		answer, err := ask(r, s.postern.CheckAccess, &pb.CheckAccessRequest{Site: s.site,
 			Credential: &pb.CheckAccessRequest_SessionHandle{SessionHandle: []byte(session)}, Context: from(r)})
 		if err != nil {
-			unavailable(w, err)
+			s.unavailable(w, err)
 			return
 		}
 		if answer.GetVerdict() == pb.Verdict_VERDICT_ALLOW {
@@ -179,7 +187,7 @@ func (s *service) logout(w http.ResponseWriter, r *http.Request) {
 		_, err := ask(r, s.postern.RecordSession, &pb.RecordSessionRequest{Parent: s.site, RequestId: rand.Text(),
 			Event: pb.RecordSessionRequest_EVENT_ENDED, SessionHandle: []byte(session), EndCause: pb.RecordSessionRequest_END_CAUSE_LOGOUT})
 		if err != nil {
-			unavailable(w, err)
+			s.unavailable(w, err)
 			return
 		}
 	}
@@ -209,8 +217,8 @@ func set(w http.ResponseWriter, name, value string) { // Secure, too, wherever t
 }
 
 // unavailable fails closed: without an answer nobody is let in.
-func unavailable(w http.ResponseWriter, err error) {
-	slog.Error("no answer", "error", err)
+func (s *service) unavailable(w http.ResponseWriter, err error) {
+	s.log.Error("no answer", "error", err)
 	page(w, http.StatusServiceUnavailable, "<p>Signing in is not possible at the moment.</p>")
 }
 
