@@ -159,6 +159,8 @@ type Event struct {
 	Personal Personal
 	Sealed   *Sealed // the personal part as stored; when set, encoders use it as it is
 	Indexes  []Index // blind indexes that go with Sealed
+	// Sought are indexes that go with the others: of whom a search was for. Made by Sought; not set by Decode.
+	Sought []Index
 	// Named says of a sealed part that it has an AccountID, whose index is the first of IndexAccount; set by Decode. Others of that
 	// purpose are of accounts that somebody only claimed to be.
 	Named bool

@@ -217,6 +217,14 @@ func (m addresses) texts(in []string) []string {
 	return out
 }
 
+// Sought filters the indexes of whom a search was for.
+func (p Privacy) Sought(in []Index) []Index {
+	if p.Email < EmailOmitted {
+		return in
+	}
+	return slices.DeleteFunc(slices.Clone(in), func(x Index) bool { return x.Purpose == IndexSoughtEmail })
+}
+
 // Terms filters what an event of this personal part is found by: those of in, which are made of the whole values.
 func (p Privacy) Terms(in []IndexTerm, ip string) []IndexTerm {
 	var out []IndexTerm

@@ -14,7 +14,25 @@ const (
 	IndexNetwork16   Purpose = 7 // IPv4 /16 or IPv6 /48
 	IndexNetwork8    Purpose = 8 // IPv6 /32 only
 	IndexIdentifier  Purpose = 9 // typed identifier that is no usable address
+	// Whom somebody looked for, in the event that tells of the search: the values are those of IndexAccount and IndexEmail. Searches
+	// do not ask for them, so that a search does not find itself; erasure does.
+	IndexSoughtAccount Purpose = 10
+	IndexSoughtEmail   Purpose = 11
 )
+
+// Sought returns the indexes of events that tell of searches for what these indexes are of; those of other purposes have none.
+func Sought(of []Index) []Index {
+	var out []Index
+	for _, x := range of {
+		switch x.Purpose { //nolint:exhaustive // people are looked for by these
+		case IndexAccount:
+			out = append(out, Index{IndexSoughtAccount, x.Value})
+		case IndexEmail:
+			out = append(out, Index{IndexSoughtEmail, x.Value})
+		}
+	}
+	return out
+}
 
 // Index is one blind index: version byte and the first 16 bytes of an HMAC over purpose, organization uid and canonical value.
 type Index struct {

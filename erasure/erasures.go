@@ -124,12 +124,15 @@ func (x *Erasures) about(ctx context.Context, in Request) (Erasure, error) {
 			return Erasure{}, err
 		}
 	}
-	if in.Email.IsZero() {
-		return e, nil
+	if !in.Email.IsZero() {
+		of, err := x.Sealer.Indexes(uid, audit.IndexEmail, in.Email.String())
+		if err != nil {
+			return Erasure{}, err
+		}
+		e.Subjects = append(e.Subjects, of...)
 	}
-	of, err := x.Sealer.Indexes(uid, audit.IndexEmail, in.Email.String())
-	e.Subjects = append(e.Subjects, of...)
-	return e, err
+	e.Subjects = append(e.Subjects, audit.Sought(e.Subjects)...)
+	return e, nil
 }
 
 // organization resolves an organization and makes its key usable in this process.

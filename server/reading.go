@@ -25,9 +25,10 @@ const (
 // Reading is one read of an organization's record.
 type Reading struct {
 	Organization, OrganizationUID string
-	Caller                        string // who read
-	Call                          string // through what, from a closed set
-	Text                          string // what was looked for; may be personal
+	Caller                        string        // who read
+	Call                          string        // through what, from a closed set
+	Text                          string        // what was looked for; may be personal
+	Subjects                      []audit.Index // whom, by account or e-mail
 }
 
 // Readings puts reads of the record on the record, as log.searched. Reads that are alike (organization, reader, call) are folded by
@@ -64,10 +65,11 @@ type readerKey struct{ organizationUID, caller, call string }
 type reader struct {
 	organization string
 	hour         time.Time
-	count        int64     // reads that no event tells of
-	last         time.Time // the latest of them
-	texts        []string  // what they looked for, different ones, at most readingTexts
-	seen, before []uint64  // hashes of what was looked for in this hour and in the one before
+	count        int64         // reads that no event tells of
+	last         time.Time     // the latest of them
+	texts        []string      // what they looked for, different ones, at most readingTexts
+	sought       []audit.Index // whom, in those texts
+	seen, before []uint64      // hashes of what was looked for in this hour and in the one before
 }
 
 // newReadings starts to write to the outbox.
@@ -104,7 +106,7 @@ func (r *Readings) Note(in Reading) {
 		f.seen = append(f.seen, hash)
 	}
 	if first && r.room() {
-		r.waiting = append(r.waiting, r.event(key, f.organization, now, 1, text, nil))
+		r.waiting = append(r.waiting, r.event(key, f.organization, now, 1, text, nil, in.Subjects))
 		r.rouse()
 		return
 	}
@@ -113,7 +115,7 @@ func (r *Readings) Note(in Reading) {
 		f.last = now
 	}
 	if fresh && text != "" {
-		f.texts = append(f.texts, text)
+		f.texts, f.sought = append(f.texts, text), append(f.sought, in.Subjects...)
 	}
 }
 
@@ -149,16 +151,16 @@ func (r *Readings) turn(key readerKey, f *reader) bool {
 		if len(f.texts) > 0 {
 			first = f.texts[0]
 		}
-		r.waiting = append(r.waiting, r.event(key, f.organization, f.last, f.count, first, f.texts))
+		r.waiting = append(r.waiting, r.event(key, f.organization, f.last, f.count, first, f.texts, f.sought))
 	}
-	f.before, f.seen, f.texts, f.count, f.last = f.seen, nil, nil, 0, time.Time{}
+	f.before, f.seen, f.texts, f.sought, f.count, f.last = f.seen, nil, nil, nil, 0, time.Time{}
 	return true
 }
 
 func (r *Readings) room() bool { return len(r.waiting)+r.flying < maxReadings }
 
 // event says that somebody read. Nothing in system is sealed: there it says nothing of what was looked for.
-func (r *Readings) event(key readerKey, organization string, at time.Time, uses int64, text string, texts []string) audit.Event {
+func (r *Readings) event(key readerKey, organization string, at time.Time, uses int64, text string, texts []string, whom []audit.Index) audit.Event {
 	e := audit.Event{
 		ID: r.newID(), Type: audit.TypeLogSearched, Time: at, Organization: organization, OrganizationUID: key.organizationUID,
 		Caller: key.caller, Outcome: audit.OutcomeOf(audit.TypeLogSearched), Target: &audit.Target{Type: "call", ID: key.call}, Uses: uses,
@@ -166,7 +168,9 @@ func (r *Readings) event(key readerKey, organization string, at time.Time, uses 
 	if key.organizationUID == audit.SystemUID {
 		return e
 	}
-	e.Personal.Detail = text
+	if e.Personal.Detail = text; text != "" {
+		e.Sought = audit.Sought(whom)
+	}
 	if len(texts) > 1 {
 		e.Personal.Items, e.Target.Count = texts, int64(len(texts))
 	}

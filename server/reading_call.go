@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/postern-audit/postern/audit"
+	"github.com/postern-audit/postern/policy"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
 	"github.com/postern-audit/postern/server/interceptor"
 )
@@ -32,8 +33,54 @@ func (s *Server) answered(ctx context.Context, call *interceptor.Call, answer an
 		s.log.LogAttrs(ctx, slog.LevelWarn, "read of the record not recorded", slog.String("method", call.Method), slog.String("cause", err.Error()))
 		return true
 	}
+	in.Subjects = s.people(in.OrganizationUID, call.Request())
 	s.readings.Note(in)
 	return true
+}
+
+// people are the indexes of whom a request names, wherever in it.
+func (s *Server) people(organizationUID string, request proto.Message) []audit.Index {
+	var out []audit.Index
+	add := func(purpose audit.Purpose, value string) {
+		if found, err := s.indexer.Indexes(organizationUID, purpose, value); err == nil { // else nothing of it was looked for, either
+			out = append(out, found...)
+		}
+	}
+	named(request.ProtoReflect(), func(field protoreflect.Name, value string) {
+		switch field {
+		case "account_id", "account_ids":
+			add(audit.IndexAccount, value)
+		case "email", "emails":
+			if a, err := policy.ParseUsableAddress(value); err == nil {
+				add(audit.IndexEmail, a.String())
+			}
+		}
+	})
+	return out
+}
+
+// named calls see for every text in a message and the messages within it.
+func named(m protoreflect.Message, see func(field protoreflect.Name, value string)) {
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		one := func(v protoreflect.Value) {
+			switch fd.Kind() { //nolint:exhaustive // nothing else names people
+			case protoreflect.StringKind:
+				see(fd.Name(), v.String())
+			case protoreflect.MessageKind:
+				named(v.Message(), see)
+			}
+		}
+		switch {
+		case fd.IsMap():
+		case fd.IsList():
+			for i := range v.List().Len() {
+				one(v.List().Get(i))
+			}
+		default:
+			one(v)
+		}
+		return true
+	})
 }
 
 // uidOf finds the organization of a call that was answered: its handler has just found it, so nothing is waited for.

@@ -9,6 +9,7 @@ import (
 	"github.com/postern-audit/postern/audit"
 	"github.com/postern-audit/postern/internal/errs"
 	posternv1 "github.com/postern-audit/postern/proto/gen/go/postern/v1"
+	"github.com/postern-audit/postern/server"
 )
 
 // read waits until so many reads are on the record, and returns them.
@@ -27,6 +28,34 @@ func (w *world) read(t *testing.T, n int) []audit.Event {
 			return got
 		}
 		<-tick.C
+	}
+}
+
+// Whom a search was for is found by erasure, and by nothing that searches.
+func TestAReadSaysForErasureWhomItWasFor(t *testing.T) {
+	w := newWorld(t, func(c *server.Config) { c.Query.Indexer = alike{} })
+	m := &posternv1.EventMatch{Emails: []string{"mia@acme-postern-demo.com"}}
+	_, err := posternv1.NewEventServiceClient(w.dial(t)).CountEvents(testContext(t), &posternv1.CountEventsRequest{Parent: acme, Filter: &posternv1.EventFilter{
+		Include: m, Exclude: &posternv1.EventMatch{AccountIds: []string{"ann"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []audit.Index
+	for purpose, value := range map[audit.Purpose]string{audit.IndexEmail: "mia@acme-postern-demo.com", audit.IndexAccount: "ann"} {
+		of, err := alike{}.Indexes(acmeUID, purpose, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, audit.Sought(of)...)
+	}
+	e := w.read(t, 1)[0]
+	if len(e.Sought) != 2 || len(want) != 2 {
+		t.Fatalf("sought %v, want %v", e.Sought, want)
+	}
+	for _, x := range want {
+		if !slices.ContainsFunc(e.Sought, func(y audit.Index) bool { return x.Purpose == y.Purpose && string(x.Value) == string(y.Value) }) {
+			t.Errorf("sought %v, want %v", e.Sought, want)
+		}
 	}
 }
 

@@ -205,6 +205,7 @@ type Server struct {
 	health   *health.Server
 	recorder *interceptor.Recorder
 	readings *Readings
+	indexer  convert.Indexer // nil without queries: then nobody reads the record
 	log      *slog.Logger
 	refusals *interceptor.Refusals
 	access   *access
@@ -227,6 +228,7 @@ func New(c Config) (*Server, error) {
 	access := &access{directory: c.Directory, live: c.Live}
 	if c.Query != nil {
 		access.keys, access.record = c.Query.Keys, c.Query.Reader
+		s.indexer = c.Query.Indexer
 	}
 	s.access = access
 	s.recorder = interceptor.NewRecorder(c.Outbox, access, c.Now, c.NewID, c.Log)

@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -168,7 +169,8 @@ func forgetOne(t *testing.T, r *rig, open func(*rig) (audit.Reader, error)) {
 	before := h.recorded(40)
 	kept := h.traces(open, before, stays)
 	h.start(leaves, 2*time.Second, &posternv1.StepReport{Type: "password.verified", Subject: &posternv1.Subject{AccountId: leaves}}) // under way
-	before = h.recorded(len(before) + 2)
+	h.lookFor(leaves)
+	before = h.recorded(len(before) + 3)
 	gone := h.traces(open, before, leaves)
 
 	events := posternv1.NewEventServiceClient(h.p.conn)
@@ -250,6 +252,29 @@ func (h *hotelStory) find(account string, want int) {
 		Filter: &posternv1.EventFilter{Include: &posternv1.EventMatch{AccountIds: []string{account}}}})
 	if err != nil || (want == 0) != (len(page.GetEvents()) == 0) {
 		h.t.Errorf("%s is found in %d events, %v", account, len(page.GetEvents()), err)
+	}
+}
+
+// lookFor searches for a person in a way that is told at once, and waits until the record says so.
+func (h *hotelStory) lookFor(account string) {
+	h.t.Helper()
+	if _, err := posternv1.NewEventServiceClient(h.p.conn).CountEvents(h.ctx(), &posternv1.CountEventsRequest{Parent: hotel,
+		Filter: &posternv1.EventFilter{Exclude: &posternv1.EventMatch{Emails: []string{hotelMail(account)}}}}); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := eventually(30*time.Second, func(context.Context) error {
+		events, err := h.p.record(hotel)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if e.GetType() == "log.searched" && says(e, account) {
+				return nil
+			}
+		}
+		return errors.New("no event tells of the search")
+	}); err != nil {
+		h.t.Fatal(err)
 	}
 }
 

@@ -126,7 +126,7 @@ func (c *Codec) sealed(e *audit.Event) (*audit.Sealed, []audit.Index, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return sealed, indexes, nil
+	return sealed, append(indexes, e.Sought...), nil
 }
 
 // termsOf adds what an event is found by when all of it is kept.

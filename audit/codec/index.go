@@ -71,7 +71,7 @@ func appendTerms(terms []audit.IndexTerm, p *audit.Personal) []audit.IndexTerm {
 // sealed look at.
 func sameTerms(a, b *audit.Event) bool {
 	p, q := &a.Personal, &b.Personal
-	return a.OrganizationUID == b.OrganizationUID && a.IdentifierHash == b.IdentifierHash && p.AccountID == q.AccountID &&
+	return len(a.Sought) == 0 && len(b.Sought) == 0 && a.OrganizationUID == b.OrganizationUID && a.IdentifierHash == b.IdentifierHash && p.AccountID == q.AccountID &&
 		p.ClaimedAccountID == q.ClaimedAccountID && p.PresentedAccountID == q.PresentedAccountID && p.Email == q.Email && p.PreviousEmail == q.PreviousEmail &&
 		p.TypedAddress == q.TypedAddress && p.DisplayName == q.DisplayName && p.IP == q.IP
 }

@@ -51,7 +51,7 @@ func (c *Codec) sealMasked(e *audit.Event) error {
 	if err := c.Mask(e); err != nil {
 		return err
 	}
-	e.Indexes = indexes
+	e.Indexes = append(indexes, e.Privacy.Sought(e.Sought)...)
 	if e.Sealed, err = c.seal(e); errs.Is(err, audit.KeyDestroyed) {
 		return nil // that it happened is still recorded
 	}

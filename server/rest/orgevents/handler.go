@@ -75,8 +75,9 @@ type Config struct {
 type Read struct {
 	Organization, OrganizationUID string
 	Caller                        string
-	Call                          string // from a closed set
-	Text                          string // what was looked for; may be personal
+	Call                          string        // from a closed set
+	Text                          string        // what was looked for; may be personal
+	Subjects                      []audit.Index // whom, by account or e-mail
 }
 
 // Handler serves the API. Safe for concurrent use.
@@ -121,8 +122,9 @@ func under(path, prefix string) bool {
 type request struct {
 	http *http.Request
 	way  way
-	key  *apikey.Key // nil until proven
-	uid  string      // of the organization
+	key  *apikey.Key   // nil until proven
+	uid  string        // of the organization
+	whom []audit.Index // whom a list is of
 	// held and counted say which of its places it has to give back.
 	held, counted bool
 }
@@ -237,7 +239,7 @@ func (q *request) read(values url.Values) Read {
 		text = asked(values)
 	}
 	return Read{
-		Organization: q.way.organization, OrganizationUID: q.uid, Caller: principal(q.key), Call: q.way.method(), Text: text,
+		Organization: q.way.organization, OrganizationUID: q.uid, Caller: principal(q.key), Call: q.way.method(), Text: text, Subjects: q.whom,
 	}
 }
 

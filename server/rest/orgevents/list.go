@@ -58,6 +58,7 @@ func (h *Handler) begin(q *request, values url.Values, limit int, more func(*cur
 
 // query is what of the archive a list is of.
 func (h *Handler) query(q *request, c *cursor) audit.Query {
+	q.whom = c.subjects
 	return audit.Query{
 		OrganizationUID: q.uid, Match: audit.Match{Types: shownTypes(q.key.Detail, c.action), Sites: c.sites, Flows: c.flows, Subjects: c.subjects, Networks: c.networks},
 		NoSandbox: !q.key.Sandbox,
