@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,6 +90,44 @@ func TestWhatARecordDoesNotKeepIsInNoAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		without(t, "a flow of the archive", whole)
+	}
+}
+
+// TestReasonsAndNamesKeepNoAddressWhereTheRecordKeepsNone asks for what is written by stores of its own, each time with an address.
+func TestReasonsAndNamesKeepNoAddressWhereTheRecordKeepsNone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "POSTERN_ARCHIVE_REGION=eu")
+	p := r.start("all", "signin", "archiver", "api")
+	p.apply(canaryOrganization, keptDocument)
+	client, why := posternv1.NewEventServiceClient(p.conn), "asked by canary0claim@canary0domain.example"
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	_, exported := client.CreateExport(ctx, &posternv1.CreateExportRequest{Parent: canaryOrganization, Format: posternv1.Export_FORMAT_CSV, RequestId: "x-1", Reason: why})
+	_, saved := client.CreateSavedFilter(ctx, &posternv1.CreateSavedFilterRequest{
+		Parent: canaryOrganization, SavedFilterId: "theirs", RequestId: "f-1", SavedFilter: &posternv1.SavedFilter{DisplayName: why, Filter: &posternv1.EventFilter{}},
+	})
+	_, erased := client.EraseSubject(ctx, &posternv1.EraseSubjectRequest{Parent: canaryOrganization, AccountId: canaryAccount, RequestId: "e-1", Reason: why})
+	if err := errors.Join(exported, saved, erased); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"export.created", "filter.saved", "subject.erasure_requested"}
+	var events []*posternv1.Event
+	if err := eventually(30*time.Second, func(ctx context.Context) (err error) {
+		events, err = p.record(canaryOrganization)
+		for _, kind := range want {
+			if err == nil && !slices.ContainsFunc(events, func(e *posternv1.Event) bool { return e.GetType() == kind }) {
+				err = fmt.Errorf("%s is not archived", kind)
+			}
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		without(t, e.GetType(), e)
+		if slices.Contains(want, e.GetType()) && e.GetPersonal().GetDetail() != "asked by [omitted]" {
+			t.Errorf("%s says %q", e.GetType(), e.GetPersonal().GetDetail())
+		}
 	}
 }
 

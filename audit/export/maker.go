@@ -61,13 +61,17 @@ func (m *maker) run(ctx context.Context) {
 func (m *maker) end(ctx context.Context, done *made, err error) error {
 	switch {
 	case err == nil:
-		if err := m.write(ctx, func(job *Job) *Change { return m.success(job, done) }); err != nil {
+		err := m.write(ctx, func(job *Job) *Change { return m.success(job, done) })
+		if errors.Is(err, errLost) {
+			return errors.Join(m.withdraw(ctx), m.dir.close())
+		}
+		if err != nil {
 			return errors.Join(err, m.dir.close())
 		}
 		m.c.Jobs.wake()
 		return errors.Join(m.dir.remove(), m.c.Files.Remove(ctx, m.job.prefix(), m.job.stored(), m.job.storedManifest()))
 	case errors.Is(err, errLost):
-		return m.dir.close()
+		return errors.Join(m.withdraw(ctx), m.dir.close())
 	case errors.Is(err, context.Canceled): // the process stops: whoever is there next goes on
 		err = m.write(ctx, func(job *Job) *Change {
 			after := *job
@@ -77,6 +81,19 @@ func (m *maker) end(ctx context.Context, done *made, err error) error {
 		return errors.Join(err, m.dir.close())
 	}
 	return errors.Join(m.pause(ctx, m.job, err), m.dir.close())
+}
+
+// withdraw takes away what this attempt has kept in storage, unless it is what the export leads to: with directories of their own, others
+// that removed the export may have looked before it came.
+func (m *maker) withdraw(ctx context.Context) error {
+	now, err := m.c.Jobs.Store.Job(ctx, m.job.OrganizationUID, m.job.ID)
+	if err != nil && !errs.Is(err, "EXPORT_NOT_FOUND") {
+		return err
+	}
+	if err == nil && now.State == StateSucceeded && now.Attempt == m.job.Attempt {
+		return nil
+	}
+	return m.c.Files.Remove(ctx, m.job.prefix()+"-"+itoa(m.job.Attempt)+".")
 }
 
 // success is the last change of an export that is whole.

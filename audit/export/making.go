@@ -165,11 +165,11 @@ func (f *file) keep(b []byte) error {
 }
 
 // settle makes sure of what was written so far, if the encoder can be gone on with from here.
-func (f *file) settle() error {
-	if done, err := f.enc.Settle(); err != nil || !done {
-		return err
+func (f *file) settle() (done bool, err error) {
+	if done, err = f.enc.Settle(); err != nil || !done {
+		return false, err
 	}
-	return f.setMark()
+	return true, f.setMark()
 }
 
 func (f *file) setMark() error {
@@ -219,23 +219,31 @@ func (m *maker) fill(ctx context.Context, f *file, q audit.Query) error {
 	return f.setMark()
 }
 
-// add writes a page.
+// add writes a page, and makes sure of what was written when that is due: behind any of its rows, since some encoders can be gone on with
+// from few places only.
 func (m *maker) add(f *file, page []audit.Event) error {
+	late := m.c.Jobs.Now().Sub(f.settled) >= settleAfter
 	for i := range page {
-		if err := f.enc.Append(&page[i]); err != nil {
+		e := &page[i]
+		if err := f.enc.Append(e); err != nil {
 			return err
 		}
-	}
-	f.now.Rows += int64(len(page))
-	f.now.Sequence, f.now.Latest = page[len(page)-1].Sequence, page[len(page)-1].Sequence
-	if f.now.First == 0 {
-		f.now.First = page[0].Sequence
+		f.now.Rows++
+		f.now.Sequence, f.now.Latest = e.Sequence, e.Sequence
+		if f.now.First == 0 {
+			f.now.First = e.Sequence
+		}
+		if !late && f.now.Bytes-f.mark.Bytes < m.c.SettleAt {
+			continue
+		}
+		done, err := f.settle()
+		if err != nil {
+			return err
+		}
+		late = late && !done
 	}
 	m.stage.set(f.now)
-	if f.now.Bytes-f.mark.Bytes < m.c.SettleAt && m.c.Jobs.Now().Sub(f.settled) < settleAfter {
-		return nil
-	}
-	return f.settle()
+	return nil
 }
 
 // finishedChanges say in an event what a file is.

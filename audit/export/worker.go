@@ -205,10 +205,14 @@ func (w *Worker) remove(ctx context.Context, job *Job) error {
 // clean takes the files away, unless somebody is still writing to them.
 func (w *Worker) clean(ctx context.Context, job *Job) error {
 	dir, err := openWork(w.c.Directory, job.OrganizationUID, job.ID)
-	if err != nil {
+	if errors.Is(err, errTaken) {
 		return err
 	}
-	return errors.Join(w.c.Files.Remove(ctx, job.prefix()), dir.remove())
+	removed := w.c.Files.Remove(ctx, job.prefix())
+	if err != nil { // no room for a directory, perhaps, which the files that go make
+		return removed
+	}
+	return errors.Join(removed, dir.remove())
 }
 
 // sweep takes away the directories of exports that are over, which a process left here that was killed.
@@ -282,7 +286,7 @@ func (w *Worker) begin(ctx context.Context, d Due, job *Job) error {
 		return nil
 	}
 	m, err := w.take(ctx, job)
-	if err != nil {
+	if err != nil || m == nil {
 		w.drop(d)
 		return err
 	}
@@ -293,7 +297,8 @@ func (w *Worker) begin(ctx context.Context, d Due, job *Job) error {
 	return nil
 }
 
-// take opens the export's directory and then takes it up: nobody else has both.
+// take opens the export's directory and then takes it up: nobody else has both. Nothing is returned of one that was put down, since its
+// directory cannot be had now.
 func (w *Worker) take(ctx context.Context, job *Job) (*maker, error) {
 	dir, err := openWork(w.c.Directory, job.OrganizationUID, job.ID)
 	if err != nil && !errors.Is(err, errTaken) {

@@ -56,6 +56,16 @@ func (o *Outbox) Append(ctx context.Context, organizationUID string, events ...a
 	return err
 }
 
+// Mark writes on an event what its organization says of its events, for stores that write events with records of their own.
+func (o *Outbox) Mark(ctx context.Context, e *audit.Event) error {
+	of, err := o.s.organization(ctx, e.OrganizationUID)
+	if err != nil {
+		return err
+	}
+	of.Marks(e)
+	return nil
+}
+
 // organization is the organization as this process knows it, else as Redis has it. Of one whose record is lost or cannot be read
 // as little is kept as can be.
 func (s *Store) organization(ctx context.Context, uid string) (*policy.Organization, error) {

@@ -203,8 +203,20 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
+	switch { // a stretch may begin before year 1 or end behind year 9999, which JSON cannot show
+	case t.Before(firstMoment):
+		t = firstMoment
+	case t.After(lastMoment):
+		t = lastMoment
+	}
 	return timestamppb.New(t)
 }
+
+// The first and the last moment that messages have.
+var (
+	firstMoment = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastMoment  = time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
+)
 
 // Timestamp converts a time; the zero time is none.
 func Timestamp(t time.Time) *timestamppb.Timestamp { return timestamp(t) }

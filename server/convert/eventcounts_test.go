@@ -130,3 +130,15 @@ func TestHistogramsThatCannotBeAreRefused(t *testing.T) {
 		t.Errorf("1000 stretches: %d bounds, %v", len(bounds), err)
 	}
 }
+
+// A week or a month may begin before the first moment that messages have, and end behind the last one.
+func TestMomentsThatMessagesCannotHaveAreMovedToThoseTheyCan(t *testing.T) {
+	for text, m := range map[string]time.Time{
+		"0001-01-01T00:00:00Z": time.Date(0, 12, 25, 0, 0, 0, 0, time.UTC), "9999-12-31T23:59:59.999999999Z": time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
+		"2026-03-29T00:00:00Z": time.Date(2026, 3, 29, 0, 0, 0, 0, time.UTC),
+	} {
+		if got := convert.Timestamp(m); !got.IsValid() || got.AsTime().Format(time.RFC3339Nano) != text {
+			t.Errorf("%v: %v", m, got)
+		}
+	}
+}

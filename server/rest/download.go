@@ -77,7 +77,7 @@ func (g *Gateway) download(w http.ResponseWriter, r *http.Request) {
 		g.refuseDownload(ctx, w, organization, errs.Wrap(err, errs.Internal, "DOWNLOAD", "the file cannot be written"))
 		return
 	}
-	defer p.late.Stop()
+	defer p.done()
 	http.ServeContent(p, r, "", time.Time{}, fetched.Content)
 }
 
@@ -153,6 +153,13 @@ func newPatient(w http.ResponseWriter) (*patient, error) {
 	}
 	p.late = time.AfterFunc(writeWithin, func() { _ = p.control.SetWriteDeadline(time.Unix(1, 0)) }) // long ago: the write ends
 	return p, nil
+}
+
+// done lets what net/http still holds of the answer take as long as a piece: it is written after this returns.
+func (p *patient) done() {
+	if p.late.Stop() {
+		_ = p.control.SetWriteDeadline(time.Now().Add(writeWithin)) // it could be set before
+	}
 }
 
 // Write implements io.Writer. There is no ReadFrom: the whole file would be one piece.

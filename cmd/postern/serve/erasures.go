@@ -16,7 +16,8 @@ func (p *process) openErasures() error {
 		return err
 	}
 	p.work.erased = store
-	p.work.erasures = &erasure.Erasures{Store: store, Live: store, Events: s.archive, Directory: s.directory, Namer: s.namer, Sealer: s.keyring,
+	marked := markedErasures{store, s.flows.Outbox()}
+	p.work.erasures = &erasure.Erasures{Store: marked, Live: store, Events: s.archive, Directory: s.directory, Namer: s.namer, Sealer: s.keyring,
 		NewID: newID, Now: p.clock.Now, Wake: func() {
 			p.work.wake()
 			if p.work.eraser != nil {
@@ -26,7 +27,7 @@ func (p *process) openErasures() error {
 	if !p.has(config.ComponentArchiver) {
 		return nil
 	}
-	c := erasure.WorkerConfig{Store: store, Live: store, Archive: s.archive, Archived: p.work.source, Partitions: p.c.Partitions, NewID: newID,
+	c := erasure.WorkerConfig{Store: marked, Live: store, Archive: s.archive, Archived: p.work.source, Partitions: p.c.Partitions, NewID: newID,
 		Now: p.clock.Now, Log: p.log, Broken: func(err error) { p.fail("erasures", err) }, Done: p.work.wake}
 	if !p.c.Embedded() {
 		c.Lease = func(ctx context.Context, partitions []int) ([]int, error) {

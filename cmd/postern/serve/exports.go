@@ -66,7 +66,7 @@ func (p *process) openExports() error {
 		return &ConfigError{fmt.Errorf("export: %w", err)}
 	}
 	x.jobs = &export.Jobs{
-		Store: store, Reader: s.archive, Namer: exportNames{s.keysets.Namer()}, Sealer: s.keyring, NewID: newID, Random: random, Now: p.clock.Now, Keep: p.c.Export.Keep, Region: p.exportRegion, Ready: p.organizationKey,
+		Store: markedExports{store, s.flows.Outbox()}, Reader: s.archive, Namer: exportNames{s.keysets.Namer()}, Sealer: s.keyring, NewID: newID, Random: random, Now: p.clock.Now, Keep: p.c.Export.Keep, Region: p.exportRegion, Ready: p.organizationKey,
 	}
 	x.worker, err = export.NewWorker(export.WorkerConfig{
 		Jobs: x.jobs, Files: x.files, Directory: filepath.Join(p.c.ExportPath(), "making"), Query: p.exportQuery, Open: s.codec.Open,

@@ -1,8 +1,6 @@
 package serve
 
 import (
-	"context"
-
 	"github.com/postern-audit/postern/savedfilter"
 	"github.com/postern-audit/postern/savedfilter/redisfilters"
 	"github.com/postern-audit/postern/server/convert"
@@ -15,18 +13,6 @@ func (p *process) openSavedFilters() error {
 	if err != nil {
 		return err
 	}
-	p.work.filters = &savedfilter.Filters{Store: wakingFilters{store, p.work.wake}, Namer: s.namer, NewID: newID, Now: p.clock.Now, Describe: convert.DescribeSaved}
+	p.work.filters = &savedfilter.Filters{Store: markedFilters{store, s.flows.Outbox(), p.work.wake}, Namer: s.namer, NewID: newID, Now: p.clock.Now, Describe: convert.DescribeSaved}
 	return nil
-}
-
-// wakingFilters wakes the archiver after every change.
-type wakingFilters struct {
-	savedfilter.Store
-	wake func()
-}
-
-// Commit implements savedfilter.Store.
-func (f wakingFilters) Commit(ctx context.Context, c savedfilter.Change) (bool, error) {
-	defer f.wake()
-	return f.Store.Commit(ctx, c)
 }
