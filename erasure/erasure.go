@@ -73,7 +73,8 @@ type Item struct {
 	Key           string
 	Expect        string    // what stands there; "" whatever it is
 	Index, Member string    // the list it stands in; "" none
-	Used          time.Time // of a session: its latest use; zero unless it was used
+	Began         time.Time // of a session: when it started
+	Used          bool      // of a session: it was used, and uses of it may be counted in the memory of some process
 }
 
 // count adds items to what was found.

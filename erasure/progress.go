@@ -18,6 +18,8 @@ const (
 	postponed    = 30 * time.Second // until an erasure is tried again that had trouble
 	skew         = time.Second      // how far clocks of processes that are ready may differ
 	folding      = 2 * time.Minute  // after an hour, until folded uses of sessions are on record
+	answered     = 5 * time.Second  // how long processes may go on counting uses of a session that is gone
+	signIn       = time.Hour        // how long a sign-in takes at most
 )
 
 // sitting is what one round does for one erasure.
@@ -61,6 +63,9 @@ func (s *sitting) run(ctx context.Context) error {
 	}
 	if more, err := s.clean(ctx); err != nil || more {
 		return err
+	}
+	if s.e.Quiet.IsZero() { // a session went that the last sign-ins had left, and that was used
+		return s.note(ctx, func(e *Erasure) { e.Due = e.Until })
 	}
 	return s.finish(ctx)
 }
@@ -153,13 +158,14 @@ func (s *sitting) clean(ctx context.Context) (more bool, err error) {
 	}
 }
 
-// remove takes things from the live store. Uses of a session in this hour may still be counted in the memory of some process, which
-// writes them down when the hour is over.
+// remove takes things from the live store. Uses of a session that was used before may be counted in the memory of some process, which
+// writes them down when the hour is over: nothing in the store tells of them. Sessions that only a sign-in after the request can have
+// begun are not waited for, so that somebody who keeps coming back does not keep the erasure from its end.
 func (s *sitting) remove(ctx context.Context, items []Item) error {
-	after, hour := *s.e, s.c.Now().Truncate(time.Hour)
+	after, hour := *s.e, s.c.Now().Add(answered).Truncate(time.Hour)
 	after.Found.count(items)
 	for i := range items {
-		if !items[i].Used.Before(hour) {
+		if items[i].Used && items[i].Began.Before(s.e.Requested.Add(signIn)) {
 			after.Until, after.Quiet = latest(after.Until, hour.Add(time.Hour+folding)), time.Time{}
 		}
 	}

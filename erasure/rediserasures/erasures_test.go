@@ -13,7 +13,6 @@ import (
 	"github.com/postern-audit/postern/erasure"
 	"github.com/postern-audit/postern/internal/errs"
 	"github.com/postern-audit/postern/internal/redisx"
-	storev1 "github.com/postern-audit/postern/proto/gen/go/postern/store/v1"
 )
 
 func TestAPersonIsForgottenAndNobodyElse(t *testing.T) {
@@ -98,18 +97,6 @@ func TestSignInsUnderWayAreWaitedForAndNewOnesAreNot(t *testing.T) {
 		w.round()
 		if e := w.get(asked.ID); e.State != erasure.StateDone || e.Found.Sessions != 2 || w.held("acme", "canary-alice") != 0 {
 			w.Errorf("at the end: %+v", e)
-		}
-	})
-}
-
-func TestUsesOfASessionThatAreStillCountedAreWaitedFor(t *testing.T) {
-	each(t, func(w *world) {
-		uid, account := w.uids["acme"], w.account("acme", "canary-alice")
-		w.put(w.names.Of(uid).Session([32]byte{1}), &storev1.SessionRecord{OrganizationUid: uid, SubjectKey: account[:], LastUse: stamp(w.now.Add(-time.Minute))})
-		asked := w.ask("1")
-		w.round()
-		if e := w.get(asked.ID); !e.Until.Equal(w.now.Truncate(time.Hour).Add(time.Hour + 2*time.Minute)) {
-			w.Errorf("%+v", e)
 		}
 	})
 }

@@ -115,9 +115,9 @@ func (s *Store) sessions(ctx context.Context, space redisx.Space, organizationUI
 			return nil, redisx.ReadFailed(err)
 		}
 		for i, r := range records {
-			if used, mine := sessionOf(r.Val(), organizationUID, account); r.Err() == nil && mine && !seen[names[i]] {
+			if began, used, mine := sessionOf(r.Val(), organizationUID, account); r.Err() == nil && mine && !seen[names[i]] {
 				seen[names[i]] = true
-				out = append(out, erasure.Item{Kind: erasure.KindSession, Key: names[i], Used: used})
+				out = append(out, erasure.Item{Kind: erasure.KindSession, Key: names[i], Began: began, Used: used})
 			}
 		}
 		if cursor = next; cursor == 0 || len(out) >= limit {
@@ -141,14 +141,14 @@ func (s *Store) node(ctx context.Context, space redisx.Space) (redis.Cmdable, er
 	return node, nil
 }
 
-// sessionOf reports whether a session is an account's, and when it was last used. One that cannot be read is nobody's: it goes by
-// itself.
-func sessionOf(record, organizationUID string, account policy.AccountKey) (used time.Time, mine bool) {
+// sessionOf reports whether a session is an account's, when it began, and whether it was ever used: the record tells of the first use
+// and of those that were news, not of those that were counted since. One that cannot be read is nobody's: it goes by itself.
+func sessionOf(record, organizationUID string, account policy.AccountKey) (began time.Time, used, mine bool) {
 	var m storev1.SessionRecord
 	if redisx.Unmarshal([]byte(record), &m) != nil || m.GetOrganizationUid() != organizationUID || string(m.GetSubjectKey()) != string(account[:]) {
-		return time.Time{}, false
+		return time.Time{}, false, false
 	}
-	return moment(m.GetLastUse()), true
+	return moment(m.GetStarted()), m.GetLastUse() != nil, true
 }
 
 // LiveUntil implements erasure.Live.
