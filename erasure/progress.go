@@ -125,8 +125,8 @@ func (s *sitting) clean(ctx context.Context) (more bool, err error) {
 		if len(items) == 0 {
 			break
 		}
-		if s.pieces--; s.pieces < 0 {
-			return true, nil
+		if may, err := s.piece(ctx); err != nil || !may {
+			return true, err
 		}
 		if err := s.remove(ctx, items); err != nil {
 			return false, err
@@ -137,8 +137,8 @@ func (s *sitting) clean(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	for {
-		if s.pieces--; s.pieces < 0 {
-			return true, nil
+		if may, err := s.piece(ctx); err != nil || !may {
+			return true, err
 		}
 		n, left, err := s.c.Archive.Erase(ctx, audit.Erasure{OrganizationUID: s.e.OrganizationUID, Subjects: s.e.Subjects, UpTo: upTo, Limit: eventsAtOnce})
 		if err != nil {
@@ -156,6 +156,24 @@ func (s *sitting) clean(ctx context.Context) (more bool, err error) {
 			return true, s.note(ctx, func(e *Erasure) { e.Due = s.c.Now().Add(postponed) })
 		}
 	}
+}
+
+// piece reports whether one more piece may go now. It may not when others have their turn, nor while the record is on hold, which may
+// have come after the request: then it is looked at again until that is lifted.
+func (s *sitting) piece(ctx context.Context) (bool, error) {
+	if s.pieces--; s.pieces < 0 {
+		return false, nil
+	}
+	o, err := s.c.Directory.Organization(ctx, s.e.OrganizationUID)
+	switch {
+	case errs.KindOf(err) == errs.NotFound:
+		return true, nil // what is on hold cannot be deleted
+	case err != nil:
+		return false, err
+	case o.Retention.Hold:
+		return false, s.note(ctx, func(e *Erasure) { e.Due = s.c.Now().Add(postponed) })
+	}
+	return true, nil
 }
 
 // remove takes things from the live store. Uses of a session that was used before may be counted in the memory of some process, which

@@ -55,3 +55,8 @@ type Archive interface {
 type Archived interface {
 	ArchivedUntil(ctx context.Context, organizationUID string) (time.Time, error)
 }
+
+// Holds says whether a record is on hold. policy.Directory does.
+type Holds interface {
+	Organization(ctx context.Context, uid string) (*policy.Organization, error)
+}

@@ -21,6 +21,7 @@ type WorkerConfig struct {
 	Live       Live
 	Archive    Archive
 	Archived   Archived
+	Directory  Holds
 	Partitions int
 	// Lease asks for partitions: whoever has one looks after it for some seconds. It is a hint; should two processes carry out one
 	// erasure nevertheless, no harm is done. nil: there is one process.
@@ -42,7 +43,7 @@ type Worker struct {
 
 // NewWorker returns a worker that is not running yet.
 func NewWorker(c WorkerConfig) (*Worker, error) {
-	if c.Store == nil || c.Live == nil || c.Archive == nil || c.Archived == nil || c.Partitions <= 0 || c.NewID == nil || c.Now == nil ||
+	if c.Store == nil || c.Live == nil || c.Archive == nil || c.Archived == nil || c.Directory == nil || c.Partitions <= 0 || c.NewID == nil || c.Now == nil ||
 		c.Log == nil || c.Broken == nil {
 		return nil, errs.New(errs.Internal, "CONFIG_INCOMPLETE", "erasure.WorkerConfig: a part is missing")
 	}

@@ -48,6 +48,7 @@ type world struct {
 	worker  *erasure.Worker
 	archive *archive
 	uids    map[string]string
+	onHold  string // uid of the organization whose record is on hold
 	now     time.Time
 }
 
@@ -100,7 +101,7 @@ func (d directory) Resolve(_ context.Context, id string) (string, error) {
 }
 
 func (d directory) Organization(_ context.Context, uid string) (*policy.Organization, error) {
-	return &policy.Organization{UID: uid}, nil
+	return &policy.Organization{UID: uid, Retention: policy.Retention{Retention: audit.Retention{Hold: uid == d.w.onHold}}}, nil
 }
 
 // each runs a test on the embedded store and on a real Redis.
@@ -163,8 +164,8 @@ func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func (w *world) newWorker(store erasure.Store) *erasure.Worker {
 	w.Helper()
-	k, err := erasure.NewWorker(erasure.WorkerConfig{Store: store, Live: w.store, Archive: w.archive, Archived: w.archive, Partitions: partitions, NewID: newID,
-		Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler), Broken: func(err error) { w.Error(err) }})
+	k, err := erasure.NewWorker(erasure.WorkerConfig{Store: store, Live: w.store, Archive: w.archive, Archived: w.archive, Directory: directory{w: w},
+		Partitions: partitions, NewID: newID, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler), Broken: func(err error) { w.Error(err) }})
 	if err != nil {
 		w.Fatal(err)
 	}

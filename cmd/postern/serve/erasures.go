@@ -27,8 +27,8 @@ func (p *process) openErasures() error {
 	if !p.has(config.ComponentArchiver) {
 		return nil
 	}
-	c := erasure.WorkerConfig{Store: marked, Live: store, Archive: s.archive, Archived: p.work.source, Partitions: p.c.Partitions, NewID: newID,
-		Now: p.clock.Now, Log: p.log, Broken: func(err error) { p.fail("erasures", err) }, Done: p.work.wake}
+	c := erasure.WorkerConfig{Store: marked, Live: store, Archive: s.archive, Archived: p.work.source, Directory: s.directory,
+		Partitions: p.c.Partitions, NewID: newID, Now: p.clock.Now, Log: p.log, Broken: func(err error) { p.fail("erasures", err) }, Done: p.work.wake}
 	if !p.c.Embedded() {
 		c.Lease = func(ctx context.Context, partitions []int) ([]int, error) {
 			mine, err := s.flows.Lease(ctx, partitions, "eraser", p.holder)
