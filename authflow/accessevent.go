@@ -44,11 +44,13 @@ func (c *checking) event(d *audit.Decision) audit.Event {
 	return e
 }
 
-// use is what later alike uses are folded into.
+// use is what later alike uses are folded into. What the organization says of its events is noted now: when they are written the site
+// may be gone.
 func (c *checking) use(e audit.Event) *use {
 	if !c.recorded(e.Class) {
 		return nil
 	}
+	c.org.Marks(&e)
 	return &use{event: e, key: useKey{organization: c.org.UID, site: c.site.UID, handle: c.handle, typ: e.Type, reason: e.Reason,
 		ip: c.in.Context.IP, client: c.in.Context.Client}}
 }
