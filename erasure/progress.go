@@ -117,6 +117,9 @@ func (s *sitting) ready(ctx context.Context) (bool, error) {
 
 // clean takes away what there is now; more when it is too much for one round.
 func (s *sitting) clean(ctx context.Context) (more bool, err error) {
+	if held, err := s.onHold(ctx); err != nil || held {
+		return true, err
+	}
 	for s.e.Account != (policy.AccountKey{}) {
 		items, err := s.c.Live.Held(ctx, s.e.OrganizationUID, s.e.Account, itemsAtOnce)
 		if err != nil {
@@ -158,22 +161,25 @@ func (s *sitting) clean(ctx context.Context) (more bool, err error) {
 	}
 }
 
-// piece reports whether one more piece may go now. It may not when others have their turn, nor while the record is on hold, which may
-// have come after the request: then it is looked at again until that is lifted.
+// piece reports whether one more piece may go now: not when others have their turn, nor while the record is on hold.
 func (s *sitting) piece(ctx context.Context) (bool, error) {
 	if s.pieces--; s.pieces < 0 {
 		return false, nil
 	}
+	held, err := s.onHold(ctx)
+	return !held, err
+}
+
+// onHold reports whether the record is on hold, which may have come after the request: then it is looked at again until that is lifted.
+func (s *sitting) onHold(ctx context.Context) (bool, error) {
 	o, err := s.c.Directory.Organization(ctx, s.e.OrganizationUID)
 	switch {
 	case errs.KindOf(err) == errs.NotFound:
-		return true, nil // what is on hold cannot be deleted
-	case err != nil:
+		return false, nil // what is on hold cannot be deleted
+	case err != nil || !o.Retention.Hold:
 		return false, err
-	case o.Retention.Hold:
-		return false, s.note(ctx, func(e *Erasure) { e.Due = s.c.Now().Add(postponed) })
 	}
-	return true, nil
+	return true, s.note(ctx, func(e *Erasure) { e.Due = s.c.Now().Add(postponed) })
 }
 
 // remove takes things from the live store. Uses of a session that was used before may be counted in the memory of some process, which
