@@ -26,8 +26,8 @@ func (a *app) subjectErase() *cobra.Command {
 tokens, linked identities, authenticator, remembered proofs. Give both --account-id and --email where both are known: what is kept of an account is
 found by its id, and attempts before the account was known by the address. This cannot be undone, and is on the record.
 
-It is carried out in the background. While sign-ins of the organization are under way it waits until they have ended, an hour and
-two minutes at most, and erases what they left. --wait follows it to its end. Claims and policies that name the person are the
+It is carried out in the background. It waits until sign-ins of the organization that are under way have ended and uses of the
+account's sessions are on record, two hours and a few minutes at most, and erases what they left. --wait follows it to its end. Claims and policies that name the person are the
 organization's own and stay, as do exports that were made before: see docs/erasure.md.`,
 		Example: `  postern subject erase acme --account-id 4711 --email ann@partner.example --dry-run
   postern subject erase acme --account-id 4711 --email ann@partner.example --reason "request 2026-114 of the data subject" --wait
