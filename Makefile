@@ -124,6 +124,7 @@ verify: ## what is generated is committed and fresh, the modules are tidy
 	cd tools && $(GO) mod tidy
 	cd tools/idps && $(GO) mod tidy
 	cd tools/s3 && $(GO) mod tidy
+	cd tools/helm && $(GO) mod tidy
 	git diff --exit-code
 	@new=$$(git ls-files --others --exclude-standard -- proto/gen docs/reference examples); \
 	[ -z "$$new" ] || { echo "error: generated, but not committed:" >&2; echo "$$new" >&2; exit 1; }

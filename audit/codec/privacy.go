@@ -1,6 +1,8 @@
 package codec
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/postern-audit/postern/audit"
@@ -51,7 +53,7 @@ func (c *Codec) sealMasked(e *audit.Event) error {
 	if err := c.Mask(e); err != nil {
 		return err
 	}
-	e.Indexes = append(indexes, e.Privacy.Sought(e.Sought)...)
+	e.Indexes = slices.Concat(indexes, e.Privacy.Sought(e.Sought))
 	if e.Sealed, err = c.seal(e); errs.Is(err, audit.KeyDestroyed) {
 		return nil // that it happened is still recorded
 	}

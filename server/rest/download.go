@@ -158,7 +158,7 @@ func newPatient(w http.ResponseWriter) (*patient, error) {
 // done lets what net/http still holds of the answer take as long as a piece: it is written after this returns.
 func (p *patient) done() {
 	if p.late.Stop() {
-		_ = p.control.SetWriteDeadline(time.Now().Add(writeWithin)) // it could be set before
+		_ = p.control.SetWriteDeadline(time.Now().Add(writeWithin)) //nolint:forbidigo // it could be set before; sockets go by this clock
 	}
 }
 
