@@ -30,7 +30,7 @@ var countCases = []testCase{
 	}},
 	{"of one value at some sites in a range of time", func(w *world) {
 		s := w.script(12, 1500)
-		for n := range 34 {
+		for n := range tries(34) {
 			q := audit.Query{NoSandbox: n%3 == 0, Match: s.oneTerm(n)}
 			if n%2 == 0 {
 				q.Sites = [][]string{{"portal"}, {"portal", "shop_1", "nowhere"}, {"portal", "portal"}, {""}, {"münchen", ""}}[n/2%5]
@@ -43,13 +43,13 @@ var countCases = []testCase{
 	}},
 	{"of filters that dice made", func(w *world) {
 		s := w.script(13, 1300)
-		for n := range 34 {
+		for n := range tries(34) {
 			s.countsAgree(fmt.Sprint("query ", n), s.query())
 		}
 	}},
 	{"while retention hides parts, and on hold", func(w *world) {
 		s := w.script(14, 1200)
-		for n := range 20 {
+		for n := range tries(20) {
 			s.retain(audit.Retention{SignIn: 1 + s.dice.n(180), Administration: 1 + s.dice.n(180), Activity: 1 + s.dice.n(180), Hold: n%10 == 9})
 			s.set(began.Add(time.Duration(s.dice.n(300)) * time.Minute))
 			s.countsAgree(fmt.Sprint("query ", n), audit.Query{Match: s.oneTerm(n), NoSandbox: n%3 == 0})
@@ -57,7 +57,7 @@ var countCases = []testCase{
 	}},
 	{"event by event while the record grows", func(w *world) {
 		s := w.script(15, 1010)
-		for n := range 20 {
+		for n := range tries(20) {
 			s.batch(1, len(s.written)+1)
 			s.countsAgree(fmt.Sprint("with event ", n), audit.Query{Match: s.oneTerm(n)})
 		}
@@ -96,7 +96,7 @@ func countDropped(w *world) {
 		}
 	}
 	s.retain(audit.Retention{SignIn: 120, Administration: 160, Activity: 200})
-	for n := range 10 {
+	for n := range tries(10) {
 		s.countsAgree(fmt.Sprint("query ", n), audit.Query{Match: s.oneTerm(n)})
 		s.agree(fmt.Sprint("query ", n), audit.Query{Match: s.oneTerm(n)}, 300)
 	}
@@ -127,7 +127,7 @@ func countErased(w *world) {
 	}
 	s.retain(kept)
 	s.countsAgree("all", audit.Query{})
-	for n := range 15 {
+	for n := range tries(15) {
 		q := s.query()
 		s.countsAgree(fmt.Sprint("query ", n), q)
 		s.agree(fmt.Sprint("query ", n), q, 300)

@@ -20,13 +20,13 @@ var filterCases = []testCase{
 	}},
 	{"filters that dice made", func(w *world) {
 		s := w.script(2, 1600)
-		for n := range 60 {
+		for n := range tries(60) {
 			s.agree(fmt.Sprint("query ", n), s.query(), 200)
 		}
 	}},
 	{"the same while retention hides parts, and on hold", func(w *world) {
 		s := w.script(3, 1200)
-		for n := range 25 {
+		for n := range tries(25) {
 			s.retain(audit.Retention{SignIn: 1 + s.dice.n(180), Administration: 1 + s.dice.n(180), Activity: 1 + s.dice.n(180), Hold: n%10 == 9})
 			s.set(began.Add(time.Duration(s.dice.n(100)) * time.Minute))
 			s.agree(fmt.Sprint("query ", n), s.query(), 200)
@@ -34,7 +34,7 @@ var filterCases = []testCase{
 	}},
 	{"small pages of a record that grows", func(w *world) {
 		s := w.script(4, 1300)
-		for n := range 25 {
+		for n := range tries(25) {
 			q := s.query()
 			q.UpTo = 1290
 			s.agree(fmt.Sprint("query ", n), q, 3+n)

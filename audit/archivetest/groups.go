@@ -24,7 +24,7 @@ var groupCases = []testCase{
 	}},
 	{"of filters that dice made", func(w *world) {
 		s := w.script(22, 1300)
-		for n := range 24 {
+		for n := range tries(24) {
 			q := s.query()
 			q.Limit = 1 + s.dice.n(40)
 			s.groupsAgree(audit.GroupBy(1+n%3), q)
@@ -32,7 +32,7 @@ var groupCases = []testCase{
 	}},
 	{"while retention hides parts", func(w *world) {
 		s := w.script(23, 1300)
-		for n := range 9 {
+		for n := range tries(9) {
 			s.retain(audit.Retention{SignIn: 1 + s.dice.n(180), Administration: 1 + s.dice.n(180), Activity: 1 + s.dice.n(180)})
 			s.groupsAgree(audit.GroupBy(1+n%3), audit.Query{Limit: 25})
 		}

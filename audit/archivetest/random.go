@@ -215,3 +215,6 @@ func (s *scripted) query() audit.Query {
 }
 
 var manyWords = []string{"portal", "PASS", "bad", "BAD_CRED", "code", "1", "%", "_", "shop_1", "münchen", "eu", "example", "long", "end", "end and", "é", "unix", "100", "1000", "y", "org/login", "rare", "SSO", "nothing like this", "RÄ", "rä", "'"}
+
+// tries is how often something is tried with dice.
+func tries(n int) int { return max(n/fewer, 3) }
