@@ -67,7 +67,8 @@ type Config struct {
 	// Region is where the archive keeps the record; empty: nowhere in particular. An event of a site of another region is not stored and
 	// not dropped either: it waits, and what is behind it in its partition with it, until an archiver of that region takes it.
 	Region string
-	// Written is told of every load that was stored and brought what a directory became, by organization. It must not block. May be nil.
+	// Written is told of every load that was stored and brought what an organization's record became; domains and claims lie beside
+	// it. It must not block. May be nil.
 	Written func(organizationUID string)
 }
 

@@ -124,7 +124,7 @@ func (a *Archiver) stored(l *load, done audit.Appended) {
 		a.known[k.OrganizationUID] = true
 	}
 	for i := range l.Entries { // of what was there already too: whoever stored it may not have come as far as to tell
-		if e := &l.Entries[i].Event; e.Directory != nil && a.cfg.Written != nil {
+		if e := &l.Entries[i].Event; e.Directory != nil && e.Directory.Organization != nil && a.cfg.Written != nil {
 			a.cfg.Written(e.OrganizationUID)
 		}
 	}
